@@ -1,0 +1,1 @@
+//! The `rampmeter` command as a library function.

@@ -1,0 +1,3 @@
+//! The `rampmeter` command.
+
+fn main() {}

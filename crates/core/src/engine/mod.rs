@@ -1,0 +1,267 @@
+//! How long does a step take? The step-time model and the geometry of the KV cache.
+//!
+//! # What it decides
+//! Nothing by itself: it predicts the seconds of one engine step from what the step contains, and
+//! inverts that prediction: how many prompt tokens still fit before a given moment.
+//!
+//! # Formula
+//! ```text
+//! seconds = c0                      every step: launches, sampling, host
+//!         + c1 * p                  dense layers over prompt tokens
+//!         + c2 * n                  one more decoding request
+//!         + c3 * kd                 reading the decoding requests' KV
+//!         + c4 * p * (kp + p / 2)   attention of the prompt chunk over its history and itself
+//!         + c5 * [p > 0]            a step that has any prompt at all
+//!         + c6 * [p > 0] * kd       mixed steps read decode KV more slowly
+//! ```
+//! `p` prompt tokens, `kp` their history, `n` decoding requests, `kd` their KV tokens.
+//!
+//! # Bounds and cost
+//! O(1), no allocation. All coefficients are non-negative, so that the prediction never falls
+//! when work is added and the inverse has one answer.
+//!
+//! # What it is bad at
+//! Kernel tile effects (steps of a few hundred tokens are quantised), speculative decoding, and
+//! contexts far beyond those it was fitted on.
+//!
+//! # Source
+//! The seven features come from fitting measured kernel tables (see `profile`); four features
+//! without the last two err three times as much on steps that contain prompts.
+
+pub mod profile;
+
+use crate::error::{Error, check_range, check_real};
+use crate::units::{Blocks, Nanos, Tokens};
+
+pub use profile::Profile;
+
+/// Number of features, and of coefficients, of a [`StepModel`].
+pub const FEATURES: usize = 7;
+
+/// The names of the features in order, with the unit of each coefficient.
+pub const FEATURE_NAMES: [&str; FEATURES] = [
+    "step_s",
+    "prefill_s_per_token",
+    "decode_s_per_request",
+    "decode_s_per_kv_token",
+    "prefill_attention_s_per_token2",
+    "prefill_step_s",
+    "mixed_s_per_kv_token",
+];
+
+/// What one engine step contains, as far as its duration depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StepShape {
+    /// Prompt tokens computed in the step, over all requests.
+    pub prefill_tokens: u32,
+    /// KV tokens that those requests had before the step, summed.
+    pub prefill_history_tokens: u64,
+    /// Requests that decode in the step.
+    pub decode_requests: u32,
+    /// KV tokens of the decoding requests, summed.
+    pub decode_context_tokens: u64,
+}
+
+impl StepShape {
+    /// The features of the model, in the order of its coefficients.
+    #[must_use]
+    pub fn features(&self) -> [f64; FEATURES] {
+        let p = f64::from(self.prefill_tokens);
+        let kp = self.prefill_history_tokens as f64;
+        let kd = self.decode_context_tokens as f64;
+        let any = if self.prefill_tokens > 0 { 1.0 } else { 0.0 };
+        [1.0, p, f64::from(self.decode_requests), kd, p * (kp + p / 2.0), any, any * kd]
+    }
+
+    /// This step with one more prompt chunk in it.
+    #[must_use]
+    pub const fn with_prefill(mut self, tokens: u32, history_tokens: u32) -> Self {
+        self.prefill_tokens = self.prefill_tokens.saturating_add(tokens);
+        self.prefill_history_tokens += history_tokens as u64;
+        self
+    }
+
+    /// This step with one more decoding request of `context_tokens` KV tokens in it.
+    #[must_use]
+    pub const fn with_decode(mut self, context_tokens: u32) -> Self {
+        self.decode_requests += 1;
+        self.decode_context_tokens += context_tokens as u64;
+        self
+    }
+}
+
+/// Seconds of a step from its contents: seven non-negative coefficients.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepModel {
+    coefficients: [f64; FEATURES],
+}
+
+impl StepModel {
+    /// A model with these coefficients, in the order and units of [`FEATURE_NAMES`].
+    ///
+    /// # Errors
+    /// [`Error::RangeReal`] naming the coefficient if one is negative, over an hour, or NaN.
+    pub fn new(coefficients: [f64; FEATURES]) -> Result<Self, Error> {
+        for (name, value) in FEATURE_NAMES.into_iter().zip(coefficients) {
+            check_real(name, value, 0.0, 3600.0)?;
+        }
+        // A step costs something, or a prompt would be predicted to take no time at all.
+        check_real(FEATURE_NAMES[1], coefficients[1], f64::MIN_POSITIVE, 3600.0)?;
+        Ok(Self { coefficients })
+    }
+
+    /// The coefficients, in the order of [`FEATURE_NAMES`].
+    #[must_use]
+    pub const fn coefficients(&self) -> [f64; FEATURES] {
+        self.coefficients
+    }
+
+    /// Predicted seconds of a step. O(1).
+    #[must_use]
+    pub fn seconds(&self, shape: &StepShape) -> f64 {
+        let mut sum = 0.0;
+        for (feature, coefficient) in shape.features().into_iter().zip(self.coefficients) {
+            sum += feature * coefficient;
+        }
+        sum
+    }
+
+    /// Predicted duration of a step. O(1).
+    #[must_use]
+    pub fn duration(&self, shape: &StepShape) -> Nanos {
+        Nanos::from_seconds(self.seconds(shape))
+    }
+
+    /// The most prompt tokens that can be added to `shape`, as a chunk of a request that already
+    /// has `history_tokens` in its KV, with the step still predicted to take at most `seconds`.
+    ///
+    /// Zero when even one token is too much. O(1): the positive root of a quadratic.
+    #[must_use]
+    pub fn prefill_tokens_within(
+        &self,
+        seconds: f64,
+        shape: &StepShape,
+        history_tokens: u32,
+    ) -> Tokens {
+        let [c0, c1, c2, c3, c4, c5, c6] = self.coefficients;
+        let kd = shape.decode_context_tokens as f64;
+        let fixed = c0 + c2 * f64::from(shape.decode_requests) + c3 * kd + c5 + c6 * kd;
+        let left = seconds - fixed;
+        if left.is_nan() || left <= 0.0 {
+            return Tokens::ZERO;
+        }
+        let history = (shape.prefill_history_tokens + u64::from(history_tokens)) as f64;
+        // c4/2 * P^2 + b * P = left, in the form that does not cancel when c4 is tiny.
+        let b = c1 + c4 * history;
+        let total = 2.0 * left / (b + libm::sqrt(b * b + 2.0 * c4 * left));
+        Tokens((total as u32).saturating_sub(shape.prefill_tokens))
+    }
+
+    /// Seconds to compute `tokens` of a prompt after `history_tokens`, in chunks of at most
+    /// `chunk_tokens` with nothing else running: the least a request still has to wait.
+    #[must_use]
+    pub fn prefill_seconds(&self, tokens: u32, history_tokens: u32, chunk_tokens: u32) -> f64 {
+        let [c0, c1, _, _, c4, c5, _] = self.coefficients;
+        let (p, h) = (f64::from(tokens), f64::from(history_tokens));
+        let steps = f64::from(tokens.div_ceil(chunk_tokens.max(1)));
+        // Attention over all chunks together is that of one long chunk.
+        steps * (c0 + c5) + c1 * p + c4 * p * (h + p / 2.0)
+    }
+}
+
+/// The KV cache of one engine: how many blocks, and how many tokens each holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct KvGeometry {
+    blocks: Blocks,
+    block_tokens: u32,
+}
+
+impl KvGeometry {
+    /// `blocks` blocks of `block_tokens` tokens.
+    ///
+    /// # Errors
+    /// [`Error::Range`] unless there is at least one block, and 1 to 65,536 tokens in each.
+    pub fn new(blocks: Blocks, block_tokens: u32) -> Result<Self, Error> {
+        check_range("kv_blocks", u64::from(blocks.get()), 1, u64::from(u32::MAX) - 1)?;
+        check_range("kv_block_tokens", u64::from(block_tokens), 1, 65_536)?;
+        Ok(Self { blocks, block_tokens })
+    }
+
+    /// Blocks in all.
+    #[must_use]
+    pub const fn blocks(&self) -> Blocks {
+        self.blocks
+    }
+
+    /// Tokens in a block.
+    #[must_use]
+    pub const fn block_tokens(&self) -> u32 {
+        self.block_tokens
+    }
+
+    /// Blocks that hold `tokens` tokens.
+    #[must_use]
+    pub const fn blocks_for(&self, tokens: Tokens) -> Blocks {
+        tokens.blocks(self.block_tokens)
+    }
+
+    /// The longest context that the cache can hold at all.
+    #[must_use]
+    pub const fn tokens_max(&self) -> u64 {
+        self.blocks.get() as u64 * self.block_tokens as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn model() -> StepModel {
+        StepModel::new([8e-3, 40e-6, 30e-6, 90e-9, 1e-9, 1e-3, 20e-9]).unwrap()
+    }
+
+    #[test]
+    fn refuses_coefficients_that_are_not_times() {
+        for bad in [-1e-9, f64::NAN, f64::INFINITY] {
+            let error = StepModel::new([1e-3, 1e-5, bad, 0.0, 0.0, 0.0, 0.0]).unwrap_err();
+            assert_eq!(error.field(), "decode_s_per_request");
+        }
+        assert!(StepModel::new([1e-3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]).is_err());
+    }
+
+    proptest! {
+        /// The inverse is exact: that many tokens fit, one more does not.
+        #[test]
+        fn inverse_is_the_largest_chunk_that_fits(
+            seconds in 0.0f64..0.5, p in 0u32..3000, kp in 0u64..50_000,
+            n in 0u32..256, kd in 0u64..500_000, h in 0u32..20_000,
+        ) {
+            let model = model();
+            let shape = StepShape { prefill_tokens: p, prefill_history_tokens: kp,
+                decode_requests: n, decode_context_tokens: kd };
+            let fits = model.prefill_tokens_within(seconds, &shape, h).get();
+            if fits > 0 {
+                prop_assert!(model.seconds(&shape.with_prefill(fits, h)) <= seconds * (1.0 + 1e-9));
+            }
+            prop_assert!(model.seconds(&shape.with_prefill(fits + 1, h)) > seconds * (1.0 - 1e-9));
+        }
+
+        /// More work never takes less time.
+        #[test]
+        fn prediction_grows_with_work(p in 0u32..4000, kp in 0u64..90_000, n in 0u32..256, kd in 0u64..900_000) {
+            let model = model();
+            let shape = StepShape { prefill_tokens: p, prefill_history_tokens: kp,
+                decode_requests: n, decode_context_tokens: kd };
+            prop_assert!(model.seconds(&shape.with_prefill(1, 7)) >= model.seconds(&shape));
+            prop_assert!(model.seconds(&shape.with_decode(7)) >= model.seconds(&shape));
+        }
+    }
+
+    #[test]
+    fn kv_geometry_refuses_nothing_at_all() {
+        assert!(KvGeometry::new(Blocks(0), 16).is_err());
+        assert!(KvGeometry::new(Blocks(1), 0).is_err());
+        assert_eq!(KvGeometry::new(Blocks(10), 16).unwrap().tokens_max(), 160);
+    }
+}

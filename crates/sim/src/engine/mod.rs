@@ -1,0 +1,39 @@
+//! The simulated engine's clock: how long each step really takes.
+
+use std::sync::Arc;
+
+use rampmeter::engine::{KvGeometry, StepModel, StepShape};
+
+/// A step as the clock sees it: the model's features and what the tables need besides.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Step {
+    /// Prompt and decode totals.
+    pub shape: StepShape,
+    /// Requests that produce a token at the end of the step (decodes and finished prompts).
+    pub sampled_requests: u32,
+}
+
+/// The truth about step times: measured tables, or a fitted profile.
+pub trait StepClock {
+    /// Seconds that this step takes.
+    fn seconds(&self, step: &Step) -> f64;
+}
+
+/// One simulated engine: its clock, its memory, its limits.
+#[derive(Clone)]
+pub struct Engine {
+    /// Profile name, or model and tensor parallelism of the tables.
+    pub name: String,
+    /// Where its step times come from.
+    pub source: String,
+    /// How long steps really take.
+    pub clock: Arc<dyn StepClock + Send + Sync>,
+    /// What a policy is told about step times.
+    pub model: StepModel,
+    /// The KV cache.
+    pub kv: KvGeometry,
+    /// Requests that may run at once (seats).
+    pub running_max: u32,
+    /// Tokens that one step may compute.
+    pub step_tokens_max: u32,
+}

@@ -1,0 +1,15 @@
+//! Evidence for rampmeter: traces and a workload generator, an iteration-level serving simulator
+//! that runs the same compiled core as production, the policies that engines ship today, and
+//! reports.
+//!
+//! Everything is seeded; two runs of the same input give identical bytes.
+
+pub mod engine;
+pub mod error;
+pub mod report;
+pub mod results;
+pub mod serving;
+pub mod trace;
+pub mod workload;
+
+pub use error::InputError;

@@ -1,0 +1,1 @@
+//! The serving simulator: an iteration-level continuous-batching engine under a policy.
