@@ -295,10 +295,13 @@ mod tests {
             for (op, number) in ops {
                 let pick = model.keys().nth(number as usize % model.len().max(1)).copied();
                 match (op, pick) {
-                    (0 | 1, _) => match slab.insert(number) {
-                        Ok(handle) => prop_assert!(model.insert(handle.to_raw(), number).is_none()),
-                        Err(_) => prop_assert_eq!(model.len(), 16),
-                    },
+                    (0 | 1, _) => {
+                        if let Ok(handle) = slab.insert(number) {
+                            prop_assert!(model.insert(handle.to_raw(), number).is_none());
+                        } else {
+                            prop_assert_eq!(model.len(), 16);
+                        }
+                    }
                     (2, Some(raw)) => {
                         prop_assert_eq!(slab.remove(Handle::from_raw(raw)).ok(), model.remove(&raw));
                         dead.push(raw);
