@@ -1,1 +1,4 @@
 //! The serving simulator: an iteration-level continuous-batching engine under a policy.
+pub mod observer;
+
+pub use observer::Observer;
