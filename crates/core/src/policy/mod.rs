@@ -110,3 +110,10 @@ pub struct Policy {
     /// How steps are filled.
     pub batch: BatchRules,
 }
+
+impl Policy {
+    /// Placeholder.
+    pub fn validate(&self) -> Result<(), crate::Error> {
+        Ok(())
+    }
+}
