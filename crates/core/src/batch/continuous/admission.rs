@@ -166,10 +166,8 @@ impl Lines {
         start_ns: u64,
         guarantees: bool,
     ) -> Option<Next> {
-        if guarantees {
-            if let Some(slot) = self.next_owed(requests, start_ns) {
-                return Some(Next { slot, guaranteed: true });
-            }
+        if guarantees && let Some(slot) = self.next_owed(requests, start_ns) {
+            return Some(Next { slot, guaranteed: true });
         }
         let class = (0..self.classes_len).find(|class| self.waiting[*class] > 0)?;
         let slot = self.next_of_class(requests, class, start_ns)?;

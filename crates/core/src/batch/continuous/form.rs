@@ -424,7 +424,7 @@ impl Batcher {
         let record = self.steps.record(draft.place);
         for flight in &record.flights[..draft.entries_len as usize] {
             let Some(request) = self.requests.at_mut(flight.slot) else { continue };
-            if flight.emits && request.output_tokens == 0 && request.emitting.count_ones() == 1 {
+            if flight.emits && request.output_tokens == 0 && request.emitting.is_power_of_two() {
                 request.first_token_ns = formed.ends_at.get();
             }
         }

@@ -83,7 +83,6 @@ struct ClassRules {
     /// `tpot_target` times the margin: the pace that steps are planned for.
     tpot_planned_ns: u64,
     delay_value: f64,
-    guaranteed_ratio: f64,
 }
 
 impl ClassRules {
@@ -94,7 +93,6 @@ impl ClassRules {
             tpot_s,
             tpot_planned_ns: Nanos::from_seconds(tpot_s * rules.deadline_margin_ratio).get(),
             delay_value: class.delay_value,
-            guaranteed_ratio: class.guaranteed_ratio,
         }
     }
 }
