@@ -105,7 +105,8 @@ impl<'p> Builder<'p> {
 
 /// The name of a source in reports: format and last part of the path.
 pub(super) fn source(format: &str, path: &Path) -> String {
-    let name = path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy());
+    let name =
+        path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy());
     format!("{format}:{}", shown(&name))
 }
 

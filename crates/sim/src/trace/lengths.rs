@@ -44,7 +44,11 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Trace, InputErr
 pub(super) fn pairs(path: &Path) -> Result<Vec<(u32, u32)>, InputError> {
     let any_rate = ReadOptions { rate_per_s: Some(1.0), ..ReadOptions::default() };
     let trace = read(path, &any_rate)?;
-    Ok(trace.requests.iter().map(|request| (request.prompt_tokens, request.output_tokens)).collect())
+    Ok(trace
+        .requests
+        .iter()
+        .map(|request| (request.prompt_tokens, request.output_tokens))
+        .collect())
 }
 
 fn rate(path: &Path, options: &ReadOptions) -> Result<f64, InputError> {
@@ -52,7 +56,9 @@ fn rate(path: &Path, options: &ReadOptions) -> Result<f64, InputError> {
     let problem = match options.rate_per_s {
         Some(rate) if RATE_PER_S.contains(&rate) => return Ok(rate),
         Some(rate) => format!("`{rate}` is not a number of requests a second in {min}..={max}"),
-        None => "has no arrival times: the format `lengths` needs a rate in requests a second".into(),
+        None => {
+            "has no arrival times: the format `lengths` needs a rate in requests a second".into()
+        }
     };
     Err(InputError::new(path, problem).in_field("rate"))
 }

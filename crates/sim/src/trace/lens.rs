@@ -110,8 +110,7 @@ fn distributions(path: &Path) -> Result<Vec<(f64, Histogram, Histogram)>, InputE
             let problem = format!("`{start}` is not a time in seconds");
             return Err(InputError::new(path, problem));
         };
-        let prompts =
-            Histogram::new(path, &format!("{start}.input_tokens"), &entry.input_tokens)?;
+        let prompts = Histogram::new(path, &format!("{start}.input_tokens"), &entry.input_tokens)?;
         let outputs =
             Histogram::new(path, &format!("{start}.output_tokens"), &entry.output_tokens)?;
         list.push((start_s, prompts, outputs));

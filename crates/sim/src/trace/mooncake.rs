@@ -31,7 +31,8 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Trace, InputErr
         let object = parse(path, text).map_err(at)?;
         let millis = number(path, &object, "timestamp", 0, ARRIVAL_MAX_S * MILLIS_PER_SECOND);
         let prompt = number(path, &object, "input_length", 1, u64::from(TOKENS_MAX)).map_err(at)?;
-        let output = number(path, &object, "output_length", 1, u64::from(TOKENS_MAX)).map_err(at)?;
+        let output =
+            number(path, &object, "output_length", 1, u64::from(TOKENS_MAX)).map_err(at)?;
         let arrival = Nanos::from_millis(millis.map_err(at)?);
         let mut request = plain(arrival, prompt as u32, output as u32);
         request.prefix = blocks(path, &object, request.prompt_tokens).map_err(at)?;

@@ -152,8 +152,7 @@ mod tests {
 
     fn mean_and_cv(values: &[f64]) -> (f64, f64) {
         let mean = values.iter().sum::<f64>() / values.len() as f64;
-        let variance =
-            values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / values.len() as f64;
+        let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / values.len() as f64;
         (mean, variance.sqrt() / mean)
     }
 

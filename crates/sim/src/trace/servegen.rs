@@ -69,7 +69,10 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Trace, InputErr
     let expected: f64 = loaded.iter().map(|client| client.expected(window)).sum();
     if expected <= 0.0 {
         let (start, end) = window;
-        return Err(InputError::new(path, format!("no client is active from {start} s to {end} s")));
+        return Err(InputError::new(
+            path,
+            format!("no client is active from {start} s to {end} s"),
+        ));
     }
     let scale = scale(path, options, expected)?;
     let mut drawn = Vec::new();
@@ -134,9 +137,9 @@ pub(super) fn clients(path: &Path) -> Result<Vec<(u64, PathBuf)>, InputError> {
     for entry in entries {
         let entry = entry.map_err(|error| unreadable(path, &error))?;
         let name = entry.file_name();
-        let number = name.to_str().and_then(|name| {
-            name.strip_prefix("chunk-")?.strip_suffix("-trace.csv")?.parse().ok()
-        });
+        let number = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("chunk-")?.strip_suffix("-trace.csv")?.parse().ok());
         if let Some(number) = number {
             files.push((number, entry.path()));
         }
@@ -168,10 +171,7 @@ fn steps(path: &Path) -> Result<Vec<Step>, InputError> {
     Ok(steps)
 }
 
-fn gaps(
-    row: &Row<'_>,
-    [family, shape]: [super::table::Column; 2],
-) -> Result<Gaps, InputError> {
+fn gaps(row: &Row<'_>, [family, shape]: [super::table::Column; 2]) -> Result<Gaps, InputError> {
     let checked = || row.real(shape, *SHAPE.start(), *SHAPE.end());
     let gaps = match row.text(family) {
         "Exponential" => Some(Gaps::poisson()),

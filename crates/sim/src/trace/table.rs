@@ -113,7 +113,9 @@ fn refused(path: &Path, line: u64, error: &csv::Error) -> InputError {
             InputError::new(path, error.to_string()).at_line(line)
         }
         ErrorKind::Io(error) => unreadable(path, error),
-        ErrorKind::Utf8 { err, .. } => InputError::new(path, not_utf8(err.valid_up_to())).at_line(at),
+        ErrorKind::Utf8 { err, .. } => {
+            InputError::new(path, not_utf8(err.valid_up_to())).at_line(at)
+        }
         ErrorKind::UnequalLengths { expected_len, len, .. } => {
             InputError::new(path, missing_fields(*len as usize, *expected_len as usize)).at_line(at)
         }
