@@ -9,8 +9,8 @@ use super::field::Field;
 use super::{CLASSES_MAX, NAME_BYTES_MAX, Policy, RESERVED_RATIO_MAX, table};
 use crate::error::{Error, check_range, check_real};
 
-/// First character that is not one of ASCII's control characters. Names stand in one-line messages, metric
-/// labels and reports, where a line break or an escape would do harm.
+/// First character that is not one of the control characters at the start of ASCII. Names stand
+/// in one-line messages, metric labels and reports, where a line break or an escape would do harm.
 const NAME_CHARACTER_MIN: u64 = 0x20;
 
 /// Last code point of Unicode.
