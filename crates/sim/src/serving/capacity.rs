@@ -91,8 +91,8 @@ pub fn measure(workload: &Workload, engine: &Engine) -> Result<Capacity, RunErro
         workload.requests.iter().map(|request| Price::of(request, &engine)).collect();
     let mut meter = Meter::new(&prices);
     let spec = PolicySpec::peer(PeerKind::Fcfs);
-    let scheduler = build(&spec, &saturated, &engine)?;
     let options = RunOptions { shares_prefixes: false, ..RunOptions::default() };
+    let scheduler = build(&spec, &saturated, &engine, options.steps_in_flight)?;
     let end = run(&saturated, &engine, scheduler, options, &mut meter)?;
     let (work_s, until) = if meter.emptied_at > Nanos::ZERO {
         (meter.work_when_emptied_s, meter.emptied_at)

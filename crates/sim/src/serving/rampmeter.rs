@@ -9,7 +9,7 @@ use rampmeter::batch::continuous::{
 };
 use rampmeter::policy::{Account, Class, Policy};
 use rampmeter::share::AccountId;
-use rampmeter::{Nanos, Tokens};
+use rampmeter::{Blocks, Nanos, Tokens};
 
 use super::scheduler::{Scheduler, StepReport};
 use super::state::EngineState;
@@ -55,7 +55,8 @@ impl Rampmeter {
         let accounts = (0..policy.accounts.len()).filter_map(|i| batcher.policy_account(i));
         let running_max = engine.running_max as usize;
         Ok(Self {
-            name: document.map_or_else(|| "rampmeter".to_owned(), |path| path.display().to_string()),
+            name: document
+                .map_or_else(|| "rampmeter".to_owned(), |path| path.display().to_string()),
             accounts: accounts.collect(),
             batcher,
             ids: vec![None; workload.requests.len()],
@@ -125,7 +126,7 @@ impl Scheduler for Rampmeter {
             let output_tokens = Tokens(outcome.output_tokens);
             self.results.push(StepResult { request, output_tokens, finished: outcome.finished });
         }
-        let kv_blocks_free = Some(engine.kv().blocks_free());
+        let kv_blocks_free = Some(Blocks(engine.kv().blocks_free()));
         let seen = Observation { step, kv_blocks_free, results: &self.results };
         let observed = self.batcher.observe(now, &seen);
         debug_assert!(observed.is_ok(), "{observed:?}");

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use super::peers::{
     Fcfs, PastFuture, Peer, PeerOptions, Priority, SARATHI_CHUNK_TOKENS_DEFAULT, Sarathi, Vtc,
 };
+use super::rampmeter::Rampmeter;
 use super::scheduler::Scheduler;
 use crate::InputError;
 use crate::engine::Engine;
@@ -135,7 +136,10 @@ fn read_option(part: &str, options: &mut PeerOptions) -> Result<(), InputError> 
         Some(("chunk", value)) if options.chunk_tokens.is_none() => {
             let tokens = value.parse().ok().filter(|tokens| *tokens >= 1u32);
             options.chunk_tokens = Some(tokens.ok_or_else(|| {
-                wrong(format!("`chunk={value}`: must be a whole number of tokens, 1..={}", u32::MAX))
+                wrong(format!(
+                    "`chunk={value}`: must be a whole number of tokens, 1..={}",
+                    u32::MAX
+                ))
             })?);
         }
         None if part == "triage" => return Err(wrong("`triage` is given twice".to_owned())),
@@ -168,13 +172,15 @@ pub fn build(
     spec: &PolicySpec,
     workload: &Workload,
     engine: &Engine,
+    steps_in_flight: u32,
 ) -> Result<Box<dyn Scheduler>, InputError> {
     let (kind, mut options) = match spec {
         PolicySpec::Peer { kind, options } => (*kind, *options),
         // The one place where the library's own batcher joins its peers.
         PolicySpec::Rampmeter { document } => {
-            let path = document.as_deref().unwrap_or_else(|| Path::new(OPTION));
-            return Err(InputError::new(path, "this build has no `rampmeter` batcher"));
+            let document = document.as_deref();
+            let ours = Rampmeter::new(document, workload, engine, steps_in_flight)?;
+            return Ok(Box::new(ours));
         }
     };
     let name = spec.to_string();

@@ -92,7 +92,7 @@ pub(super) fn workload(requests: Vec<Request>) -> Workload {
 }
 
 /// What happened, one line an event.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Log {
     pub(super) lines: Vec<String>,
     /// By request, in order: tokens computed for the first time, and output tokens.
@@ -193,5 +193,11 @@ pub(super) fn log_of<'w>(
 pub(super) fn sync_log(workload: &Workload, engine: &Engine, policy: &str) -> Log {
     let spec: PolicySpec = policy.parse().unwrap();
     let options = RunOptions { steps_in_flight: 1, ..RunOptions::default() };
-    log_of(workload, engine, build(&spec, workload, engine).unwrap(), options).unwrap()
+    log_of(
+        workload,
+        engine,
+        build(&spec, workload, engine, options.steps_in_flight).unwrap(),
+        options,
+    )
+    .unwrap()
 }

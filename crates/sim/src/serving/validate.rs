@@ -173,9 +173,8 @@ fn read_text(path: &PathBuf) -> Result<String, InputError> {
 
 fn read_meta(path: &PathBuf) -> Result<Meta, InputError> {
     let text = read_text(path)?;
-    let meta: Meta = serde_json::from_str(&text).map_err(|error| {
-        InputError::new(path, error.to_string()).at_line(error.line() as u64)
-    })?;
+    let meta: Meta = serde_json::from_str(&text)
+        .map_err(|error| InputError::new(path, error.to_string()).at_line(error.line() as u64))?;
     let kwargs = &meta.engine_kwargs;
     let blocks = meta.kv_cache.as_ref().and_then(|cache| cache.num_gpu_blocks);
     for (field, value, max) in [
@@ -262,10 +261,12 @@ pub fn engine_of(measured: &MeasuredRun, engine: &Engine) -> Result<Engine, Inpu
 pub fn replay(measured: &MeasuredRun, engine: &Engine) -> Result<Vec<Compared>, RunError> {
     let workload = &measured.workload;
     let engine = engine_of(measured, engine)?;
-    let scheduler = build(&PolicySpec::peer(PeerKind::Fcfs), workload, &engine)?;
+    let options = RunOptions::default();
+    let fcfs = PolicySpec::peer(PeerKind::Fcfs);
+    let scheduler = build(&fcfs, workload, &engine, options.steps_in_flight)?;
     let mut stamps = Stamps { first: vec![None; workload.requests.len()], last: Vec::new() };
     stamps.last = stamps.first.clone();
-    run(workload, &engine, scheduler, RunOptions::default(), &mut stamps)?;
+    run(workload, &engine, scheduler, options, &mut stamps)?;
     let ends = stamps.first.iter().zip(&stamps.last);
     let rows = workload.requests.iter().zip(&measured.latencies).zip(ends).zip(0u32..);
     rows.map(|(((request, measured), (first, last)), index)| {
