@@ -7,8 +7,8 @@ use rampmeter_sim::trace::{Format, ReadOptions, Trace};
 use rampmeter_sim::workload::{Extent, Generator, Preset};
 
 use crate::shared::{
-    arrivals_s, assert_near, gap_cv, outputs, prompts, quantile, rate_cv, read_ok, shared,
-    shared_trace,
+    arrivals_s, assert_near, gap_cv, mean_and_variance, outputs, prompts, quantile, rate_cv,
+    read_ok, shared, shared_trace,
 };
 
 fn generated(preset: Preset, requests: usize, seed: u64) -> Trace {
@@ -39,8 +39,8 @@ fn published_medians() {
     assert_near("code outputs", quantile(&outputs(&code), 0.5), 13.0, 0.08);
 }
 
-/// Agrawal et al., "Vidur", table of workloads (Arxiv-Summarization-4K): medians 2,730 and 167,
-/// 90th percentiles 3,702 and 372.
+/// The processed arXiv trace of Agrawal et al., "Vidur": medians 2,730 and 167, 90th percentiles
+/// 3,702 and 372.
 #[test]
 fn published_summarisation() {
     let trace = generated(Preset::Summarisation, 50_000, 1);
@@ -149,6 +149,33 @@ fn the_gap_cv_of_chat_is_the_median_of_servegen() {
     assert_eq!(cvs.len(), 18_152);
     assert_near("median CV", cvs[cvs.len() / 2], 1.26, 0.005);
     assert_near("share of Gamma", gamma as f64 / cvs.len() as f64, 0.71, 0.005);
+}
+
+/// The swing of a day: root 2 times the median CV of the total rate within each of the first seven
+/// days.
+#[test]
+fn the_swing_of_a_day_is_that_of_servegen() {
+    const STEPS_PER_DAY: usize = 144;
+    let Some(folder) = shared("servegen/language/m-small") else { return };
+    let mut rates = vec![0.0; 7 * STEPS_PER_DAY];
+    for entry in std::fs::read_dir(folder).unwrap() {
+        for line in std::fs::read_to_string(entry.unwrap().path()).unwrap().lines() {
+            let fields: Vec<f64> =
+                line.split(',').take(2).map(|field| field.parse().unwrap()).collect();
+            if let Some(rate) = rates.get_mut((fields[0] / 600.0) as usize) {
+                *rate += fields[1];
+            }
+        }
+    }
+    let day_cv = |day: &[f64]| {
+        let (mean, variance) = mean_and_variance(day);
+        variance.sqrt() / mean
+    };
+    let mut cvs: Vec<f64> = rates.chunks(STEPS_PER_DAY).map(day_cv).collect();
+    cvs.sort_by(f64::total_cmp);
+    assert_near("median", cvs[3] * 2.0_f64.sqrt(), 0.42, 0.03);
+    assert_near("smallest", cvs[0], 0.21, 0.02);
+    assert_near("largest", cvs[6], 0.34, 0.02);
 }
 
 #[test]

@@ -206,6 +206,12 @@ fn merging_joins_by_name() {
     let mut other = second.clone();
     other.accounts[0].weight = 3.0;
     assert!(Workload::merge(vec![second.clone(), other]).is_err());
+    let mut cached = first.clone();
+    cached.prefix_block_tokens = 16;
+    cached.requests[0].prefix = Box::new([0]);
+    let twice = Workload::merge(vec![cached.clone(), cached.clone()]).unwrap();
+    assert_eq!(twice.requests[0].prefix, cached.requests[0].prefix);
+    assert_ne!(twice.requests[0].prefix, twice.requests[1].prefix);
     let sized = |size| Workload { prefix_block_tokens: size, ..second.clone() };
     assert!(Workload::merge(vec![sized(16), sized(64)]).is_err());
     assert_eq!(Workload::merge(vec![sized(0), sized(64)]).unwrap().prefix_block_tokens, 64);
