@@ -5,7 +5,7 @@
 //! | `arrival_s` | required | seconds from the start, 0..=100,000,000, in order |
 //! | `prompt_tokens` | required | 1..=10,000,000 |
 //! | `output_tokens` | required | 1..=10,000,000 |
-//! | `output_tokens_max` | optional | the limit that the user stated, at least `output_tokens`; empty: none stated |
+//! | `output_tokens_max` | optional | the limit stated, at least `output_tokens`; empty: none |
 //! | `class` | optional | a name of 1..=128 bytes; empty: left to the mix |
 //! | `account` | optional | a name of 1..=128 bytes; empty: left to the mix |
 //!

@@ -31,7 +31,8 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> InputError {
 
 /// A value as an error shows it: short, and without anything that breaks a line.
 pub(super) fn shown(text: &str) -> String {
-    let mut shown: String = text.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
+    let safe = |letter: char| if letter.is_control() { '\u{fffd}' } else { letter };
+    let mut shown: String = text.chars().take(SHOWN_CHARS).map(safe).collect();
     if text.chars().nth(SHOWN_CHARS).is_some() {
         shown.push_str("...");
     }

@@ -19,8 +19,8 @@ use super::input::open;
 use super::{TOKENS_MAX, lengths};
 use crate::InputError;
 
-/// Largest JSON file of distributions accepted, in bytes; it has to be in memory as a whole. The
-/// largest in the public data is a few megabytes.
+/// Largest JSON file of distributions accepted, in bytes. It has to be in memory as a whole: this
+/// bounds it, with room for two weeks of steps of 600 s at 130 kB each.
 const JSON_BYTES_MAX: u64 = 256 << 20;
 
 /// Something to draw prompt and output lengths from.

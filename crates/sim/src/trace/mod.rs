@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `azure` | CSV | `TIMESTAMP,ContextTokens,GeneratedTokens` (Azure LLM inference traces) |
 //! | `mooncake` | JSON lines | `timestamp` (ms), `input_length`, `output_length`, `hash_ids` |
-//! | `lengths` | CSV | `num_prefill_tokens,num_decode_tokens`; arrivals are Poisson at a given rate |
+//! | `lengths` | CSV | `num_prefill_tokens,num_decode_tokens`; Poisson arrivals at a given rate |
 //! | `vtc` | CSV | `user,prompt_len,output_len,req_time` (VTC artifact); users are accounts |
 //! | `servegen` | folder | `chunk-N-trace.csv` of each client; lengths come from another file |
 //! | `csv` | CSV | `arrival_s,prompt_tokens,output_tokens` and four optional columns |

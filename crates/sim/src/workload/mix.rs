@@ -8,7 +8,7 @@
 //!
 //! | mix | accounts | classes |
 //! |---|---|---|
-//! | `a` | 8: `greedy` sends 40% of the requests, seven others share the rest evenly | 17% `batch` |
+//! | `a` | 8: `greedy` sends 40% of the requests, the others share the rest evenly | 17% `batch` |
 //! | `b` | the same | 30% `batch` |
 //! | `single` | 1, `everyone` | `interactive` alone |
 //!
@@ -25,7 +25,7 @@
 //!
 //! Waiting out the whole TTFT target should cost the same in either class; so a second of a batch
 //! user's time is worth 2 s / 60 s of an interactive user's. The guarantee of 2% keeps batch work
-//! moving under any load, and is the smallest share measured that does.
+//! moving under any load; of the shares tried (2 to 10%) it costs interactive work least.
 //!
 //! The account shares and batch shares are not statistics of a public trace (none tells its
 //! tenants' urgency); they are a stress for fairness. For comparison, the largest of 22 clients
@@ -167,7 +167,7 @@ impl Mix {
 
     /// Names of classes in order of precedence: those of the trace, and where requests are left
     /// open those of the mix.
-    fn class_names<'t>(self, brought: &'t [String], open: bool) -> Vec<&'t str> {
+    fn class_names(self, brought: &[String], open: bool) -> Vec<&str> {
         let has = |name: &str| brought.iter().any(|known| known == name);
         let mut names = Vec::new();
         if open || has(INTERACTIVE) {

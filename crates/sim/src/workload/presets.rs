@@ -14,8 +14,8 @@
 //! - *Mooncake*: `conversation_trace.jsonl` of Qin et al., "Mooncake" (FAST 2025), 30 minutes.
 //! - *`ServeGen`*: Xiang et al. (NSDI 2026), clients of the model `m-small`: 18,152 rows of 600 s.
 //!
-//! The tests in `tests/traces/calibration.rs` compare what is generated with the published medians, and
-//! with the traces themselves where they are present.
+//! The tests in `tests/traces/calibration.rs` compare what is generated with the published
+//! medians, and with the traces themselves where they are present.
 
 /// A service whose requests are imitated.
 #[derive(Clone, Copy, Debug)]

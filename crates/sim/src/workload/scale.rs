@@ -12,6 +12,10 @@ use crate::InputError;
 /// Factors on arrival times that make sense: from a million times faster to a million slower.
 const FACTOR: RangeInclusive<f64> = 1e-6..=1e6;
 
+/// The bit of a block's name from which on a merge tells workloads apart; traces number their
+/// blocks from zero and have fewer than 2^48.
+const WORKLOAD_BIT: u32 = 48;
+
 /// What a workload asks for as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Offered {
@@ -86,7 +90,8 @@ impl Workload {
     }
 
     /// Puts several workloads on one clock. Classes and accounts of the same name become one;
-    /// requests that arrive together stand in the order of the workloads.
+    /// requests that arrive together stand in the order of the workloads. Prefixes are not shared
+    /// between workloads: two traces that number their blocks from zero do not mean the same text.
     ///
     /// # Errors
     /// A class or account means different things in two of them, prefix blocks differ in size, or
@@ -100,13 +105,16 @@ impl Workload {
             prefix_block_tokens: 0,
         };
         let mut account_indices = HashMap::new();
-        for mut workload in workloads {
+        for (number, mut workload) in workloads.into_iter().enumerate() {
             let class_of = merged.adopt_classes(&workload)?;
             let account_of = merged.adopt_accounts(&workload, &mut account_indices)?;
             merged.adopt_blocks(&workload)?;
             for request in &mut workload.requests {
                 request.class = class_of[usize::from(request.class)];
                 request.account = account_of[request.account as usize];
+                for block in &mut request.prefix {
+                    *block ^= (number as u64) << WORKLOAD_BIT;
+                }
             }
             merged.requests.append(&mut workload.requests);
             if !merged.source.is_empty() {
