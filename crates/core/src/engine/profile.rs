@@ -34,9 +34,10 @@ pub struct Profile {
 /// Made by `rampmeter fit` on public kernel measurements, which are not part of this crate; seven
 /// digits are kept. Seats and step tokens are those of the measured vLLM runs; KV blocks follow
 /// from 90% of 96 GiB a GPU less the weights, which gives the blocks of both runs. The errors are
-/// those of steps whose chunks are as large as the step allows. Chunks of some hundred tokens are
-/// predicted 10% off on average (Llama) or 6% (Qwen): below about 400 tokens a step takes the time
-/// to read the weights whatever it holds, and no straight line through both regimes follows that.
+/// those of steps whose chunks are as large as the step allows. Chunks of 64 to 512 tokens beside
+/// 64 decodes are predicted 8 to 16% too long (Llama) or 2 to 9% (Qwen on two GPUs): below about
+/// 400 tokens a step takes the time to read the weights whatever it holds, and no straight line
+/// through both regimes follows that.
 pub const PROFILES: &[Profile] = &[
     Profile {
         name: "llama-3.1-8b",
