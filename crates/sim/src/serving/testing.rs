@@ -92,7 +92,7 @@ pub(super) fn workload(requests: Vec<Request>) -> Workload {
 }
 
 /// What happened, one line an event.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Log {
     pub(super) lines: Vec<String>,
     /// By request, in order: tokens computed for the first time, and output tokens.
