@@ -29,7 +29,7 @@ pub enum PeerKind {
     Sarathi,
     /// Fair shares between accounts (virtual token counter).
     Vtc,
-    /// Admission by forecast of KV memory (LightLLM).
+    /// Admission by forecast of KV memory (`LightLLM`).
     PastFuture,
 }
 
@@ -135,7 +135,10 @@ fn read_option(part: &str, options: &mut PeerOptions) -> Result<(), InputError> 
         Some(("chunk", value)) if options.chunk_tokens.is_none() => {
             let tokens = value.parse().ok().filter(|tokens| *tokens >= 1u32);
             options.chunk_tokens = Some(tokens.ok_or_else(|| {
-                wrong(format!("`chunk={value}`: must be a whole number of tokens, 1..={}", u32::MAX))
+                wrong(format!(
+                    "`chunk={value}`: must be a whole number of tokens, 1..={}",
+                    u32::MAX
+                ))
             })?);
         }
         None if part == "triage" => return Err(wrong("`triage` is given twice".to_owned())),

@@ -452,7 +452,8 @@ impl<'w> EngineState<'w> {
         }
         // What came before this part was told when it was computed, or was in the cache.
         let known = progress.prompt_done.max(part.history_tokens).min(truth.prompt_tokens);
-        progress.prompt_done = known.max((part.history_tokens + part.tokens).min(truth.prompt_tokens));
+        progress.prompt_done =
+            known.max((part.history_tokens + part.tokens).min(truth.prompt_tokens));
         let prompt_tokens = progress.prompt_done - known;
         progress.outputs_out += u32::from(part.samples);
         let finished = progress.outputs_out == truth.output_tokens;

@@ -47,12 +47,18 @@ fn synchronous_steps_follow_the_schedule_worked_out_by_hand() {
     let log = run_named(&three(), &engine(100, 2, 10), "fcfs", 1);
     assert_eq!(log.first_s(), [2, 2, 4]);
     assert_eq!(log.finish_s(), [4, 3, 4]);
-    let shapes: Vec<_> =
-        log.steps.iter().map(|(_, _, s)| (s.shape.prefill_tokens, s.shape.decode_requests)).collect();
+    let shapes: Vec<_> = log
+        .steps
+        .iter()
+        .map(|(_, _, s)| (s.shape.prefill_tokens, s.shape.decode_requests))
+        .collect();
     assert_eq!(shapes, [(10, 0), (7, 0), (0, 2), (4, 1)]);
     assert_eq!(log.steps[1].2.shape.prefill_history_tokens, 10);
     assert_eq!(log.steps[2].2.shape.decode_context_tokens, 12 + 5);
-    assert_eq!(log.steps.iter().map(|(_, _, s)| s.sampled_requests).collect::<Vec<_>>(), [0, 2, 2, 2]);
+    assert_eq!(
+        log.steps.iter().map(|(_, _, s)| s.sampled_requests).collect::<Vec<_>>(),
+        [0, 2, 2, 2]
+    );
 }
 
 #[test]
@@ -293,7 +299,8 @@ impl Scheduler for Watched<'_> {
         assert!(requests.is_disjoint(&self.waiting), "only what has a seat is computed");
         assert!(engine.kv().blocks_free() <= blocks && engine.running() <= running_max);
         for part in engine.planned() {
-            let held = engine.kv().blocks_held(part.request) * engine.kv().geometry().block_tokens();
+            let held =
+                engine.kv().blocks_held(part.request) * engine.kv().geometry().block_tokens();
             assert!(held >= part.history_tokens + part.tokens, "room for what is computed");
             let prompt = engine.facts(part.request).prompt_tokens;
             assert!(!part.decodes || part.history_tokens >= prompt, "prompt before output");

@@ -14,7 +14,7 @@
 //! front end, and whatever else happens before a request is queued.
 //!
 //! # Files
-//! `DIR/vllm/meta.json` and `DIR/vllm/requests.jsonl`, as LLMServingSim's benchmark writes them.
+//! `DIR/vllm/meta.json` and `DIR/vllm/requests.jsonl`, as `LLMServingSim`'s benchmark writes them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -173,9 +173,8 @@ fn read_text(path: &PathBuf) -> Result<String, InputError> {
 
 fn read_meta(path: &PathBuf) -> Result<Meta, InputError> {
     let text = read_text(path)?;
-    let meta: Meta = serde_json::from_str(&text).map_err(|error| {
-        InputError::new(path, error.to_string()).at_line(error.line() as u64)
-    })?;
+    let meta: Meta = serde_json::from_str(&text)
+        .map_err(|error| InputError::new(path, error.to_string()).at_line(error.line() as u64))?;
     let kwargs = &meta.engine_kwargs;
     let blocks = meta.kv_cache.as_ref().and_then(|cache| cache.num_gpu_blocks);
     for (field, value, max) in [

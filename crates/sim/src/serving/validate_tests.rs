@@ -28,7 +28,10 @@ fn read_from(meta: &str, rows: &str) -> Result<MeasuredRun, String> {
 fn a_run_is_read_in_order_of_queueing() {
     let rows = [row("100", 7.5, 8.0, 9.0), row("50", 5.0, 5.5, 7.5)].join("\n");
     let measured = read_from(META, &rows).unwrap();
-    assert_eq!((measured.tensor_parallel, measured.running_max, measured.step_tokens_max), (2, 8, 512));
+    assert_eq!(
+        (measured.tensor_parallel, measured.running_max, measured.step_tokens_max),
+        (2, 8, 512)
+    );
     assert_eq!(measured.kv_blocks, None);
     let arrivals: Vec<Nanos> = measured.workload.requests.iter().map(|r| r.arrival).collect();
     assert_eq!(arrivals, [Nanos(0), Nanos(2_500_000_000)]);
@@ -53,7 +56,11 @@ fn wrong_input_is_named() {
         (META, String::new(), "requests.jsonl: has no requests"),
         ("{", good.clone(), "meta.json:1: EOF"),
         ("{}", good.clone(), "missing field `model`"),
-        (&META.replace("8,", "0,"), good.clone(), "`engine_kwargs.max_num_seqs`: 0 is outside 1..="),
+        (
+            &META.replace("8,", "0,"),
+            good.clone(),
+            "`engine_kwargs.max_num_seqs`: 0 is outside 1..=",
+        ),
         (META, two("{"), "requests.jsonl:2: EOF"),
         (META, two(&row("0", 1.0, 2.0, 3.0)), "requests.jsonl:2: field `input_toks`: 0 is outside"),
         (META, two(&row("-5", 1.0, 2.0, 3.0)), "requests.jsonl:2: invalid value"),

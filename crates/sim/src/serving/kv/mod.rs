@@ -217,9 +217,8 @@ impl<'w> KvPool<'w> {
     /// The blocks that the cache has of the first `tokens` tokens of `request`.
     fn found(&self, request: u32, tokens: u32) -> impl Iterator<Item = u32> {
         let whole = tokens.saturating_sub(1) / self.geometry.block_tokens();
-        (0..whole).map_while(move |position| {
-            self.by_name.get(&self.name(request, position)).copied()
-        })
+        (0..whole)
+            .map_while(move |position| self.by_name.get(&self.name(request, position)).copied())
     }
 
     fn name(&self, request: u32, position: u32) -> Name {

@@ -229,8 +229,10 @@ impl<R: Rules> Scheduler for Peer<R> {
     fn submit(&mut self, _now: Nanos, request: u32, engine: &EngineState<'_>) {
         let facts = engine.facts(request);
         let late_at = self.options.triage.then(|| {
-            let prefill_s = self.model.prefill_seconds(facts.prompt_tokens, 0, self.chunk_tokens_max);
-            let deadline = facts.arrival.saturating_add(self.ttft_targets[usize::from(facts.class)]);
+            let prefill_s =
+                self.model.prefill_seconds(facts.prompt_tokens, 0, self.chunk_tokens_max);
+            let deadline =
+                facts.arrival.saturating_add(self.ttft_targets[usize::from(facts.class)]);
             deadline.offset_seconds(-prefill_s)
         });
         self.rules.on_submit(&facts, &self.waiting);

@@ -54,8 +54,7 @@ fn a_step_with_a_preemption_admits_nobody() {
 
 #[test]
 fn priority_takes_memory_from_the_worst_even_if_already_planned() {
-    let workload =
-        workload(vec![of_class(1, request(0.0, 6, 3)), of_class(0, request(0.5, 8, 3))]);
+    let workload = workload(vec![of_class(1, request(0.0, 6, 3)), of_class(0, request(0.5, 8, 3))]);
     let log = sync_log(&workload, &engine(4, 2, 100), "priority");
     assert_eq!(log.preempted, [0]);
     assert_eq!(log.steps[2].2.shape.decode_requests, 1);
@@ -80,7 +79,10 @@ fn sarathi_fills_up_to_the_chunk_with_decodes_counted() {
     let workload = workload(vec![request(0.0, 2, 5), request(0.0, 10, 1)]);
     let shapes = |policy: &str| -> Vec<(u32, u32)> {
         let log = sync_log(&workload, &engine(100, 8, 100), policy);
-        log.steps.iter().map(|(_, _, s)| (s.shape.prefill_tokens, s.shape.decode_requests)).collect()
+        log.steps
+            .iter()
+            .map(|(_, _, s)| (s.shape.prefill_tokens, s.shape.decode_requests))
+            .collect()
     };
     assert_eq!(shapes("sarathi+chunk=4"), [(4, 0), (3, 1), (3, 1), (2, 1), (0, 1)]);
     // For the other peers the chunk is of prompt tokens alone.
