@@ -30,7 +30,7 @@ pub enum PeerKind {
     Sarathi,
     /// Fair shares between accounts (virtual token counter).
     Vtc,
-    /// Admission by forecast of KV memory (LightLLM).
+    /// Admission by forecast of KV memory (`LightLLM`).
     PastFuture,
 }
 

@@ -333,7 +333,6 @@ impl<'w> EngineState<'w> {
         let progress = &mut self.progress[request as usize];
         progress.phase = Phase::Running;
         progress.computed_tokens = cached;
-        progress.prompt_done = progress.prompt_done.max(cached_tokens);
         self.waiting -= 1;
         self.running += 1;
         self.plan.changes.push(Change::Admitted { request, cached_tokens });
@@ -451,9 +450,11 @@ impl<'w> EngineState<'w> {
         if progress.phase == Phase::Ended {
             return None;
         }
-        let reached = (part.history_tokens + part.tokens).min(truth.prompt_tokens);
-        let prompt_tokens = reached.saturating_sub(progress.prompt_done);
-        progress.prompt_done += prompt_tokens;
+        // What came before this part was told when it was computed, or was in the cache.
+        let known = progress.prompt_done.max(part.history_tokens).min(truth.prompt_tokens);
+        progress.prompt_done =
+            known.max((part.history_tokens + part.tokens).min(truth.prompt_tokens));
+        let prompt_tokens = progress.prompt_done - known;
         progress.outputs_out += u32::from(part.samples);
         let finished = progress.outputs_out == truth.output_tokens;
         let first = part.samples && progress.outputs_out == 1;

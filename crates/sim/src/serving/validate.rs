@@ -14,7 +14,7 @@
 //! front end, and whatever else happens before a request is queued.
 //!
 //! # Files
-//! `DIR/vllm/meta.json` and `DIR/vllm/requests.jsonl`, as LLMServingSim's benchmark writes them.
+//! `DIR/vllm/meta.json` and `DIR/vllm/requests.jsonl`, as `LLMServingSim`'s benchmark writes them.
 
 use std::fs;
 use std::path::{Path, PathBuf};

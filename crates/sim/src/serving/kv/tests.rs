@@ -33,10 +33,22 @@ struct Naive {
     /// What each block is said to contain: the tokens up to its end, spelt out.
     contents: BTreeMap<u32, String>,
     held: BTreeMap<u32, Vec<u32>>,
+    /// Leading blocks of each request that were full before.
+    full: BTreeMap<u32, u32>,
     blocks: u32,
 }
 
 impl Naive {
+    fn new(blocks: u32) -> Self {
+        Self {
+            free: (0..blocks).collect(),
+            contents: BTreeMap::new(),
+            held: BTreeMap::new(),
+            full: BTreeMap::new(),
+            blocks,
+        }
+    }
+
     fn content(workload: &Workload, request: u32, position: u32) -> String {
         let prefix = &workload.requests[request as usize].prefix;
         let end = (position + 1) * BLOCK_TOKENS;
@@ -68,6 +80,7 @@ impl Naive {
         let found = self.found(workload, request, tokens);
         self.free.retain(|block| !found.contains(block));
         let tokens = found.len() as u32 * BLOCK_TOKENS;
+        self.full.insert(request, found.len() as u32);
         self.held.insert(request, found);
         tokens
     }
@@ -82,7 +95,8 @@ impl Naive {
             self.contents.remove(&block);
             held.push(block);
         }
-        for position in 0..tokens / BLOCK_TOKENS {
+        let full = self.full.insert(request, tokens / BLOCK_TOKENS).unwrap_or(0);
+        for position in full..tokens / BLOCK_TOKENS {
             let content = Self::content(workload, request, position);
             if !self.contents.values().any(|known| *known == content) {
                 self.contents.insert(held[position as usize], content);
@@ -132,8 +146,7 @@ proptest! {
     ) {
         let workload = sharing();
         let mut pool = pool(&workload, blocks, true);
-        let mut naive =
-            Naive { free: (0..blocks).collect(), contents: BTreeMap::new(), held: BTreeMap::new(), blocks };
+        let mut naive = Naive::new(blocks);
         // Tokens computed so far; a request that is not here holds nothing.
         let mut tokens: BTreeMap<u32, u32> = BTreeMap::new();
         for (op, request, amount) in ops {

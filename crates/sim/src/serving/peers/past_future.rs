@@ -13,7 +13,7 @@
 //! `have` is what a request holds once its prompt is computed. When the i-th of that order ends,
 //! the i longest have each grown by `remaining_i` and all shorter ones are gone.
 //!
-//! `remaining` is a forecast: a length drawn from those of the last [`HISTORY_LEN`] finished
+//! `remaining` is a forecast: a length drawn from those of the last `HISTORY_LEN` finished
 //! requests that are longer than what this one has already produced; what its user allows caps it,
 //! and stands in for it where no finished request was that long. Draws come from a counter-based
 //! generator with a fixed seed, so that two runs are identical.
@@ -26,9 +26,9 @@
 //! far too much, and starts slowly.
 //!
 //! # Source
-//! LightLLM's scheduler, "Past-Future Scheduler for LLM Serving under SLA Guarantees" (ASPLOS '25,
+//! `LightLLM`'s scheduler, "Past-Future Scheduler for LLM Serving under SLA Guarantees" (ASPLOS '25,
 //! arXiv 2507.10150). Simplified: shared prefix blocks count for each request that holds them; a
-//! request is always admitted to an empty engine, where LightLLM refuses it at the door.
+//! request is always admitted to an empty engine, where `LightLLM` refuses it at the door.
 
 use std::collections::VecDeque;
 
@@ -36,10 +36,10 @@ use super::base::Rules;
 use crate::serving::state::EngineState;
 
 /// Finished requests whose lengths are remembered: the paper's window.
-pub const HISTORY_LEN: usize = 1_000;
+const HISTORY_LEN: usize = 1_000;
 
 /// Share of the cache that is kept free of forecasts: 3%, the paper's choice.
-pub const SPARE_RATIO: f64 = 0.03;
+const SPARE_RATIO: f64 = 0.03;
 
 /// What a request holds, and what it is expected to add.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -32,10 +32,10 @@ use crate::serving::state::Facts;
 use crate::workload::Workload;
 
 /// Service of one prompt token.
-pub const PROMPT_TOKEN_COST: f64 = 1.0;
+const PROMPT_TOKEN_COST: f64 = 1.0;
 
 /// Service of one output token.
-pub const OUTPUT_TOKEN_COST: f64 = 2.0;
+const OUTPUT_TOKEN_COST: f64 = 2.0;
 
 /// A counter for each account.
 #[derive(Clone, Debug)]
