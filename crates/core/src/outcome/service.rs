@@ -382,6 +382,7 @@ impl ServiceDifference {
             return;
         }
         let width = self.slots.len();
+        let (mut sum, mut max) = (self.sum, self.max);
         for slot in self.served.iter().take(self.served_count as usize) {
             let Some(state) = self.slots.get(*slot as usize) else { continue };
             let row = self.base.get(*slot as usize * width..).unwrap_or_default();
@@ -396,11 +397,13 @@ impl ServiceDifference {
                     continue;
                 }
                 let after = (state.told - peer.told - base).abs();
-                self.sum += after - (state.settled - peer.settled - base).abs();
-                self.max = self.max.max(after);
+                sum += after - (state.settled - peer.settled - base).abs();
+                if after > max {
+                    max = after;
+                }
             }
         }
-        self.sum = self.sum.max(0.0);
+        (self.sum, self.max) = (sum.max(0.0), max);
         for slot in self.served.iter().take(self.served_count as usize) {
             if let Some(state) = self.slots.get_mut(*slot as usize) {
                 state.settled = state.told;

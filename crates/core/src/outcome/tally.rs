@@ -37,7 +37,7 @@
 //! quantiles stand beside it for that reason.
 //!
 //! # Source
-//! Attainment and goodput: Zhong et al., "DistServe", OSDI 2024, section 2. Apdex technical
+//! Attainment and goodput: Zhong et al. (`DistServe`), OSDI 2024, section 2. Apdex technical
 //! specification 1.1. Bounded slowdown: Feitelson and Rudolph, JSSPP 1998.
 
 use alloc::boxed::Box;
@@ -89,7 +89,21 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// True for nearly every record: one test instead of many, because `record` must be fast.
+    fn is_plausible(&self) -> bool {
+        let scheduled = self.first_scheduled.unwrap_or(self.arrival);
+        let token = self.first_token.unwrap_or(self.ended);
+        let served = self.first_token.is_some();
+        (self.arrival <= scheduled)
+            & (scheduled <= token)
+            & (token <= self.ended)
+            & (served == (self.output_tokens > 0))
+            & (served | (self.status != Status::Completed))
+            & (self.status != Status::Refused)
+    }
+
     /// Refuses what cannot have happened: times out of order, tokens without a first token.
+    #[cold]
     fn check(&self) -> Result<(), Error> {
         let Self { arrival, ended, status, .. } = *self;
         in_order("ended_ns", ended, "arrival_ns", arrival)?;
@@ -129,8 +143,11 @@ impl Ended {
     /// arrival, first scheduled, first token and end must not decrease; a completed request has a
     /// first token; there are output tokens exactly when there was a first one; a refused request
     /// was not scheduled.
+    #[inline]
     pub fn judge(&self, targets: &Targets) -> Result<Sample, Error> {
-        self.check()?;
+        if !self.is_plausible() {
+            self.check()?;
+        }
         let so_far = self.status == Status::Unfinished;
         let since = |time: Nanos| time.saturating_sub(self.arrival);
         let end_to_end = since(self.ended);
@@ -147,28 +164,32 @@ impl Ended {
             let slowdown = bounded_slowdown(wait, run, targets.slowdown_floor);
             (slowdown * SLOWDOWN_PARTS) as u64
         });
-        let late = ttft.unwrap_or(end_to_end) > targets.ttft
-            || tpot.is_some_and(|time| time > targets.tpot);
+        let verdict = self.verdict(targets, ttft.unwrap_or(end_to_end), tpot);
         Ok(Sample {
-            status: self.status,
             queue_wait,
             ttft,
             tpot,
             end_to_end: served.then_some(end_to_end),
             slowdown,
-            late,
-            feeling: self.feeling(targets),
+            verdict,
             output_tokens: self.output_tokens,
         })
     }
 
-    fn feeling(&self, targets: &Targets) -> Feeling {
-        let judged = matches!(self.status, Status::Completed | Status::Unfinished);
+    /// `ttft` is the time waited so far where there was no first token.
+    fn verdict(&self, targets: &Targets, ttft: Nanos, tpot: Option<Nanos>) -> Verdict {
         let tolerated_ns = targets.ttft.get().saturating_mul(APDEX_TOLERATED_TARGETS);
-        match self.first_token.map(|token| token.saturating_sub(self.arrival)) {
-            Some(ttft) if judged && ttft <= targets.ttft => Feeling::Satisfied,
-            Some(ttft) if judged && ttft.get() <= tolerated_ns => Feeling::Tolerating,
-            _ => Feeling::Frustrated,
+        // 0 satisfied, 1 tolerating, 2 frustrated.
+        let feeling = usize::from(ttft > targets.ttft) + usize::from(ttft.get() > tolerated_ns);
+        let late = (ttft > targets.ttft) | tpot.is_some_and(|time| time > targets.tpot);
+        match self.status {
+            // Arithmetic, because who is late is hard to predict and easy to compute.
+            Status::Completed => Verdict(usize::from(late) * (COMPLETED_LATE + feeling)),
+            Status::Refused => Verdict(REFUSED),
+            Status::Failed => Verdict(FAILED),
+            Status::Cancelled => Verdict(CANCELLED + usize::from(late)),
+            Status::Unfinished if self.first_token.is_none() => Verdict(UNFINISHED + 2),
+            Status::Unfinished => Verdict(UNFINISHED + feeling),
         }
     }
 }
@@ -215,26 +236,32 @@ impl Targets {
     }
 }
 
+/// Which of the counters a request belongs to: each belongs to exactly one, so that entering it
+/// is one addition. Those of [`Counts`] are sums of them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Feeling {
-    Satisfied,
-    Tolerating,
-    Frustrated,
-}
+struct Verdict(usize);
+
+// Counter 0: completed within both targets.
+/// Completed and some target missed; its TTFT satisfied, tolerated (+1), frustrating (+2).
+const COMPLETED_LATE: usize = 1;
+const REFUSED: usize = 4;
+const FAILED: usize = 5;
+/// Cancelled in time, or after a target was missed (+1).
+const CANCELLED: usize = 6;
+/// Unfinished; its TTFT satisfied, tolerated (+1), frustrating or not there yet (+2).
+const UNFINISHED: usize = 8;
+const VERDICTS: usize = 11;
 
 /// What the user of one request felt: made by [`Ended::judge`], entered by [`Tally::add`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
-    status: Status,
     queue_wait: Option<Nanos>,
     ttft: Option<Nanos>,
     tpot: Option<Nanos>,
     end_to_end: Option<Nanos>,
     /// In millionths.
     slowdown: Option<u64>,
-    /// Some target was missed already.
-    late: bool,
-    feeling: Feeling,
+    verdict: Verdict,
     output_tokens: u32,
 }
 
@@ -288,44 +315,6 @@ impl Counts {
     #[must_use]
     pub fn goodput_per_s(&self, span: Nanos) -> f64 {
         per_second(self.attained, span)
-    }
-
-    fn add(&mut self, sample: &Sample) {
-        let one = |counter: &mut u64| *counter = counter.saturating_add(1);
-        one(&mut self.offered);
-        self.output_tokens = self.output_tokens.saturating_add(u64::from(sample.output_tokens));
-        match sample.status {
-            Status::Completed => one(&mut self.completed),
-            Status::Refused => one(&mut self.refused),
-            Status::Failed => one(&mut self.failed),
-            Status::Unfinished => one(&mut self.unfinished),
-            Status::Cancelled => {
-                one(&mut self.cancelled);
-                self.cancelled_late = self.cancelled_late.saturating_add(u64::from(sample.late));
-            }
-        }
-        let attained = sample.status == Status::Completed && !sample.late;
-        self.attained = self.attained.saturating_add(u64::from(attained));
-        match sample.feeling {
-            Feeling::Satisfied => one(&mut self.satisfied),
-            Feeling::Tolerating => one(&mut self.tolerating),
-            Feeling::Frustrated => {}
-        }
-    }
-
-    fn merge(&mut self, other: &Self) {
-        let add = |mine: &mut u64, theirs: u64| *mine = mine.saturating_add(theirs);
-        add(&mut self.offered, other.offered);
-        add(&mut self.completed, other.completed);
-        add(&mut self.refused, other.refused);
-        add(&mut self.failed, other.failed);
-        add(&mut self.cancelled, other.cancelled);
-        add(&mut self.cancelled_late, other.cancelled_late);
-        add(&mut self.unfinished, other.unfinished);
-        add(&mut self.attained, other.attained);
-        add(&mut self.satisfied, other.satisfied);
-        add(&mut self.tolerating, other.tolerating);
-        add(&mut self.output_tokens, other.output_tokens);
     }
 }
 
@@ -383,7 +372,8 @@ impl Histograms {
 /// Everything that one group of users felt.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub struct Tally {
-    counts: Counts,
+    verdicts: [u64; VERDICTS],
+    output_tokens: u64,
     histograms: Option<Box<Histograms>>,
 }
 
@@ -391,13 +381,16 @@ impl Tally {
     /// An empty tally; without histograms it only counts.
     #[must_use]
     pub fn new(histograms: bool) -> Self {
-        Self { counts: Counts::default(), histograms: histograms.then(Box::default) }
+        Self { histograms: histograms.then(Box::default), ..Self::default() }
     }
 
     /// Enters what one user felt.
     #[inline]
     pub fn add(&mut self, sample: &Sample) {
-        self.counts.add(sample);
+        if let Some(counter) = self.verdicts.get_mut(sample.verdict.0) {
+            *counter = counter.saturating_add(1);
+        }
+        self.output_tokens = self.output_tokens.saturating_add(u64::from(sample.output_tokens));
         if let Some(histograms) = &mut self.histograms {
             histograms.add(sample);
         }
@@ -405,8 +398,23 @@ impl Tally {
 
     /// How many requests ended how.
     #[must_use]
-    pub const fn counts(&self) -> &Counts {
-        &self.counts
+    pub fn counts(&self) -> Counts {
+        let [attained, prompt, slow, late, refused, failed, left, left_late, fine, fair, poor] =
+            self.verdicts;
+        let sum = |parts: &[u64]| parts.iter().fold(0, |sum: u64, part| sum.saturating_add(*part));
+        Counts {
+            offered: sum(&self.verdicts),
+            completed: sum(&[attained, prompt, slow, late]),
+            refused,
+            failed,
+            cancelled: sum(&[left, left_late]),
+            cancelled_late: left_late,
+            unfinished: sum(&[fine, fair, poor]),
+            attained,
+            satisfied: sum(&[attained, prompt, fine]),
+            tolerating: sum(&[slow, fair]),
+            output_tokens: self.output_tokens,
+        }
     }
 
     /// Distributions; `None` in a tally that only counts.
@@ -422,7 +430,10 @@ impl Tally {
     pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
         let has = |tally: &Self| u64::from(tally.histograms.is_some());
         super::check_same("merged histograms", has(other), "histograms", has(self))?;
-        self.counts.merge(&other.counts);
+        for (mine, theirs) in self.verdicts.iter_mut().zip(other.verdicts) {
+            *mine = mine.saturating_add(theirs);
+        }
+        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
         if let (Some(mine), Some(theirs)) = (&mut self.histograms, &other.histograms) {
             mine.merge(theirs);
         }
@@ -431,7 +442,7 @@ impl Tally {
 
     /// Forgets everything, keeps the memory.
     pub fn reset(&mut self) {
-        self.counts = Counts::default();
+        (self.verdicts, self.output_tokens) = ([0; VERDICTS], 0);
         if let Some(histograms) = &mut self.histograms {
             histograms.reset();
         }

@@ -159,7 +159,7 @@ fn same_distribution(histogram: &Histogram, values: &[u64]) -> Result<(), TestCa
 
 fn same_books(tally: &Tally, list: &[Ended]) -> Result<(), TestCaseError> {
     let (counts, [waits, ttfts, tpots, ends]) = oracle(list);
-    prop_assert_eq!(tally.counts(), &counts);
+    prop_assert_eq!(tally.counts(), counts);
     let histograms = tally.histograms().unwrap();
     same_distribution(&histograms.queue_wait, &waits)?;
     same_distribution(&histograms.ttft, &ttfts)?;
@@ -180,7 +180,9 @@ fn same_desk(a: &Outcomes, b: &Outcomes) -> Result<(), TestCaseError> {
 
 fn filled(list: &[Ended]) -> Outcomes {
     let mut desk = desk(true);
-    list.iter().for_each(|request| desk.record(request).unwrap());
+    for request in list {
+        desk.record(request).unwrap();
+    }
     desk
 }
 
@@ -261,7 +263,7 @@ fn targets_are_met_at_their_very_value_and_missed_past_it() {
         change(&mut request);
         let mut desk = desk(false);
         desk.record(&request).unwrap();
-        let counts = *desk.class(0).unwrap().counts();
+        let counts = desk.class(0).unwrap().counts();
         (counts.attained, counts.satisfied, counts.tolerating)
     };
     assert_eq!(attained(&|_| ()), (1, 1, 0));
