@@ -123,6 +123,7 @@ fn log_ruler(low: f64, high: f64) -> Ruler {
     let (low, high) = (low - 0.08, high + 0.08);
     let decades = high - low;
     let within: &[f64] = match decades {
+        d if d <= 0.7 => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0],
         d if d <= 1.5 => &[1.0, 2.0, 5.0],
         d if d <= 2.6 => &[1.0, 3.0],
         _ => &[1.0],

@@ -11,7 +11,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::axis::{Axis, Ruler};
+use super::axis::{Axis, Ruler, Scale};
 
 /// Looks a line can have: eight colours, then the same with other dashes and marks.
 pub(super) const COLOURS: usize = 8;
@@ -19,9 +19,10 @@ const DASHES: usize = 4;
 const MARKS: usize = 6;
 
 /// Size in SVG units. plotters places everything on whole units, so a unit is half a pixel.
-const WIDTH: u32 = 1120;
-const HEIGHT: u32 = 800;
-const LABEL_SIZE: f64 = 34.0;
+pub(super) const WIDTH: u32 = 1000;
+pub(super) const HEIGHT: u32 = 740;
+/// On a phone (350 pixels for the whole width) a letter is still 10 pixels high.
+const LABEL_SIZE: f64 = 38.0;
 /// Size of the note on a reference line, next to the labels.
 const NOTE_SCALE: f64 = 0.88;
 const LINE_WIDTH: u32 = 5;
@@ -105,11 +106,11 @@ fn draw(chart: &Chart) -> Result<String, Failure> {
         let root = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
         draw_titles(&root, chart)?;
         let mut area = ChartBuilder::on(&root)
-            .margin_top(70)
+            .margin_top(72)
             .margin_right(36)
-            .margin_bottom(56)
+            .margin_bottom(58)
             .x_label_area_size(60)
-            .y_label_area_size(124)
+            .y_label_area_size(132)
             .build_cartesian_2d(x, y)?;
         area.configure_mesh()
             .disable_x_mesh()
@@ -121,7 +122,7 @@ fn draw(chart: &Chart) -> Result<String, Failure> {
             .y_label_formatter(&|place| chart.y.scale.label(*place))
             .draw()?;
         if let Some((value, name)) = &chart.reference {
-            draw_reference(&root, &mut area, chart.y.scale.place(*value), name)?;
+            draw_reference(&root, &mut area, chart.y.scale, (*value, name))?;
         }
         // The strongest line is drawn last, on top of the others.
         let mut order: Vec<&Stroke> = chart.strokes.iter().collect();
@@ -146,16 +147,22 @@ fn draw_titles(root: &Root<'_>, chart: &Chart) -> Result<(), Failure> {
 fn draw_reference<'a>(
     root: &Root<'a>,
     area: &mut Area<'a>,
-    level: f64,
-    name: &str,
+    scale: Scale,
+    (value, name): (f64, &str),
 ) -> Result<(), Failure> {
+    let level = scale.place(value);
     let ends = area.x_range();
     let line = [(ends.start, level), (ends.end, level)];
     area.draw_series(LineSeries::new(line, REFERENCE.stroke_width(3)))?;
     let style = ("sans-serif", LABEL_SIZE * NOTE_SCALE).into_font().color(&REFERENCE_TEXT);
-    let style = style.pos(Pos::new(HPos::Left, VPos::Bottom));
+    // Good service hugs the top of a share and the bottom of a wait: write on the other side.
+    let (side, gap) = match scale {
+        Scale::Percent => (VPos::Top, 8),
+        _ => (VPos::Bottom, -4),
+    };
     let (left, top) = area.backend_coord(&(ends.start, level));
-    root.draw(&Text::new(name.to_owned(), (left + 12, top - 4), style))
+    let style = style.pos(Pos::new(HPos::Left, side));
+    root.draw(&Text::new(name.to_owned(), (left + 12, top + gap), style))
 }
 
 /// Draws the line and returns its marks.
@@ -270,7 +277,6 @@ fn alternative(chart: &Chart) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::axis::Scale;
     use proptest::prelude::*;
 
     proptest! {

@@ -189,7 +189,8 @@ fn who(report: &Report, lines: &[Line<'_>], classes: &[String], load: Option<f64
                  account by starving the rest shows here."
             }
             @if per_class {
-                @for class in classes {
+                // The first class has a section of its own.
+                @for class in classes.iter().skip(1) {
                     h3 { "Class " (class) }
                     div.pair {
                         (figure(&curves::over_load(report, lines, class, ATTAINMENT),

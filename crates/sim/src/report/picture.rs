@@ -14,10 +14,9 @@ const STYLE: &str = concat!(
 );
 
 /// Same units as the chart: half a pixel at the size a README shows.
-const WIDTH: u32 = 1200;
+const WIDTH: u32 = 1080;
 const LEFT: u32 = 40;
 const CHART_TOP: u32 = 110;
-const CHART_HEIGHT: u32 = 800;
 const ROW_HEIGHT: u32 = 52;
 /// Legend columns; policy names with options are long.
 const COLUMNS: u32 = 2;
@@ -27,20 +26,21 @@ pub(super) fn picture(report: &Report) -> String {
     let class = measures::classes(report).into_iter().next().unwrap_or_default();
     let curve = curves::highway(report, &lines, &class, TTFT);
     let rows = u32::try_from(lines.len()).unwrap_or(u32::MAX).div_ceil(COLUMNS);
-    let legend_top = CHART_TOP + CHART_HEIGHT + 40;
+    let legend_top = CHART_TOP + chart::HEIGHT + 40;
     let height = legend_top.saturating_add(rows.saturating_mul(ROW_HEIGHT));
     let view = format!("0 0 {WIDTH} {height}");
     let place = format!("translate({LEFT} {CHART_TOP})");
     let drawn = chart::svg(&curve).into_string();
-    let drawn = drawn.replacen("<svg ", "<svg width=\"1120\" height=\"800\" ", 1);
+    let sized = format!("<svg width=\"{}\" height=\"{}\" ", chart::WIDTH, chart::HEIGHT);
+    let drawn = drawn.replacen("<svg ", &sized, 1);
     html! {
-        svg xmlns="http://www.w3.org/2000/svg" viewBox=(view) width="600"
+        svg xmlns="http://www.w3.org/2000/svg" viewBox=(view) width="540"
             height=((height / 2)) role="img" {
             title { "How long users wait, against how busy the GPU is" }
             style { (PreEscaped(STYLE)) }
             rect.paper width="100%" height="100%" rx="20" {}
             text.title x=(LEFT) y="66" font-size="36" {
-                "The busier GPU is not the one that serves better"
+                "Equally busy, not equally good"
             }
             g transform=(place) { (PreEscaped(drawn)) }
             @for (index, line) in lines.iter().enumerate() {
