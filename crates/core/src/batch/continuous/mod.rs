@@ -48,9 +48,11 @@
 
 mod admission;
 mod form;
+mod giveway;
 mod memory;
 mod observe;
 mod plan;
+mod prompts;
 mod request;
 mod steps;
 
@@ -61,11 +63,11 @@ use alloc::boxed::Box;
 use alloc::vec;
 
 use self::admission::Lines;
-use self::form::Partial;
 use self::memory::Memory;
 pub use self::plan::{
     Formed, Observation, Observed, Phase, Plan, PlanEntry, Preemption, StepResult,
 };
+use self::prompts::Partial;
 pub use self::request::{Progress, Request, RequestId, Stage, Submission};
 use self::steps::{STEPS_MAX, StepRing};
 use crate::engine::{KvGeometry, StepModel};
