@@ -33,8 +33,9 @@
 //!
 //! # Bounds
 //! Text of at most [`DOCUMENT_BYTES_MAX`] bytes; nesting of at most 80 levels (TOML) or 127
-//! (JSON), both refused by the parsers. Reading allocates some tens of times the size of the
-//! text; it happens at start or when an operator changes something.
+//! (JSON), both refused by the parsers. Reading allocates up to 80 times the size of the text
+//! (measured: 1.3 GB and seconds for 16 MiB of one-digit numbers in one list). Documents come from
+//! operators; a host that takes them from strangers should bound them far lower itself.
 
 mod error;
 mod nearest;

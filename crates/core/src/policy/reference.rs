@@ -81,7 +81,7 @@ fn name(path: &'static str, about: &'static str) -> Key {
         path,
         unit: "name",
         default: "required".into(),
-        range: format!("1..={NAME_BYTES_MAX} bytes, no control characters, unique in its list"),
+        range: format!("1..={NAME_BYTES_MAX} bytes, no character below U+0020, unique in its list"),
         about,
         why: "128 bytes: twice what DNS and Kubernetes allow, so that `namespace/name` fits.",
     }

@@ -47,8 +47,8 @@ pub(crate) static CLASS: [Field<Class>; 4] = [
             set: |class, value| class.ttft_target = Nanos::from_seconds(value),
         },
         about: "Time to first token that users of this class expect.",
-        why: "2 s: the pause after which somebody at a screen starts to doubt. From 1 ms, below \
-              which no step ends, to a day.",
+        why: "2 s: the pause after which somebody at a screen starts to doubt. From 1 ms, \
+              less than a network takes, to a day.",
     },
     Field {
         path: "class[].tpot_target_ms",
@@ -87,8 +87,9 @@ pub(crate) static CLASS: [Field<Class>; 4] = [
         },
         about: "Share kept for this class while it has work waiting, however busy the classes \
                 before it are. All guarantees and `batch.late_ratio` together: at most 0.99.",
-        why: "0: the first class needs none. The simulation found 0.02 best for a second class \
-              that must not starve (attainment 0.94 / 0.93 at load 1.0).",
+        why: "0: the first class needs none. For a second class that must not starve, 0.02 did \
+              best in the simulation, with credit lent to urgent requests only (attainment 0.94 / \
+              0.93 at load 1.0).",
     },
 ];
 

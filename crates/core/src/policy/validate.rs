@@ -8,8 +8,8 @@ use super::field::Field;
 use super::{CLASSES_MAX, NAME_BYTES_MAX, Policy, RESERVED_RATIO_MAX, table};
 use crate::error::{Error, check_range, check_real};
 
-/// First character that is not a control character. Names stand in one-line messages, metric
-/// labels and reports, where a line break or an escape would do harm.
+/// First character that is not one of the control characters at the start of ASCII. Names stand
+/// in one-line messages, metric labels and reports, where a line break or an escape would do harm.
 const NAME_CHARACTER_MIN: u64 = 0x20;
 
 /// Last code point of Unicode.
@@ -72,7 +72,7 @@ impl Policy {
     ///
     /// The ranges are those of the keys in the document. Besides: at least one class and at most
     /// [`CLASSES_MAX`]; names unique in their list, 1 to [`NAME_BYTES_MAX`] bytes, without
-    /// control characters; `running_max` within `requests_max` and `step_tokens_max`; accounts
+    /// characters below U+0020; `running_max` within `requests_max` and `step_tokens_max`; accounts
     /// named within `accounts_max`; `background_step_ratio` within `deadline_margin_ratio`;
     /// `cached_token_cost` within `prompt_token_cost`; guarantees and `late_ratio` together
     /// within [`RESERVED_RATIO_MAX`].

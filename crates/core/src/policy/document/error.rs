@@ -47,7 +47,7 @@ impl DocumentError {
 
     /// The text is not in its format; `reason` is the parser's.
     pub(super) fn syntax(format: &str, line: Option<u32>, reason: &str) -> Self {
-        Self::new("", line, format!("this is not {format}: {}", one_line(reason)))
+        Self::new("", line, format!("cannot be read as {format}: {}", one_line(reason)))
     }
 
     /// A key without a row in the table.

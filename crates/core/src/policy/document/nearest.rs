@@ -7,7 +7,7 @@ use strsim::damerau_levenshtein;
 
 use crate::policy::reference::{SECTIONS, keys};
 
-/// Most characters of an unknown key that are compared. The longest known key has 26; comparing
+/// Most characters of an unknown key that are compared. The longest known key has 21; comparing
 /// takes time proportional to the length, and what is longer resembles none of them.
 const COMPARED_CHARACTERS_MAX: usize = 64;
 

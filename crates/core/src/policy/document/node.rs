@@ -73,7 +73,15 @@ impl Node {
         let lines = Lines::new(text);
         let table = DeTable::parse(text).map_err(|error| {
             let line = error.span().map(|span| lines.at(span.start));
-            DocumentError::syntax("TOML", line, error.message())
+            let message = error.message();
+            // The parser points at the key without naming it.
+            match error.span().and_then(|span| text.get(span)) {
+                Some(key) if message == "duplicate key" => {
+                    let message = format!("{message} `{}`", shown(key));
+                    DocumentError::syntax("TOML", line, &message)
+                }
+                _ => DocumentError::syntax("TOML", line, message),
+            }
         })?;
         Ok(Self { line: None, kind: table_kind(table.into_inner(), &lines) })
     }
