@@ -2,7 +2,6 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 use core::fmt;
 
 use super::field::Field;
@@ -15,6 +14,10 @@ const NAME_CHARACTER_MIN: u64 = 0x20;
 
 /// Last code point of Unicode.
 const NAME_CHARACTER_MAX: u64 = char::MAX as u64;
+
+/// Names compared with each other at a time: 12 KiB of stack, and a policy that names the most
+/// accounts is checked in 128 rounds.
+const NAMES_AT_ONCE: usize = 512;
 
 /// What is wrong with a policy, and where.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -157,17 +160,41 @@ fn check_within(
 }
 
 /// Is every name of a list usable, and none there twice?
-fn check_names<'a>(field: &'static str, names: impl Iterator<Item = &'a str>) -> Result<(), Fault> {
-    let mut seen: Vec<(&str, u32)> = Vec::new();
-    for (index, name) in (0_u32..).zip(names) {
+///
+/// Takes nothing from the heap, because a running desk is handed changed policies: names are
+/// sorted [`NAMES_AT_ONCE`] at a time, and those behind are looked up among them.
+fn check_names<'a>(
+    field: &'static str,
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> Result<(), Fault> {
+    for (index, name) in (0_u32..).zip(names.clone()) {
         check_name(field, name).map_err(|error| Fault { error, index: Some(index) })?;
-        seen.push((name, index));
     }
-    seen.sort_unstable();
-    // Equal names now stand side by side, earlier entry first. The least of the later places is
-    // reported, as somebody who reads from the top would find it.
-    let repeats = seen.windows(2).filter(|pair| pair[0].0 == pair[1].0);
-    match repeats.map(|pair| (pair[1].1, pair[0].1)).min() {
+    let mut behind = (0_u32..).zip(names);
+    let mut repeat: Option<(u32, u32)> = None;
+    let mut some = [("", 0); NAMES_AT_ONCE];
+    loop {
+        let mut len = 0;
+        for (place, (index, name)) in some.iter_mut().zip(behind.by_ref()) {
+            *place = (name, index);
+            len += 1;
+        }
+        if len == 0 {
+            break;
+        }
+        let some = &mut some[..len];
+        some.sort_unstable();
+        // Equal names now stand side by side, earlier entry first.
+        let beside = some.windows(2).filter(|pair| pair[0].0 == pair[1].0);
+        let beside = beside.map(|pair| (pair[1].1, pair[0].1));
+        let beyond = behind.clone().filter_map(|(index, name)| {
+            let place = some.partition_point(|(other, _)| *other < name);
+            some.get(place).filter(|found| found.0 == name).map(|found| (index, found.1))
+        });
+        repeat = beside.chain(beyond).chain(repeat).min();
+    }
+    // The least of the later places is reported, as somebody who reads from the top finds it.
+    match repeat {
         None => Ok(()),
         Some((index, first_index)) => Err(Fault {
             error: Error::Duplicate { field, index: index.into(), first_index: first_index.into() },
@@ -192,6 +219,7 @@ fn check_name(field: &'static str, name: &str) -> Result<(), Error> {
 mod tests {
     use proptest::prelude::*;
     use std::vec;
+    use std::vec::Vec;
 
     use super::*;
     use crate::policy::{Account, BatchRules, Class, Limits, arbitrary};
@@ -205,6 +233,26 @@ mod tests {
         let mut policy = Policy::default();
         change(&mut policy.classes[1]);
         policy
+    }
+
+    #[test]
+    fn names_are_compared_across_all_rounds() {
+        let named = |count: usize, twice: &[(usize, usize)]| {
+            let mut accounts: Vec<Account> =
+                (0..count).map(|i| Account::new(format!("{:04}", i * 37 % count), 1.0)).collect();
+            for (later, first) in twice {
+                accounts[*later].name = accounts[*first].name.clone();
+            }
+            let limits = Limits { accounts_max: count as u32, ..Limits::default() };
+            Policy::default().with_limits(limits).with_accounts(accounts).validate()
+        };
+        assert_eq!(named(2_000, &[]), Ok(()));
+        for (later, first) in [(1_999, 0), (1_024, 511), (513, 512), (NAMES_AT_ONCE, 1)] {
+            // A repeat further down must not be the one that is named.
+            let fault = named(2_000, &[(later, first), (1_999, 0)]).unwrap_err();
+            let (index, first_index) = (later as u64, first as u64);
+            assert_eq!(fault, Error::Duplicate { field: "account[].name", index, first_index });
+        }
     }
 
     #[test]
