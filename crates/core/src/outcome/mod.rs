@@ -19,9 +19,9 @@
 //!
 //! # Bounds and cost
 //! [`Outcomes::record`] is O(1); a wrong record changes nothing. All memory is taken in
-//! [`Outcomes::new`]; [`Outcomes::bytes_needed`] says how much beforehand. A class takes 113 KB.
-//! An account takes about 150 bytes, or 113 KB more with [`Options::account_histograms`]: off by
-//! default, because a thousand accounts would take 113 MB.
+//! [`Outcomes::new`]; [`Outcomes::bytes_needed`] says how much beforehand. A class takes 108 KB.
+//! An account takes about 150 bytes, or 108 KB more with [`Options::account_histograms`]: off by
+//! default, because a thousand accounts would take 108 MB.
 //!
 //! # What it is bad at
 //! - It holds everything since it was built. For the last minute, keep a desk a minute and merge.

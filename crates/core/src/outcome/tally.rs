@@ -30,7 +30,7 @@
 //! end to end is its completion time. `run` is the time as it was, shared with others.
 //!
 //! # Bounds and cost
-//! O(1) an entry; 113 KB a tally with histograms, about 100 bytes without.
+//! O(1) an entry; 108 KB a tally with histograms, about 100 bytes without.
 //!
 //! # What it is bad at
 //! Attainment is a step: a request late by a millisecond counts like one late by a minute. The
