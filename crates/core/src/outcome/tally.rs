@@ -8,7 +8,7 @@
 //! | completed | met if TTFT and TPOT are within target | by its TTFT | all |
 //! | refused, failed | a miss | frustrated | queue wait and TTFT if they had happened |
 //! | cancelled by the user | not judged | not judged | queue wait and TTFT if they had happened |
-//! | unfinished | a miss | by its TTFT if it had a token, else frustrated | all, with what it felt so far |
+//! | unfinished | a miss | by its TTFT, frustrated without one | all, with what it felt so far |
 //!
 //! *Cancelled* is judged neither way: the user changed their mind, and nobody knows whether the
 //! service would have kept its promise. But users also leave because it did not. So those who
