@@ -308,7 +308,9 @@ impl Scheduler for Watched<'_> {
             let prompt = engine.facts(part.request).prompt_tokens;
             assert!(!part.decodes || part.history_tokens >= prompt, "prompt before output");
         }
-        if let Some(first) = self.waiting.first().filter(|_| self.conserves_work && !preempted) {
+        // One whose last token is in flight has nothing to compute: it only waits for that.
+        let first = self.waiting.first().filter(|first| engine.remaining_tokens(**first) > 0);
+        if let Some(first) = first.filter(|_| self.conserves_work && !preempted) {
             assert!(engine.tokens_left() == 0 || !engine.fits(*first), "{first} fits and waits");
         }
     }
