@@ -1,5 +1,6 @@
 //! Folders of tables: what is read from them, and what is said about a bad one.
 
+use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
@@ -37,7 +38,7 @@ fn folder(name: &str) -> TempDir {
     fs::create_dir_all(&tables).unwrap();
     let mut dense = "layer,tokens,time_us\n".to_owned();
     for kernel in KERNELS {
-        dense += &format!("{kernel},1,1\n{kernel},2048,2048\n");
+        writeln!(dense, "{kernel},1,1\n{kernel},2048,2048").unwrap();
     }
     let mut attention = "prefill_chunk,kv_prefill,n_decode,kv_decode,time_us\n".to_owned();
     for chunk in [0, 2048] {
@@ -46,7 +47,8 @@ fn folder(name: &str) -> TempDir {
                 for context in if decodes == 0 { vec![0] } else { vec![16, 16384] } {
                     let us = chunk + history + decodes * context;
                     if us > 0 {
-                        attention += &format!("{chunk},{history},{decodes},{context},{us}\n");
+                        let sizes = format!("{chunk},{history},{decodes},{context}");
+                        writeln!(attention, "{sizes},{us}").unwrap();
                     }
                 }
             }
@@ -89,7 +91,7 @@ proptest! {
         let clock = TableClock::read(&tables, &two).unwrap();
         let added = clock.seconds(&Step { shape, sampled_requests: n }) - seconds;
         let expected = 10.0 * 2.0 * (5.0 + 0.2 * f64::from(p + n));
-        prop_assert!((added * 1e6 - expected).abs() < 1e-3 * expected, "{} {expected}", added * 1e6);
+        prop_assert!((added * 1e6 - expected).abs() < 1e-3 * expected, "{added}");
     }
 }
 
@@ -172,6 +174,7 @@ fn what_is_no_table_at_all_is_named() {
     let root = folder("Llama-3.1-8B");
     let tables = root.path().join("Llama-3.1-8B/tp1");
     fs::write(tables.join("dense.csv"), b"layer,tokens,time_us\n\xff\xfe,1,1\n").unwrap();
+    assert!(error(&root, "Llama-3.1-8B/tp1").problem.contains("name the folder above it"));
     let not_text = error(&root, "Llama-3.1-8B");
     assert_eq!(not_text.line, Some(2), "{not_text}");
     fs::remove_file(tables.join("dense.csv")).unwrap();

@@ -31,11 +31,13 @@ pub struct Profile {
 
 /// Every built-in profile.
 ///
-/// Made by `rampmeter fit` on public kernel measurements, which are not part of this crate. Seats
-/// and step tokens are those of the measured vLLM runs; KV blocks follow from 90% of 96 GiB a GPU
-/// less the weights, which gives the blocks of both runs. Mean absolute errors are those over steps
-/// with prompts in chunks as large as a step allows; policies that cut smaller chunks find them
-/// up to a tenth shorter or longer, since small matrices cost as much as middling ones.
+/// Made by `rampmeter fit` on public kernel measurements, which are not part of this crate; seven
+/// digits are kept. Seats and step tokens are those of the measured vLLM runs; KV blocks follow
+/// from 90% of 96 GiB a GPU less the weights, which gives the blocks of both runs. The errors are
+/// those of steps whose chunks are as large as the step allows. Chunks of 64 to 512 tokens beside
+/// 64 decodes are predicted 8 to 16% too long (Llama) or 2 to 9% (Qwen on two GPUs): below about
+/// 400 tokens a step takes the time to read the weights whatever it holds, and no straight line
+/// through both regimes follows that.
 pub const PROFILES: &[Profile] = &[
     Profile {
         name: "llama-3.1-8b",
@@ -43,21 +45,21 @@ pub const PROFILES: &[Profile] = &[
         hardware: "RTX PRO 6000",
         tensor_parallel: 1,
         coefficients: [
-            0.011725266232059047,
-            0.000032071003592824394,
-            0.00002224567738584753,
-            8.960474217952408e-8,
-            2.0948983668469917e-9,
+            1.172_527e-2,
+            3.207_100e-5,
+            2.224_568e-5,
+            8.960_474e-8,
+            2.094_898e-9,
             0.0,
-            8.019506875981404e-8,
+            8.019_507e-8,
         ],
         kv_blocks: 36_578,
         kv_block_tokens: 16,
         running_max: 128,
         step_tokens_max: 2_048,
-        source: "fitted to LLMServingSim's kernel measurements on RTX PRO 6000 (github.com/casys-kaist/\
-                 LLMServingSim, MIT, 5daddb21), perf/RTXPRO6000/Llama-3.1-8B/tp1; error over the steps of a \
-                 replay 1.7%, over those with prompts 2.8%",
+        source: "fitted to RTXPRO6000/Llama-3.1-8B/tp1 of LLMServingSim's kernel measurements \
+                 (MIT, github.com/casys-kaist/LLMServingSim at 5daddb21); mean error 1.7% over \
+                 the steps of a replay, 2.8% over those with prompts",
     },
     Profile {
         name: "qwen3-32b",
@@ -65,21 +67,21 @@ pub const PROFILES: &[Profile] = &[
         hardware: "RTX PRO 6000",
         tensor_parallel: 1,
         coefficients: [
-            0.045869709057879564,
-            0.00014819921333805518,
-            0.00010356556305034237,
-            1.8844088469567188e-7,
-            7.938898226891992e-9,
+            4.586_971e-2,
+            1.481_992e-4,
+            1.035_656e-4,
+            1.884_409e-7,
+            7.938_898e-9,
             0.0,
-            2.5995804449308356e-7,
+            2.599_580e-7,
         ],
-        kv_blocks: 6_495,
+        kv_blocks: 6_496,
         kv_block_tokens: 16,
         running_max: 128,
         step_tokens_max: 2_048,
-        source: "fitted to LLMServingSim's kernel measurements on RTX PRO 6000 (github.com/casys-kaist/\
-                 LLMServingSim, MIT, 5daddb21), perf/RTXPRO6000/Qwen3-32B/tp1; error over the steps of a \
-                 replay 1.6%, over those with prompts 2.4%",
+        source: "fitted to RTXPRO6000/Qwen3-32B/tp1 of LLMServingSim's kernel measurements \
+                 (MIT, github.com/casys-kaist/LLMServingSim at 5daddb21); mean error 1.6% over \
+                 the steps of a replay, 2.4% over those with prompts",
     },
     Profile {
         name: "qwen3-32b-tp2",
@@ -87,21 +89,21 @@ pub const PROFILES: &[Profile] = &[
         hardware: "2x RTX PRO 6000",
         tensor_parallel: 2,
         coefficients: [
-            0.02754191863554211,
-            0.00015427286419273856,
-            0.00013845163087701005,
-            9.212681325179763e-8,
-            4.324457485578238e-9,
+            2.754_192e-2,
+            1.542_729e-4,
+            1.384_516e-4,
+            9.212_681e-8,
+            4.324_457e-9,
             0.0,
-            2.0114404588653716e-7,
+            2.011_440e-7,
         ],
         kv_blocks: 28_614,
         kv_block_tokens: 16,
         running_max: 128,
         step_tokens_max: 2_048,
-        source: "fitted to LLMServingSim's kernel measurements on RTX PRO 6000 (github.com/casys-kaist/\
-                 LLMServingSim, MIT, 5daddb21), perf/RTXPRO6000/Qwen3-32B/tp2; error over the steps of a \
-                 replay 1.0%, over those with prompts 1.7%",
+        source: "fitted to RTXPRO6000/Qwen3-32B/tp2 of LLMServingSim's kernel measurements \
+                 (MIT, github.com/casys-kaist/LLMServingSim at 5daddb21); mean error 1.0% over \
+                 the steps of a replay, 1.7% over those with prompts",
     },
 ];
 

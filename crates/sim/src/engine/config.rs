@@ -5,14 +5,14 @@
 //! | `model` | a known model, whose figures stand for the keys that are left out | |
 //! | `layers` | transformer layers | 1 to 1,000 |
 //! | `hidden_size` | width of the activations, in elements | 1 to 1,000,000 |
-//! | `kv_heads`, `head_dim` | heads with keys and values of their own, elements of a head | 1 to 100,000 |
+//! | `kv_heads`, `head_dim` | heads with their own keys, elements of a head | 1 to 100,000 |
 //! | `kv_bytes_per_token` | KV cache of one token, instead of the two above | 1 to 1,000,000,000 |
 //! | `kv_memory_gib` | KV memory of one GPU, in GiB (2^30 bytes) | 0.001 to 1,000,000 |
 //! | `kv_blocks` | blocks of the KV cache, instead of the memory | 1 to 4,000,000,000 |
 //! | `kv_block_tokens` | tokens in a block; default 16 | 1 to 65,536 |
 //! | `seats` | requests that may run at once; default 128 | 1 to 1,000,000 |
 //! | `step_tokens` | tokens that one step may compute; default 2,048 | 1 to 10,000,000 |
-//! | `link_gb_per_s` | what a link between GPUs carries, 10^9 bytes a second one way | 0.001 to 100,000 |
+//! | `link_gb_per_s` | what a link carries one way, 10^9 bytes a second | 0.001 to 100,000 |
 //! | `link_latency_us` | an exchange between neighbours, besides its bytes | 0 to 1,000,000 |
 //! | `step_overhead_us` | host time a step that no table holds; default 600 | 0 to 1,000,000 |
 

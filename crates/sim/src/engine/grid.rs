@@ -307,8 +307,8 @@ mod tests {
         #[test]
         fn a_multilinear_function_is_its_own_continuation(extra in points(), a in 1.0..40.0,
                 b in 1.0..40.0, c in 1.0..40.0) {
-            let truth = |[a, b, c]: [f64; 3]| 1.0 + 2.0 * a + b + 0.5 * c + 3.0 * a * b + a * b * c;
-            let corners = (0..8).map(|k| [0, 1, 2].map(|d| if k >> d & 1 == 1 { 9.0 } else { 1.0 }));
+            let truth = |[a, b, c]: [f64; 3]| 1.0 + 2.0 * a + b + c / 2.0 + a * b + a * b * c;
+            let corners = (0..8_u8).map(|k| [0, 1, 2].map(|d| f64::from(1 + 8 * (k >> d & 1))));
             let points: Points = corners.chain(extra.into_iter().map(|(sizes, _)| sizes))
                 .map(|sizes| (sizes, truth(sizes))).collect();
             let grid = Grid::through(&points).unwrap();

@@ -70,7 +70,7 @@ impl Engine {
         let folder = Path::new(spec);
         if !folder.exists() {
             let names = PROFILES.iter().map(|profile| profile.name);
-            let problem = unknown(spec, "engine profile, and no folder of tables", names);
+            let problem = unknown(spec, "engine profile or folder of tables", names);
             return Err(InputError::new("--engine", problem));
         }
         Self::fitted(folder, overrides).map(|(engine, _)| engine)
@@ -267,6 +267,9 @@ fn tables_folder(folder: &Path, tensor_parallel: u32) -> Result<PathBuf, InputEr
     let tables = folder.join(format!("tp{tensor_parallel}"));
     if tables.is_dir() {
         return Ok(tables);
+    }
+    if folder.join("dense.csv").is_file() {
+        return Err(InputError::new(folder, "holds tables itself; name the folder above it"));
     }
     let entries = fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
     let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());

@@ -32,7 +32,9 @@ pub use tables::{Layout, STEP_OVERHEAD_US, TableClock};
 pub struct Step {
     /// Prompt and decode totals.
     pub shape: StepShape,
-    /// Requests that produce a token at the end of the step (decodes and finished prompts).
+    /// Requests that produce a token at the end of the step (decodes and finished prompts). An
+    /// engine that also runs its head over unfinished prompts, and drops the result, may count
+    /// those: one more takes a few microseconds.
     pub sampled_requests: u32,
 }
 

@@ -67,7 +67,7 @@ impl Model {
         kv_bytes_per_token(self.layers, self.kv_heads, self.head_dim)
     }
 
-    /// KV blocks of [`KV_BLOCK_TOKENS`] that fit beside the weights on so many GPUs; zero where
+    /// KV blocks of 16 tokens that fit beside the weights on so many GPUs; zero where
     /// the weights alone do not fit.
     #[must_use]
     pub fn kv_blocks(&self, gpu: &Gpu, tensor_parallel: u32) -> u64 {

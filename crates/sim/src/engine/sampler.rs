@@ -76,14 +76,14 @@ pub struct Limits {
     pub kv_tokens_max: u64,
 }
 
-/// A waiting or running request.
+/// A waiting or running request; lengths in tokens.
 #[derive(Clone, Copy, Debug)]
 struct Request {
-    prompt_tokens: u32,
-    /// Tokens in its KV: first of the prompt, then of the output too.
-    context_tokens: u32,
-    /// Output tokens it will still produce.
-    output_left_tokens: u32,
+    prompt: u32,
+    /// What its KV holds: first of the prompt, then of the output too.
+    context: u32,
+    /// What it will still produce.
+    output_left: u32,
 }
 
 /// Steps of a simulated engine on `clock`, with their seconds. The same input gives the same steps.
@@ -135,14 +135,14 @@ impl Request {
             length.round().min(longest).max(1.0) as u32
         };
         Self {
-            prompt_tokens: tokens(service.prompt_tokens),
-            context_tokens: 0,
-            output_left_tokens: tokens(service.output_tokens),
+            prompt: tokens(service.prompt_tokens),
+            context: 0,
+            output_left: tokens(service.output_tokens),
         }
     }
 
     fn kv_tokens_max(&self) -> u64 {
-        u64::from(self.context_tokens.max(self.prompt_tokens)) + u64::from(self.output_left_tokens)
+        u64::from(self.context.max(self.prompt)) + u64::from(self.output_left)
     }
 }
 
@@ -163,28 +163,28 @@ impl Engine<'_> {
         self.admit();
         let mut step = Step::default();
         let mut left = self.limits.step_tokens_max;
-        for request in self.running.iter_mut().filter(|r| r.context_tokens >= r.prompt_tokens) {
+        for request in self.running.iter_mut().filter(|r| r.context >= r.prompt) {
             if left == 0 {
                 break;
             }
             left -= 1;
-            step.shape = step.shape.with_decode(request.context_tokens);
+            step.shape = step.shape.with_decode(request.context);
             step.sampled_requests += 1;
-            request.context_tokens += 1;
-            request.output_left_tokens -= 1;
+            request.context += 1;
+            request.output_left -= 1;
         }
         // A decode that has just run has more context than its prompt and is not met again.
-        for request in self.running.iter_mut().filter(|r| r.context_tokens < r.prompt_tokens) {
+        for request in self.running.iter_mut().filter(|r| r.context < r.prompt) {
             if left == 0 {
                 break;
             }
-            let chunk = left.min(request.prompt_tokens - request.context_tokens);
+            let chunk = left.min(request.prompt - request.context);
             left -= chunk;
-            step.shape = step.shape.with_prefill(chunk, request.context_tokens);
+            step.shape = step.shape.with_prefill(chunk, request.context);
             step.sampled_requests += 1;
-            request.context_tokens += chunk;
+            request.context += chunk;
         }
-        self.running.retain(|request| request.output_left_tokens > 0);
+        self.running.retain(|request| request.output_left > 0);
         step
     }
 
