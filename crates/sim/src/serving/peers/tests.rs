@@ -300,6 +300,14 @@ proptest! {
 }
 
 #[test]
+fn an_account_that_returns_cannot_spend_what_it_saved() {
+    let busy = (0..120).map(|_| request(0.0, PROMPT_MAX, OUTPUT_MAX));
+    let back = (0..30).map(|_| of_account(1, request(300.0, PROMPT_MAX, OUTPUT_MAX)));
+    let workload = workload(busy.chain(back).collect());
+    assert!(difference_over_bound(&workload, "vtc", 2) <= 1.0);
+}
+
+#[test]
 fn fcfs_does_not_keep_that_bound() {
     let greedy = (0..100).map(|_| request(0.0, PROMPT_MAX, OUTPUT_MAX));
     let modest = (0..20).map(|_| of_account(1, request(0.0, PROMPT_MAX, OUTPUT_MAX)));
