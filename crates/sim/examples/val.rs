@@ -4,7 +4,9 @@ use rampmeter_sim::results::{Latency, Validation};
 use rampmeter_sim::serving::{self, PolicySpec, RunOptions};
 use rampmeter_sim::workload::*;
 fn main() {
-    if std::env::args().count() > 1 { return more(); }
+    if std::env::args().count() > 1 {
+        return more();
+    }
     let b = "/work/shared/traces/llmservingsim";
     for (m, tp) in [("Llama-3.1-8B", 1), ("Qwen3-32B", 2)] {
         let e = Engine::load(
@@ -71,15 +73,36 @@ fn main() {
 fn more() {
     let b = "/work/shared/traces/llmservingsim";
     for (m, tp) in [("Llama-3.1-8B", 1), ("Qwen3-32B", 2), ("Qwen3-32B", 1)] {
-        let (e, r) = Engine::fitted(std::path::Path::new(&format!("{b}/perf/RTXPRO6000/{m}")), &EngineOverrides { tensor_parallel: Some(tp), ..Default::default() }).unwrap();
+        let (e, r) = Engine::fitted(
+            std::path::Path::new(&format!("{b}/perf/RTXPRO6000/{m}")),
+            &EngineOverrides { tensor_parallel: Some(tp), ..Default::default() },
+        )
+        .unwrap();
         println!("{m} {tp} {:?}", r);
         for pol in ["fcfs", "fcfs+chunk=512", "rampmeter"] {
-            let mut g = Generator::new(Preset::Chat, 3); g.rate_per_s = if tp == 1 { 7.0 } else { 3.0 };
+            let mut g = Generator::new(Preset::Chat, 3);
+            g.rate_per_s = if tp == 1 { 7.0 } else { 3.0 };
             let w = Mix::A.apply(g.generate().unwrap(), 3).unwrap();
-            let s = serving::replay::steps_of(&w, &e, &pol.parse::<PolicySpec>().unwrap(), RunOptions::default()).unwrap();
+            let s = serving::replay::steps_of(
+                &w,
+                &e,
+                &pol.parse::<PolicySpec>().unwrap(),
+                RunOptions::default(),
+            )
+            .unwrap();
             let h = FitReport::of(&e.model, &s);
-            let pre: Vec<f64> = s.iter().filter(|x| x.0.shape.prefill_tokens > 0).map(|x| e.model.seconds(&x.0.shape) / x.1 - 1.0).collect();
-            println!("   {pol}: {:.2}/{:.2} bias on prefill {:+.2}% n {}", h.mape_pct, h.mape_prefill_pct, 100.0 * pre.iter().sum::<f64>() / pre.len() as f64, s.len());
+            let pre: Vec<f64> = s
+                .iter()
+                .filter(|x| x.0.shape.prefill_tokens > 0)
+                .map(|x| e.model.seconds(&x.0.shape) / x.1 - 1.0)
+                .collect();
+            println!(
+                "   {pol}: {:.2}/{:.2} bias on prefill {:+.2}% n {}",
+                h.mape_pct,
+                h.mape_prefill_pct,
+                100.0 * pre.iter().sum::<f64>() / pre.len() as f64,
+                s.len()
+            );
         }
     }
 }
