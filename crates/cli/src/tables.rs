@@ -2,12 +2,19 @@
 
 use std::io;
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Row, Table, presets};
+use comfy_table::{
+    Cell, CellAlignment, ContentArrangement, LineStyle, Row, Table, TableStyle, presets,
+};
 use rampmeter_sim::report::Report;
 use rampmeter_sim::results::{Felt, ServingRun};
 
 use crate::console::Console;
 use crate::jobs::{Document, Fitted, Validation};
+
+/// Rules above, below and under the heads; none between rows.
+const STYLE: TableStyle = presets::UTF8_HORIZONTAL_ONLY
+    .header_separator(LineStyle::none().fill('─').junction('─'))
+    .row_separator(LineStyle::none());
 
 /// Width where there is no terminal to ask.
 const COLUMNS: u16 = 80;
@@ -15,7 +22,7 @@ const COLUMNS: u16 = 80;
 /// A table that fits, with these heads; all columns but the first are numbers.
 fn table(heads: &[&str], console: &Console<'_>) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(STYLE);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     if !console.out_terminal {
         table.force_no_tty().set_width(COLUMNS);
@@ -47,7 +54,7 @@ fn seconds(value: f64) -> String {
 /// Two figures after the point where one would claim a full 100.
 fn percent(ratio: f64) -> String {
     let percent = ratio * 100.0;
-    if percent < 100.0 && percent >= 99.95 {
+    if (99.95..100.0).contains(&percent) {
         return format!("{:.2}", percent.min(99.99));
     }
     format!("{percent:.1}")
@@ -66,7 +73,8 @@ pub(crate) fn serving(report: &Report, console: &mut Console<'_>) -> io::Result<
             target.tpot_s * 1e3
         )?;
     }
-    let heads = ["policy", "load", "busy %", "met %", "p99 TTFT s", "p99 TPOT ms", "tokens/s"];
+    let heads =
+        ["policy", "load", "busy\n%", "met\n%", "p99\nTTFT s", "p99\nTPOT ms", "tokens\n/s"];
     let mut table = table(&heads, console);
     for run in &report.runs {
         table.add_row(serving_row(run, &class));

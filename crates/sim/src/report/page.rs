@@ -52,13 +52,15 @@ pub(super) fn page(report: &Report) -> String {
 
 /// One rule for each policy: an unticked box of the legend hides it everywhere.
 fn toggles(lines: &[Line<'_>]) -> String {
-    lines
-        .iter()
-        .map(|line| {
-            let slot = line.slot;
-            format!("body:has(#t{slot}:not(:checked)) main .p{slot}:not(.entry){{display:none}}\n")
-        })
-        .collect()
+    let mut rules = String::new();
+    for Line { slot, .. } in lines {
+        rules += "body:has(#t";
+        rules += &slot.to_string();
+        rules += ":not(:checked)) main .p";
+        rules += &slot.to_string();
+        rules += ":not(.entry){display:none}\n";
+    }
+    rules
 }
 
 fn header(report: &Report, headline: Option<&Headline>) -> Markup {

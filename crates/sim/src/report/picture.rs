@@ -20,6 +20,7 @@ const CHART_TOP: u32 = 110;
 const ROW_HEIGHT: u32 = 52;
 /// Legend columns; policy names with options are long.
 const COLUMNS: u32 = 2;
+const COLUMN_WIDTH: u32 = 490;
 
 pub(super) fn picture(report: &Report) -> String {
     let lines = measures::lines(report);
@@ -36,11 +37,10 @@ pub(super) fn picture(report: &Report) -> String {
     html! {
         svg xmlns="http://www.w3.org/2000/svg" viewBox=(view) width="540"
             height=((height / 2)) role="img" {
-            title { "How long users wait, against how busy the GPU is" }
             style { (PreEscaped(STYLE)) }
             rect.paper width="100%" height="100%" rx="20" {}
             text.title x=(LEFT) y="66" font-size="36" {
-                "Equally busy, not equally good"
+                "How long users wait, against how busy the GPU is"
             }
             g transform=(place) { (PreEscaped(drawn)) }
             @for (index, line) in lines.iter().enumerate() {
@@ -52,13 +52,13 @@ pub(super) fn picture(report: &Report) -> String {
 }
 
 fn entry(line: &Line<'_>, index: u32, top: u32) -> maud::Markup {
-    let x = LEFT + 16 + index % COLUMNS * (WIDTH / COLUMNS);
+    let x = LEFT + index % COLUMNS * COLUMN_WIDTH;
     let y = top + index / COLUMNS * ROW_HEIGHT;
     let place = format!("translate({x} {})", y - 24);
     html! {
         g transform=(place) {
             (page::chip_lines(line))
-            text.name x="100" y="27" font-size="29" { (line.label) }
+            text.name x="98" y="26" font-size="27" { (line.label) }
         }
     }
 }
