@@ -80,6 +80,16 @@ pub enum Error {
         /// That field's value.
         other_value: u64,
     },
+    /// Two entries of one list carry the same name.
+    #[error("`{field}` of entry {index} repeats that of entry {first_index}")]
+    Duplicate {
+        /// The field that must be unique.
+        field: &'static str,
+        /// Place of the later entry, counted from 0.
+        index: u64,
+        /// Place of the entry that already has the name.
+        first_index: u64,
+    },
 }
 
 const _: () = assert!(core::mem::size_of::<Error>() <= 56);
@@ -97,6 +107,7 @@ impl Error {
     /// | -5 | [`Error::Full`] |
     /// | -6 | [`Error::BufferTooSmall`] |
     /// | -7 | [`Error::Contradiction`] |
+    /// | -8 | [`Error::Duplicate`] |
     #[must_use]
     pub const fn code(self) -> i32 {
         match self {
@@ -107,6 +118,7 @@ impl Error {
             Self::Full { .. } => -5,
             Self::BufferTooSmall { .. } => -6,
             Self::Contradiction { .. } => -7,
+            Self::Duplicate { .. } => -8,
         }
     }
 
@@ -119,7 +131,8 @@ impl Error {
             | Self::Stale { field, .. }
             | Self::Full { field, .. }
             | Self::BufferTooSmall { field, .. }
-            | Self::Contradiction { field, .. } => field,
+            | Self::Contradiction { field, .. }
+            | Self::Duplicate { field, .. } => field,
             Self::TimeReversed { .. } => "now_ns",
         }
     }

@@ -1,1 +1,9 @@
 //! What runs in the next step?
+//!
+//! [`continuous`] batches the iterations of a language model: each step takes some tokens of some
+//! requests.
+
+pub mod continuous;
+mod queue;
+
+pub use continuous::{Batcher, Formed, Observation, Plan, PlanEntry, RequestId, Submission};

@@ -4,17 +4,66 @@
 //! from and written to TOML and JSON (see `policy::document`); the same text drives Rust, C,
 //! Python, Slurm and the simulator.
 //!
+//! A policy starts from a [`Preset`] ([`Policy::default`] is [`Preset::Balanced`]), is changed
+//! field by field, and is checked once:
+//!
+//! ```
+//! use rampmeter::policy::{Account, Limits, Policy};
+//!
+//! let policy = Policy::default()
+//!     .with_accounts([Account::new("search", 3.0), Account::new("research", 1.0)])
+//!     .with_limits(Limits { running_max: 256, ..Limits::default() })
+//!     .validated()?;
+//! assert_eq!(policy.account_index("research"), Some(1));
+//! # Ok::<(), rampmeter::Error>(())
+//! ```
+//!
+//! # One table
+//! Every field has one row in one table: its key in the document, unit, range, meaning and the
+//! reason for its default. Validation, the document, the command's listing and the written
+//! reference all come from that row, so they cannot disagree.
+//!
 //! # Bounds and cost
-//! Construction copies and checks everything once, O(classes + accounts). Nothing here is on a
-//! hot path.
+//! Construction copies and checks everything once, O(n log n) in classes and accounts. Nothing
+//! here is on a hot path.
+
+#[cfg(test)]
+mod arbitrary;
+mod field;
+mod presets;
+mod reference;
+mod table;
+mod validate;
+
+#[cfg(feature = "document")]
+pub mod document;
 
 use alloc::boxed::Box;
 use alloc::string::String;
 
+use crate::error::Error;
 use crate::units::{Nanos, Tokens};
 
-/// Most classes in one policy.
+pub use presets::Preset;
+pub use reference::{Key, keys};
+pub use validate::Fault;
+
+/// Most classes in one policy. Order of precedence stops meaning anything to an operator long
+/// before this, and desks keep per-class state of fixed size.
 pub const CLASSES_MAX: usize = 16;
+
+/// Most accounts that a policy may name, and the most that may be open at once. A desk keeps a
+/// counter for each and scans those with work waiting.
+pub const ACCOUNTS_MAX: usize = 65_536;
+
+/// Longest name of a class or an account, in bytes of UTF-8. Twice the 63 that DNS labels and
+/// Kubernetes names allow, so that `namespace/name` fits.
+pub const NAME_BYTES_MAX: usize = 128;
+
+/// Most of the engine's work that all guarantees and the share of late requests may take
+/// together. The rest is what the order of the classes decides about; with nothing left, order
+/// would mean nothing.
+pub const RESERVED_RATIO_MAX: f64 = 0.99;
 
 /// A kind of work that shares one set of targets. Earlier classes go first.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,7 +143,8 @@ pub struct BatchRules {
     pub preemptions_max: u32,
 }
 
-/// A validated policy: what every desk is built from.
+/// What every desk is built from. Fields are open; [`Policy::validate`] is the door that desks
+/// send a policy through.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     /// In order of precedence; 1 to [`CLASSES_MAX`].
@@ -109,4 +159,78 @@ pub struct Policy {
     pub limits: Limits,
     /// How steps are filled.
     pub batch: BatchRules,
+}
+
+impl Class {
+    /// A class with the targets of someone who waits at a screen: see the table of keys.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        presets::class_template(name.into())
+    }
+}
+
+impl Account {
+    /// An account with its weight.
+    #[must_use]
+    pub fn new(name: impl Into<String>, weight: f64) -> Self {
+        Self { name: name.into(), weight }
+    }
+}
+
+impl Policy {
+    /// The same policy with these classes, in order of precedence, instead of its own.
+    #[must_use]
+    pub fn with_classes(mut self, classes: impl Into<Box<[Class]>>) -> Self {
+        self.classes = classes.into();
+        self
+    }
+
+    /// The same policy with these accounts instead of its own.
+    #[must_use]
+    pub fn with_accounts(mut self, accounts: impl Into<Box<[Account]>>) -> Self {
+        self.accounts = accounts.into();
+        self
+    }
+
+    /// The same policy with these objectives.
+    #[must_use]
+    pub fn with_objectives(mut self, objectives: Objectives) -> Self {
+        self.objectives = objectives;
+        self
+    }
+
+    /// The same policy with these capacities.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The same policy with these rules for filling steps.
+    #[must_use]
+    pub fn with_batch(mut self, batch: BatchRules) -> Self {
+        self.batch = batch;
+        self
+    }
+
+    /// The policy itself, if it is valid: the end of a chain of `with_` calls.
+    ///
+    /// # Errors
+    /// As [`Policy::validate`].
+    pub fn validated(self) -> Result<Self, Error> {
+        self.validate()?;
+        Ok(self)
+    }
+
+    /// Place of the class called `name`, or `None`. Compares every name: look it up once.
+    #[must_use]
+    pub fn class_index(&self, name: &str) -> Option<usize> {
+        self.classes.iter().position(|class| class.name == name)
+    }
+
+    /// Place of the account called `name`, or `None`. Compares every name: look it up once.
+    #[must_use]
+    pub fn account_index(&self, name: &str) -> Option<usize> {
+        self.accounts.iter().position(|account| account.name == name)
+    }
 }

@@ -1,15 +1,40 @@
 //! The simulated engine's clock: how long each step really takes.
+//!
+//! An [`Engine`] is loaded by name: a built-in profile, or a folder of measured kernel tables
+//! (`load`). Its clock is the truth ([`TableClock`], [`ProfileClock`]); its [`StepModel`] is what a
+//! policy is told of it, fitted ([`fit()`]) on steps like those of a replay ([`sample_steps`]).
+
+mod attention;
+mod config;
+mod fit;
+mod grid;
+mod load;
+mod models;
+mod nearest;
+mod profile;
+mod rows;
+mod sampler;
+mod tables;
 
 use std::sync::Arc;
 
 use rampmeter::engine::{KvGeometry, StepModel, StepShape};
+
+pub use fit::{FitError, FitReport, fit};
+pub use load::EngineOverrides;
+pub use models::{GPUS, Gpu, MODELS, Model};
+pub use profile::ProfileClock;
+pub use sampler::{Limits, sample_steps};
+pub use tables::{Layout, STEP_OVERHEAD_US, TableClock};
 
 /// A step as the clock sees it: the model's features and what the tables need besides.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Step {
     /// Prompt and decode totals.
     pub shape: StepShape,
-    /// Requests that produce a token at the end of the step (decodes and finished prompts).
+    /// Requests that produce a token at the end of the step (decodes and finished prompts). An
+    /// engine that also runs its head over unfinished prompts, and drops the result, may count
+    /// those: one more takes a few microseconds.
     pub sampled_requests: u32,
 }
 

@@ -1,10 +1,38 @@
 //! What a run reports: the stable JSON of `--json`. Keys carry their unit.
+//!
+//! Everything stands in one [`Document`]: `{"schema": 1, "runs": [...]}`. A key never changes its
+//! meaning; new keys may be added.
+
+mod recorder;
+mod validation;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// Quantiles of one measure, in seconds.
+pub use recorder::{Labels, Recorder};
+pub use validation::{Latency, QuantileError, Validation, ValidationError, interpolated_quantile};
+
+/// Version of the documents. It grows when a key is removed or changes its meaning.
+pub const SCHEMA: u32 = 1;
+
+/// The top level of everything that `--json` writes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Document<Run> {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// One entry for each policy at each load, or for each comparison.
+    pub runs: Vec<Run>,
+}
+
+impl<Run> Document<Run> {
+    /// A document of the present schema.
+    pub const fn new(runs: Vec<Run>) -> Self {
+        Self { schema: SCHEMA, runs }
+    }
+}
+
+/// Quantiles of one measure, in seconds where its key ends so. Nearest rank; at most 0.8% off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Quantiles {
     /// Median.
@@ -13,11 +41,17 @@ pub struct Quantiles {
     pub p90: f64,
     /// 99th percentile.
     pub p99: f64,
-    /// Mean.
+    /// Mean, exact.
     pub mean: f64,
 }
 
 /// What the users of one class, or of one account, felt.
+///
+/// No number is ever missing. A request that was not served when the run ended counts with the
+/// times it has felt so far, which are lower bounds. A refused one has no times. A measure of
+/// which there is no sample at all is the length of the run, for nobody got that far within it
+/// (`slowdown`: the length over the floor of the run time); but `tpot_s` is 0 when requests were
+/// completed and none had a second token to wait for. All is 0 when nothing was offered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Felt {
     /// Requests that arrived.
@@ -38,10 +72,14 @@ pub struct Felt {
     pub tpot_s: Quantiles,
     /// Wait before the first prompt token was computed.
     pub queue_wait_s: Quantiles,
+    /// From arrival to last token.
+    pub e2e_s: Quantiles,
+    /// Bounded slowdown: end to end over the time since it was first scheduled, at least 1.
+    pub slowdown: Quantiles,
 }
 
 /// One policy at one load.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ServingRun {
     /// The policy's name with its options.
     pub policy: String,
@@ -51,6 +89,10 @@ pub struct ServingRun {
     pub router: String,
     /// Offered work over what saturated FCFS completes; `null` when arrivals were not rescaled.
     pub load: Option<f64>,
+    /// From the start of the run to its end, in its own time.
+    pub elapsed_s: f64,
+    /// Engine steps, over all replicas.
+    pub steps: u64,
     /// Requests that arrived.
     pub offered: u64,
     /// Requests that were served to the end.
@@ -59,22 +101,29 @@ pub struct ServingRun {
     pub refused: u64,
     /// Prompt and output tokens of completed requests, per second of the run.
     pub tokens_per_s: f64,
-    /// Prompt tokens found in the cache over all prompt tokens.
+    /// Prompt tokens found in the cache over all prompt tokens, of requests that got a seat, when
+    /// they first got it.
     pub prefix_hit_rate: f64,
     /// Busy seconds of the busiest replica over the mean of all.
     pub replica_load_max_over_mean: f64,
     /// Share of the run during which the GPU was busy: an effect, not a goal.
     pub utilization: f64,
-    /// Requests that lost their KV and were computed again.
+    /// Times that a request lost its KV and had to wait again.
     pub preemptions: u64,
     /// Jain's index over the weighted service of accounts.
     pub jain: f64,
-    /// Largest difference in weighted service between accounts backlogged together.
+    /// Largest difference in weighted service between accounts backlogged together, since the
+    /// later of the two became backlogged.
     pub service_difference_max: f64,
-    /// Mean over time of that difference.
+    /// Mean of that difference over time and over pairs of accounts backlogged together.
     pub service_difference_mean: f64,
+    /// Times that an account was backlogged and not compared, because too many were.
+    pub service_uncompared: u64,
     /// By class.
     pub classes: BTreeMap<String, Felt>,
     /// By account.
     pub accounts: BTreeMap<String, Felt>,
 }
+
+#[cfg(test)]
+mod tests;

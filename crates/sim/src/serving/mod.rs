@@ -1,4 +1,30 @@
 //! The serving simulator: an iteration-level continuous-batching engine under a policy.
-pub mod observer;
+//!
+//! [`run::run`] drives a [`scheduler::Scheduler`] over a workload; the policy plans each step
+//! through [`state::EngineState`], which checks every command and owns the paged KV cache
+//! ([`kv::KvPool`]). [`peers`] holds the policies that engines ship today, [`spec`] their names.
 
+pub mod capacity;
+pub mod kv;
+pub mod observer;
+pub mod peers;
+mod rampmeter;
+pub mod replay;
+pub mod run;
+pub mod scheduler;
+pub mod spec;
+pub mod state;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+pub mod validate;
+
+pub use capacity::{Capacity, measure as measure_capacity};
+pub use kv::KvPool;
 pub use observer::Observer;
+pub use rampmeter::Rampmeter;
+pub use run::{Replica, RunError, RunOptions, run};
+pub use scheduler::{Outcome, Scheduler, StepReport};
+pub use spec::PolicySpec;
+pub use state::{BrokenRule, Change, EngineState, Facts, Planned};

@@ -1,6 +1,19 @@
 //! Requests to be served: what every simulator run is fed with.
+//!
+//! A [`crate::trace::Trace`], read or [generated](Generator), becomes a [`Workload`] when a
+//! [`Mix`] has given its requests the classes and accounts they do not bring.
+
+mod conversations;
+pub mod generate;
+pub mod mix;
+mod presets;
+pub mod scale;
 
 use rampmeter::Nanos;
+
+pub use self::generate::{Extent, Generator, Preset};
+pub use self::mix::Mix;
+pub use self::scale::Offered;
 
 /// One request of a workload.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,222 @@
+//! Forming one step: decodes, then prompts, then who comes in; and who gives way.
+
+use super::plan::{Formed, Phase, Plan, PlanEntry};
+use super::prompts::{Line, partial_of};
+use super::request::{Request, RequestId};
+use super::steps::Flight;
+use super::{Batcher, ClassRules};
+use crate::engine::StepShape;
+use crate::error::Error;
+use crate::units::{Nanos, Tokens};
+
+/// The step as far as it is planned.
+pub(super) struct Draft {
+    pub(super) start_ns: u64,
+    pub(super) shape: StepShape,
+    pub(super) tokens_left: u32,
+    pub(super) entries_len: u32,
+    pub(super) admitted: u32,
+    /// Seconds from the start until the first decoding request needs its next token.
+    pub(super) slack_s: f64,
+    /// Tightest `tpot_target` of what decodes.
+    pub(super) tpot_s: f64,
+    /// Largest delay value of what decodes.
+    pub(super) delay_value: f64,
+    place: u32,
+}
+
+impl Batcher {
+    /// Forms the next step into the caller's arrays. With nothing to run, [`Formed::step`] is
+    /// `None`; requests may still have been preempted. See the module for order and cost.
+    ///
+    /// # Errors
+    /// [`Error::TimeReversed`]; [`Error::Full`] on `steps_in_flight` when as many steps as the
+    /// policy allows are not yet observed; [`Error::BufferTooSmall`] unless both arrays hold
+    /// `running_max` elements.
+    pub fn form(&mut self, now: Nanos, plan: &mut Plan<'_>) -> Result<Formed, Error> {
+        self.form_with_cache(now, plan, &mut |_, _| None)
+    }
+
+    /// As [`Batcher::form`], asking the host's prefix cache about each request that is about to
+    /// be let in: `cached(request, tag)` returns how many of its leading tokens have KV now, or
+    /// `None` to keep what was said before. An answer beyond what the request has to compute
+    /// counts as all of it but one token.
+    ///
+    /// # Errors
+    /// As [`Batcher::form`].
+    pub fn form_with_cache(
+        &mut self,
+        now: Nanos,
+        plan: &mut Plan<'_>,
+        cached: &mut dyn FnMut(RequestId, u64) -> Option<Tokens>,
+    ) -> Result<Formed, Error> {
+        self.check_time(now)?;
+        self.check_arrays(plan)?;
+        if self.steps.len() == self.steps.capacity() {
+            let capacity = u64::from(self.steps.capacity());
+            return Err(Error::Full { field: "steps_in_flight", capacity });
+        }
+        self.now = now;
+        let starts_at = self.steps.ends_at().map_or(now, |end| end.max(now));
+        let mut preempted_len = self.make_room(plan.preempted);
+        let mut draft = Draft {
+            start_ns: starts_at.get(),
+            shape: StepShape::default(),
+            tokens_left: self.limits.step_tokens_max.get(),
+            entries_len: 0,
+            admitted: 0,
+            slack_s: f64::INFINITY,
+            tpot_s: f64::INFINITY,
+            delay_value: 0.0,
+            place: self.steps.next_place(),
+        };
+        let partials_len = self.plan_decodes(&mut draft, plan.entries);
+        self.measure_slack(&mut draft);
+        let mut line = Line { open: preempted_len == 0, guarantees: true, next: None, cached };
+        self.plan_prompts(&mut draft, plan.entries, partials_len, &mut line);
+        if draft.entries_len == 0 && preempted_len == 0 {
+            preempted_len = self.break_deadlock(plan.preempted);
+        }
+        Ok(self.commit(&draft, starts_at, preempted_len))
+    }
+
+    fn check_arrays(&self, plan: &Plan<'_>) -> Result<(), Error> {
+        let needed = u64::from(self.limits.running_max);
+        let lengths = [("entries", plan.entries.len()), ("preempted", plan.preempted.len())];
+        for (field, given) in lengths {
+            if (given as u64) < needed {
+                return Err(Error::BufferTooSmall { field, given: given as u64, needed });
+            }
+        }
+        Ok(())
+    }
+
+    /// Every decoding request gets its token; the others are noted as partial prompts.
+    fn plan_decodes(&mut self, draft: &mut Draft, entries: &mut [PlanEntry]) -> u32 {
+        let chunk = self.limits.step_tokens_max.get();
+        let mut partials_len = 0;
+        for seat in 0..self.running_len {
+            let slot = self.running[seat as usize];
+            let Some(request) = self.requests.at_mut(slot) else { continue };
+            if request.is_prefilling() {
+                let class = &self.classes[usize::from(request.class)];
+                let prefill_s = request.prefill_seconds(&self.model, chunk);
+                self.partials[partials_len as usize] =
+                    partial_of(request, slot, class, prefill_s, draft.start_ns);
+                partials_len += 1;
+                continue;
+            }
+            let context = request.computed_tokens + 1;
+            if request.is_complete() || !self.memory.grow(request, context) {
+                continue;
+            }
+            draft.shape = draft.shape.with_decode(context);
+            self.put(draft, entries, slot, 1, Phase::Decode, false);
+        }
+        partials_len
+    }
+
+    /// How long the step may take before a decoding request misses its next token.
+    fn measure_slack(&self, draft: &mut Draft) {
+        let alone_s = self.model.seconds(&draft.shape);
+        let record = self.steps.record(draft.place);
+        for flight in &record.flights[..draft.entries_len as usize] {
+            let request = self.request(flight.slot);
+            let class = &self.classes[usize::from(request.class)];
+            // This step's own token is expected already: its due time is the one before.
+            let produced = request.tokens_expected() - 1;
+            let due_ns = request
+                .first_token_ns
+                .saturating_add(class.tpot_planned_ns.saturating_mul(u64::from(produced)));
+            let slack_s = seconds_between(draft.start_ns, due_ns);
+            let left = f64::from(request.output_tokens_max - produced);
+            let regained_s = left * (class.tpot_s - alone_s).max(0.0);
+            // Behind beyond recovery: it keeps its pace and holds up nobody.
+            let slack_s = if slack_s + regained_s < 0.0 {
+                class.tpot_planned_ns as f64 / 1e9
+            } else {
+                slack_s
+            };
+            draft.slack_s = draft.slack_s.min(slack_s);
+            draft.tpot_s = draft.tpot_s.min(class.tpot_s);
+            draft.delay_value = draft.delay_value.max(class.delay_value);
+        }
+    }
+
+    /// Writes one entry and everything that follows from it.
+    pub(super) fn put(
+        &mut self,
+        draft: &mut Draft,
+        entries: &mut [PlanEntry],
+        slot: u32,
+        tokens: u32,
+        phase: Phase,
+        admitted: bool,
+    ) {
+        let id = self.requests.handle_at(slot).unwrap_or_default();
+        let Some(request) = self.requests.at_mut(slot) else { return };
+        let before = request.computed_tokens;
+        request.computed_tokens = before + tokens;
+        let emits = phase == Phase::Decode || request.computed_tokens == request.goal_tokens;
+        let bit = 1 << draft.place;
+        request.in_flight |= bit;
+        if emits {
+            request.emitting |= bit;
+        }
+        entries[draft.entries_len as usize] = PlanEntry {
+            request: id,
+            tag: request.tag,
+            computed_tokens: Tokens(before),
+            tokens: Tokens(tokens),
+            phase,
+            emits,
+            admitted,
+        };
+        let record = self.steps.record_mut(draft.place);
+        record.flights[draft.entries_len as usize] = Flight { slot, tokens, emits };
+        draft.entries_len += 1;
+        draft.tokens_left -= tokens;
+    }
+
+    fn commit(&mut self, draft: &Draft, starts_at: Nanos, preempted_len: u32) -> Formed {
+        let mut formed = Formed {
+            step: None,
+            entries_len: draft.entries_len,
+            preempted_len,
+            admitted: draft.admitted,
+            shape: draft.shape,
+            starts_at,
+            ends_at: starts_at,
+        };
+        if draft.entries_len == 0 {
+            return formed;
+        }
+        let duration = self.model.duration(&draft.shape);
+        self.steps.record_mut(draft.place).flights_len = draft.entries_len;
+        formed.step = Some(self.steps.push(starts_at, duration));
+        formed.ends_at = starts_at.saturating_add(duration);
+        let record = self.steps.record(draft.place);
+        for flight in &record.flights[..draft.entries_len as usize] {
+            let Some(request) = self.requests.at_mut(flight.slot) else { continue };
+            if flight.emits && request.output_tokens == 0 && request.emitting.is_power_of_two() {
+                request.first_token_ns = formed.ends_at.get();
+            }
+        }
+        formed
+    }
+}
+
+/// When the next token of a request that has begun to answer is due.
+pub(super) fn next_token_ns(request: &Request, class: &ClassRules) -> u64 {
+    let produced = u64::from(request.tokens_expected());
+    request.first_token_ns.saturating_add(class.tpot_planned_ns.saturating_mul(produced))
+}
+
+/// Seconds from `from_ns` to `to_ns`, negative if that is past.
+pub(super) fn seconds_between(from_ns: u64, to_ns: u64) -> f64 {
+    if to_ns >= from_ns {
+        (to_ns - from_ns) as f64 / 1e9
+    } else {
+        -((from_ns - to_ns) as f64 / 1e9)
+    }
+}

@@ -1,0 +1,89 @@
+//! The KV cache as the batcher counts it: blocks that are free, and blocks promised to prompts
+//! that were let in but are not computed yet. The engine's own count replaces it whenever the
+//! host reports one.
+
+use super::request::Request;
+use crate::engine::KvGeometry;
+use crate::units::{Blocks, Tokens};
+
+#[derive(Debug)]
+pub(super) struct Memory {
+    geometry: KvGeometry,
+    free: u32,
+    promised: u32,
+}
+
+impl Memory {
+    pub(super) const fn new(geometry: KvGeometry) -> Self {
+        Self { geometry, free: geometry.blocks().get(), promised: 0 }
+    }
+
+    pub(super) const fn geometry(&self) -> KvGeometry {
+        self.geometry
+    }
+
+    pub(super) const fn free(&self) -> Blocks {
+        Blocks(self.free)
+    }
+
+    /// Blocks that a request lacks to hold `tokens` tokens.
+    pub(super) fn lacking(&self, request: &Request, tokens: u32) -> u32 {
+        let wanted = self.geometry.blocks_for(Tokens(tokens)).get();
+        wanted.saturating_sub(request.blocks)
+    }
+
+    /// The whole prompt of a waiting request fits beside what was promised before.
+    pub(super) fn fits(&self, request: &Request) -> bool {
+        let spare = self.free.saturating_sub(self.promised);
+        self.geometry.blocks_for(Tokens(request.goal_tokens)).get() <= spare
+    }
+
+    /// Sets the whole prompt of a request aside; nothing is taken yet.
+    pub(super) fn promise(&mut self, request: &Request) {
+        self.promised += self.geometry.blocks_for(Tokens(request.goal_tokens)).get();
+    }
+
+    /// The most tokens that `request` could hold with the blocks that are free.
+    pub(super) fn tokens_within(&self, request: &Request) -> u32 {
+        let blocks = u64::from(request.blocks) + u64::from(self.free);
+        let tokens = blocks * u64::from(self.geometry.block_tokens());
+        u32::try_from(tokens).unwrap_or(u32::MAX)
+    }
+
+    /// Takes the blocks for `request` to hold `tokens` tokens; false, and nothing taken, if they
+    /// are not free. Blocks of a prompt come out of its promise.
+    pub(super) fn grow(&mut self, request: &mut Request, tokens: u32) -> bool {
+        let lacking = self.lacking(request, tokens);
+        if lacking > self.free {
+            return false;
+        }
+        if request.is_prefilling() {
+            self.promised = self.promised.saturating_sub(lacking);
+        }
+        self.free -= lacking;
+        request.blocks += lacking;
+        true
+    }
+
+    /// As [`Memory::grow`] for what the engine has done already: never refused.
+    pub(super) fn follow(&mut self, request: &mut Request, tokens: u32) {
+        let lacking = self.lacking(request, tokens);
+        self.free = self.free.saturating_sub(lacking);
+        request.blocks += lacking;
+    }
+
+    /// Gives back all that a request holds or was promised.
+    pub(super) fn give_back(&mut self, request: &mut Request) {
+        if request.is_prefilling() {
+            let open = self.lacking(request, request.goal_tokens);
+            self.promised = self.promised.saturating_sub(open);
+        }
+        self.free = self.free.saturating_add(request.blocks).min(self.geometry.blocks().get());
+        request.blocks = 0;
+    }
+
+    /// The engine says how many blocks are free.
+    pub(super) fn reconcile(&mut self, free: Blocks) {
+        self.free = free.get();
+    }
+}

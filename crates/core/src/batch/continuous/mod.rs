@@ -1,0 +1,438 @@
+//! Continuous batching: which requests get how many tokens in the next engine step.
+//!
+//! # What it decides
+//! Each step: the decoding requests go first, each with one token. Prompts share what is left, in
+//! chunks small enough that no decoding request misses its next token. Then waiting requests are
+//! let in, and if the KV cache is full, one request gives way.
+//!
+//! # Formula
+//! ```text
+//! order     1. a class or the late ones, while their guarantee owes them service
+//!           2. class                       (earlier in the policy first)
+//!           3. lost their KV               (somebody is in the middle of reading)
+//!           4. account                     v <= min v + credit  (see `share`)
+//!           5. in time before late         late: now + prefill_s > arrival + ttft_target
+//!           6. deadline + 2 * prefill_s    shorter work first among equal deadlines
+//! chunk     the most tokens p with  start + step_s(p) <= min over decodes of
+//!           first_token + produced * tpot_target * margin,   at least the floor;
+//!           for late work and for work of less delay value than what decodes:
+//!           step_s(p) <= background_ratio * min tpot_target of what decodes
+//! admit     a seat, and KV blocks for the whole prompt
+//! preempt   argmin  recompute_s * delay_value / blocks freed
+//! guarantee owed_c += ratio_c * cost of everybody's service while c waits;
+//!           owed_c -= cost of its own, 0 <= owed_c <= credit
+//! ```
+//! A decoding request that is so far behind that even decode-only steps cannot bring it back in
+//! time holds up nobody: steps keep its pace (`tpot_target`), no more.
+//!
+//! # States
+//! `Waiting -> Running -> Ended`; `Waiting -> Late` when the first token can no longer be in
+//! time; `Running -> Preempted -> Running`. A request that ends while later steps contain it stays
+//! `Ended` until those are observed; its tokens there are ignored.
+//!
+//! # Bounds and cost
+//! `form`: O(running + admitted * (eligible accounts + log requests)), `submit`, `cancel`:
+//! O(log requests + log accounts), `observe`: O(results). Each request becomes late at most once,
+//! O(log requests). No allocation after `new`; memory is [`Batcher::bytes_needed`].
+//! Fairness: between two accounts that wait in one class the service of that class differs by at
+//! most `2 * (max(w_p * L, w_q * M) + credit)` as long as nothing is preempted.
+//!
+//! # What it is bad at
+//! It admits KV memory on the prompt alone and takes preemptions as they come; it knows nothing
+//! of output lengths. A head request that does not fit blocks smaller ones behind it: no
+//! starvation, some waste. It refuses nobody: that is a gate's work.
+//!
+//! # Source
+//! Chunked prefill: Agrawal et al., "Sarathi-Serve", OSDI 2024. Counters: Sheng et al., OSDI
+//! 2024. Everything else: `docs/policies/batch.md`, with the measurements.
+
+mod admission;
+mod form;
+mod giveway;
+mod memory;
+mod observe;
+mod plan;
+mod prompts;
+mod request;
+mod steps;
+
+#[cfg(test)]
+mod tests;
+
+use alloc::boxed::Box;
+use alloc::vec;
+
+use self::admission::Lines;
+use self::memory::Memory;
+pub use self::plan::{
+    Formed, Observation, Observed, Phase, Plan, PlanEntry, Preemption, StepResult,
+};
+use self::prompts::Partial;
+pub use self::request::{Progress, Request, RequestId, Stage, Submission};
+use self::steps::{STEPS_MAX, StepRing};
+use crate::engine::{KvGeometry, StepModel};
+use crate::error::{Error, check_range};
+use crate::handle::Slab;
+use crate::policy::{BatchRules, CLASSES_MAX, Class, Limits, Policy};
+use crate::share::{AccountId, Ledger, LedgerOptions};
+use crate::units::{Blocks, Nanos, Tokens};
+
+/// What the batcher needs of a class.
+#[derive(Clone, Copy, Debug)]
+struct ClassRules {
+    ttft_ns: u64,
+    tpot_s: f64,
+    /// `tpot_target` times the margin: the pace that steps are planned for.
+    tpot_planned_ns: u64,
+    delay_value: f64,
+}
+
+impl ClassRules {
+    fn new(class: &Class, rules: &BatchRules) -> Self {
+        let tpot_s = class.tpot_target.as_seconds();
+        Self {
+            ttft_ns: class.ttft_target.get(),
+            tpot_s,
+            tpot_planned_ns: Nanos::from_seconds(tpot_s * rules.deadline_margin_ratio).get(),
+            delay_value: class.delay_value,
+        }
+    }
+}
+
+/// What a batcher holds and how full it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Stats {
+    /// Requests that wait, late and preempted ones included.
+    pub waiting: u32,
+    /// Of these, requests that can no longer meet their time to first token.
+    pub late: u32,
+    /// Requests with a seat.
+    pub running: u32,
+    /// Requests known, those that ended in a step still in flight included.
+    pub requests: u32,
+    /// Capacity for them.
+    pub requests_max: u32,
+    /// Seats.
+    pub running_max: u32,
+    /// Accounts open.
+    pub accounts: u32,
+    /// Steps formed and not yet observed.
+    pub steps_in_flight: u32,
+    /// Free KV blocks.
+    pub kv_blocks_free: Blocks,
+    /// KV blocks in all.
+    pub kv_blocks: Blocks,
+}
+
+/// Forms the steps of one engine.
+#[derive(Debug)]
+pub struct Batcher {
+    limits: Limits,
+    rules: BatchRules,
+    classes: Box<[ClassRules]>,
+    model: StepModel,
+    requests: Slab<Request>,
+    /// Slots of the requests with a seat; the order means nothing but is always the same.
+    running: Box<[u32]>,
+    running_len: u32,
+    lines: Lines,
+    memory: Memory,
+    steps: StepRing,
+    /// Scratch for `form`: requests in the middle of their prompt.
+    partials: Box<[Partial]>,
+    /// Accounts of the policy document, in its order.
+    policy_accounts: Box<[AccountId]>,
+    /// Requests known of each account, by account index.
+    account_requests: Box<[u32]>,
+    now: Nanos,
+    sequence: u64,
+    observations: u32,
+}
+
+impl Batcher {
+    /// A batcher for one engine. The only call that allocates.
+    ///
+    /// `kv` and `model` describe the engine: an [`crate::engine::Profile`] has both.
+    ///
+    /// # Errors
+    /// As [`Policy::validate`]; [`Error::Full`] if the policy names more accounts than
+    /// `accounts_max`.
+    pub fn new(policy: &Policy, kv: KvGeometry, model: StepModel) -> Result<Self, Error> {
+        policy.validate()?;
+        let limits = policy.limits;
+        check_range("steps_in_flight_max", limits.steps_in_flight_max.into(), 1, STEPS_MAX.into())?;
+        // Below two tokens of cache no request can have a prompt and an output.
+        check_range("kv_tokens", kv.tokens_max(), 2, u64::MAX)?;
+        let mut ledger = Ledger::new(&ledger_options(policy))?;
+        let accounts = policy.accounts.iter().map(|account| ledger.open(account.weight));
+        let policy_accounts = accounts.collect::<Result<_, _>>()?;
+        let running_max = limits.running_max as usize;
+        Ok(Self {
+            classes: policy.classes.iter().map(|c| ClassRules::new(c, &policy.batch)).collect(),
+            rules: policy.batch,
+            model,
+            requests: Slab::new("request", limits.requests_max)?,
+            running: vec![0; running_max].into_boxed_slice(),
+            running_len: 0,
+            lines: Lines::new(ledger, policy),
+            memory: Memory::new(kv),
+            steps: StepRing::new(limits.steps_in_flight_max, limits.running_max),
+            partials: vec![Partial::default(); running_max].into_boxed_slice(),
+            policy_accounts,
+            account_requests: vec![0; limits.accounts_max as usize].into_boxed_slice(),
+            now: Nanos::ZERO,
+            sequence: 0,
+            observations: 0,
+            limits,
+        })
+    }
+
+    /// Bytes that a batcher for `policy` takes from the heap, to within its few fixed fields.
+    #[must_use]
+    pub fn bytes_needed(policy: &Policy) -> u64 {
+        let limits = &policy.limits;
+        let per_seat = (size_of::<u32>() + size_of::<Partial>()) as u64;
+        Slab::<Request>::bytes_needed(limits.requests_max)
+            + Lines::bytes_needed(policy)
+            + StepRing::bytes_needed(limits.steps_in_flight_max, limits.running_max)
+            + u64::from(limits.running_max) * per_seat
+            + u64::from(limits.accounts_max) * size_of::<u32>() as u64
+            + (policy.classes.len() * size_of::<ClassRules>()) as u64
+            + (policy.accounts.len() * size_of::<AccountId>()) as u64
+    }
+
+    /// The account at this place in the policy's list.
+    #[must_use]
+    pub fn policy_account(&self, index: usize) -> Option<AccountId> {
+        self.policy_accounts.get(index).copied()
+    }
+
+    /// Opens an account that the policy does not name.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`].
+    pub fn open_account(&mut self, weight: f64) -> Result<AccountId, Error> {
+        let account = self.lines.ledger.open(weight)?;
+        self.account_requests[account.index() as usize] = 0;
+        Ok(account)
+    }
+
+    /// Changes an account's weight from now on.
+    ///
+    /// # Errors
+    /// As [`Ledger::set_weight`].
+    pub fn set_account_weight(&mut self, account: AccountId, weight: f64) -> Result<(), Error> {
+        self.lines.ledger.set_weight(account, weight)
+    }
+
+    /// Closes an account without requests.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] for an unknown account, [`Error::Contradiction`] while it has requests.
+    pub fn close_account(&mut self, account: AccountId) -> Result<(), Error> {
+        self.lines.ledger.weight(account)?;
+        let requests = self.account_requests[account.index() as usize];
+        if requests > 0 {
+            return Err(Error::Contradiction {
+                field: "account",
+                value: account.to_raw(),
+                other: "requests",
+                other_value: u64::from(requests),
+            });
+        }
+        self.lines.ledger.close(account)
+    }
+
+    /// A request comes in and waits. O(log requests + log accounts).
+    ///
+    /// # Errors
+    /// [`Error::TimeReversed`]; [`Error::Range`] for a class, prompt, cached prefix or output
+    /// length outside its limits, or that the KV cache could not hold even alone;
+    /// [`Error::Stale`] for an unknown account; [`Error::Full`] at `requests_max`.
+    pub fn submit(&mut self, now: Nanos, submission: &Submission) -> Result<RequestId, Error> {
+        self.check_time(now)?;
+        check_range("arrival_ns", submission.arrival.get(), 0, now.get())?;
+        let class = u64::from(submission.class);
+        check_range("class", class, 0, self.classes.len() as u64 - 1)?;
+        self.lines.ledger.weight(submission.account)?;
+        let kv_tokens = self.memory.geometry().tokens_max();
+        let mut request = Request::admit(submission, &self.limits, kv_tokens, self.sequence)?;
+        let prefill_s = request.prefill_seconds(&self.model, self.limits.step_tokens_max.get());
+        let deadline =
+            Nanos(request.arrival_ns.saturating_add(self.classes[class as usize].ttft_ns));
+        request.latest_start_ns = deadline.offset_seconds(-prefill_s).get();
+        let id = self.requests.insert(request)?;
+        self.now = now;
+        self.sequence += 1;
+        self.account_requests[submission.account.index() as usize] += 1;
+        self.lines.enter(&mut self.requests, id.index(), deadline, prefill_s);
+        Ok(id)
+    }
+
+    /// The host takes a request back, in whatever stage it is. O(log requests).
+    ///
+    /// # Errors
+    /// [`Error::TimeReversed`]; [`Error::Stale`] for a request that is unknown or has ended.
+    pub fn cancel(&mut self, now: Nanos, request: RequestId) -> Result<(), Error> {
+        self.check_time(now)?;
+        let stage = self.requests.get(request)?.stage;
+        if stage == Stage::Ended {
+            return Err(Error::Stale { field: "request", handle: request.to_raw() });
+        }
+        self.now = now;
+        if stage == Stage::Running {
+            self.leave_seat(request.index());
+        } else {
+            self.lines.leave(&mut self.requests, request.index());
+        }
+        self.end(request.index());
+        Ok(())
+    }
+
+    /// More (or less) of a waiting request's prompt is found in the cache than was thought.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] for a request that is unknown or does not wait; [`Error::Range`] unless
+    /// `tokens` is below the tokens it has to compute.
+    pub fn set_cached_tokens(&mut self, request: RequestId, tokens: Tokens) -> Result<(), Error> {
+        let entry = self.requests.get_mut(request)?;
+        if !matches!(entry.stage, Stage::Waiting | Stage::Late | Stage::Preempted) {
+            return Err(Error::Stale { field: "request", handle: request.to_raw() });
+        }
+        let most = u64::from(entry.prompt_tokens + entry.tokens_expected()) - 1;
+        check_range("cached_tokens", u64::from(tokens.get()), 0, most)?;
+        entry.cached_tokens = tokens.get();
+        Ok(())
+    }
+
+    /// What is known of a request.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] for a request that is unknown or has ended and left every step.
+    pub fn progress(&self, request: RequestId) -> Result<Progress, Error> {
+        Ok(self.requests.get(request)?.progress())
+    }
+
+    /// Takes a changed policy; nothing that waits or runs is lost. Targets of requests that came
+    /// before stay as they were; weights, guarantees and rules hold from the next step on.
+    ///
+    /// # Errors
+    /// As [`Policy::validate`]; [`Error::Range`] if it has other classes in number or a different
+    /// capacity than the one the batcher was built with: capacities are fixed.
+    pub fn set_policy(&mut self, policy: &Policy) -> Result<(), Error> {
+        policy.validate()?;
+        let (new, old) = (&policy.limits, &self.limits);
+        let fixed = [
+            ("classes", policy.classes.len() as u64, self.classes.len() as u64),
+            ("accounts", policy.accounts.len() as u64, self.policy_accounts.len() as u64),
+            ("requests_max", new.requests_max.into(), old.requests_max.into()),
+            ("running_max", new.running_max.into(), old.running_max.into()),
+            ("accounts_max", new.accounts_max.into(), old.accounts_max.into()),
+            ("steps_in_flight_max", new.steps_in_flight_max.into(), old.steps_in_flight_max.into()),
+        ];
+        for (field, given, built) in fixed {
+            check_range(field, given, built, built)?;
+        }
+        for account in &self.policy_accounts {
+            self.lines.ledger.weight(*account)?;
+        }
+        for (account, wanted) in self.policy_accounts.iter().zip(&policy.accounts) {
+            self.lines.ledger.set_weight(*account, wanted.weight)?;
+        }
+        for (class, wanted) in self.classes.iter_mut().zip(&policy.classes) {
+            *class = ClassRules::new(wanted, &policy.batch);
+        }
+        self.limits = *new;
+        self.rules = policy.batch;
+        self.lines.set_policy(policy);
+        Ok(())
+    }
+
+    /// Takes a new step-time model, such as one fitted to the steps observed.
+    pub fn set_model(&mut self, model: StepModel) {
+        self.model = model;
+    }
+
+    /// When to call [`Batcher::form`] next: `now` if there is something to form, the predicted
+    /// end of the oldest step if all that is left is to wait for it, `None` if only a new request
+    /// can change anything.
+    #[must_use]
+    pub fn next_event(&self, now: Nanos) -> Option<Nanos> {
+        let work = self.running_len > 0 || self.lines.len() > 0;
+        if work && self.steps.len() < self.steps.capacity() {
+            return Some(now);
+        }
+        self.steps.oldest().map(|place| self.steps.record(place).ends_at.max(now))
+    }
+
+    /// What it holds and how full it is.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            waiting: self.lines.len(),
+            late: self.lines.late_len(),
+            running: self.running_len,
+            requests: self.requests.len(),
+            requests_max: self.limits.requests_max,
+            running_max: self.limits.running_max,
+            accounts: self.lines.ledger.accounts_len(),
+            steps_in_flight: self.steps.len(),
+            kv_blocks_free: self.memory.free(),
+            kv_blocks: self.memory.geometry().blocks(),
+        }
+    }
+
+    fn check_time(&self, now: Nanos) -> Result<(), Error> {
+        if now < self.now {
+            return Err(Error::TimeReversed { now_ns: now.get(), last_ns: self.now.get() });
+        }
+        Ok(())
+    }
+
+    /// The request in a slot that is known to be in use.
+    fn request(&self, slot: u32) -> &Request {
+        self.requests.at(slot).unwrap_or_else(|| unreachable!("slot {slot} is in use"))
+    }
+
+    fn request_mut(&mut self, slot: u32) -> &mut Request {
+        self.requests.at_mut(slot).unwrap_or_else(|| unreachable!("slot {slot} is in use"))
+    }
+
+    /// Takes a running request off its seat and gives its blocks back.
+    fn leave_seat(&mut self, slot: u32) {
+        let seat = self.request(slot).seat;
+        self.running_len -= 1;
+        let moved = self.running[self.running_len as usize];
+        self.running[seat as usize] = moved;
+        self.request_mut(moved).seat = seat;
+        let request = self.requests.at_mut(slot);
+        if let Some(request) = request {
+            self.memory.give_back(request);
+        }
+    }
+
+    /// Ends a request that has neither seat nor place in line; forgets it once no step names it.
+    fn end(&mut self, slot: u32) {
+        let request = self.request_mut(slot);
+        request.stage = Stage::Ended;
+        let account = request.account;
+        if request.in_flight == 0 {
+            self.forget(slot);
+        }
+        self.account_requests[account.index() as usize] -= 1;
+    }
+
+    fn forget(&mut self, slot: u32) {
+        if let Some(handle) = self.requests.handle_at(slot) {
+            let forgotten = self.requests.remove(handle);
+            debug_assert!(forgotten.is_ok(), "the handle was read from the slab itself");
+        }
+    }
+}
+
+fn ledger_options(policy: &Policy) -> LedgerOptions {
+    LedgerOptions {
+        accounts_max: policy.limits.accounts_max,
+        lanes: policy.classes.len().min(CLASSES_MAX) as u32,
+    }
+}

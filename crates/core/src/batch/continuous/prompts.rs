@@ -1,0 +1,213 @@
+//! Sharing a step among prompts: those that have begun and those that wait to be let in.
+
+use super::admission::WORK_DELAY;
+use super::form::{Draft, next_token_ns, seconds_between};
+use super::plan::{Phase, PlanEntry};
+use super::request::{Request, RequestId, Stage};
+use super::{Batcher, ClassRules};
+use crate::units::{Nanos, Tokens};
+
+/// A running request in the middle of its prompt, in the order in which prompts go on.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Partial {
+    rank: u8,
+    due_ns: u64,
+    sequence: u64,
+    slot: u32,
+}
+
+/// Rank of work that a guarantee let in: before all classes.
+const RANK_GUARANTEED: u8 = 0;
+
+/// Who is next in line, as far as a step has looked.
+pub(super) struct Line<'a> {
+    pub(super) open: bool,
+    pub(super) guarantees: bool,
+    pub(super) next: Option<Candidate>,
+    /// Asks the host's prefix cache.
+    pub(super) cached: &'a mut dyn FnMut(RequestId, u64) -> Option<Tokens>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Candidate {
+    slot: u32,
+    rank: u8,
+    guaranteed: bool,
+}
+
+/// Order of prompts: by class, and in a class those that can still be in time first.
+const fn rank(class: u8, late: bool) -> u8 {
+    1 + 2 * class + late as u8
+}
+
+pub(super) fn partial_of(
+    request: &Request,
+    slot: u32,
+    class: &ClassRules,
+    prefill_s: f64,
+    start_ns: u64,
+) -> Partial {
+    let fresh = request.tokens_expected() == 0;
+    let due_ns = if fresh {
+        request.arrival_ns.saturating_add(class.ttft_ns)
+    } else {
+        next_token_ns(request, class)
+    };
+    let late = fresh && seconds_between(start_ns, due_ns) < prefill_s;
+    let rank = if request.guaranteed { RANK_GUARANTEED } else { rank(request.class, late) };
+    let order = Nanos(due_ns).offset_seconds(WORK_DELAY * prefill_s);
+    Partial { rank, due_ns: order.get(), sequence: request.sequence, slot }
+}
+
+impl Batcher {
+    /// Shares the rest of the step among prompts: those that have begun and those that wait, by
+    /// rank; at equal rank what has begun goes on.
+    pub(super) fn plan_prompts(
+        &mut self,
+        draft: &mut Draft,
+        entries: &mut [PlanEntry],
+        partials_len: u32,
+        line: &mut Line<'_>,
+    ) {
+        self.partials[..partials_len as usize].sort_unstable();
+        let mut position = 0;
+        while draft.tokens_left > 0 {
+            self.look_at_line(draft, line);
+            let partial = (position < partials_len).then(|| self.partials[position as usize]);
+            match (partial, line.next) {
+                (Some(partial), next) if next.is_none_or(|next| partial.rank <= next.rank) => {
+                    position += 1;
+                    self.plan_chunk(draft, entries, partial.slot, false);
+                }
+                (_, Some(next)) => {
+                    line.next = None;
+                    if self.take_seat(draft, entries, next) {
+                        continue;
+                    }
+                    // No room in this step for the one who is owed; the others may have some.
+                    line.open = next.guaranteed;
+                    line.guarantees = false;
+                }
+                _ => break,
+            }
+        }
+    }
+
+    /// Finds out who is next in line, if that is not known and a seat is free.
+    fn look_at_line(&mut self, draft: &Draft, line: &mut Line<'_>) {
+        if line.next.is_some() || !line.open || self.running_len >= self.limits.running_max {
+            return;
+        }
+        let next = self.lines.next(&mut self.requests, draft.start_ns, line.guarantees);
+        line.next = next.map(|next| {
+            let request = self.request(next.slot);
+            let late = request.stage == Stage::Late;
+            let rank = if next.guaranteed { RANK_GUARANTEED } else { rank(request.class, late) };
+            Candidate { slot: next.slot, rank, guaranteed: next.guaranteed }
+        });
+        // The first that does not fit stops the line: letting smaller ones pass would starve it.
+        if let Some(next) = line.next {
+            self.look_into_cache(next.slot, line);
+            if !self.memory.fits(self.request(next.slot)) {
+                (line.open, line.next) = (false, None);
+            }
+        }
+    }
+
+    fn look_into_cache(&mut self, slot: u32, line: &mut Line<'_>) {
+        let Some(id) = self.requests.handle_at(slot) else { return };
+        let request = self.request_mut(slot);
+        if let Some(cached) = (line.cached)(id, request.tag) {
+            let most = request.prompt_tokens + request.tokens_expected() - 1;
+            request.cached_tokens = cached.get().min(most);
+        }
+    }
+
+    /// Lets a request in with its first chunk; false if the step has no room for any of it.
+    fn take_seat(&mut self, draft: &mut Draft, entries: &mut [PlanEntry], next: Candidate) -> bool {
+        if self.chunk_tokens(draft, next.slot) == 0 {
+            return false;
+        }
+        let late = self.request(next.slot).stage == Stage::Late;
+        self.lines.leave(&mut self.requests, next.slot);
+        let rules = self.rules;
+        let Some(request) = self.requests.at_mut(next.slot) else { return false };
+        request.stage = Stage::Running;
+        request.guaranteed = next.guaranteed;
+        request.goal_tokens = request.prompt_tokens + request.tokens_expected();
+        request.seat = self.running_len;
+        self.running[self.running_len as usize] = next.slot;
+        self.running_len += 1;
+        self.memory.promise(request);
+        let cached = request.cached_tokens.min(request.goal_tokens - 1);
+        self.memory.grow(request, cached);
+        request.computed_tokens = cached;
+        if !request.charged {
+            request.charged = true;
+            let fresh = request.prompt_tokens - cached.min(request.prompt_tokens);
+            let cost = f64::from(fresh) * rules.prompt_token_cost
+                + f64::from(cached) * rules.cached_token_cost;
+            let (class, account) = (request.class, request.account);
+            let charged = self.lines.ledger.charge(u32::from(class), account, cost);
+            debug_assert!(charged.is_ok(), "accounts with requests cannot be closed");
+            self.lines.book(class, cost, late, next.guaranteed);
+        }
+        draft.admitted += 1;
+        self.plan_chunk(draft, entries, next.slot, true);
+        true
+    }
+
+    /// Gives a request with a seat as much of its prompt as the step has room for.
+    fn plan_chunk(
+        &mut self,
+        draft: &mut Draft,
+        entries: &mut [PlanEntry],
+        slot: u32,
+        admitted: bool,
+    ) {
+        let tokens = self.chunk_tokens(draft, slot);
+        let Some(request) = self.requests.at_mut(slot) else { return };
+        let history = request.computed_tokens;
+        if tokens == 0 || !self.memory.grow(request, history + tokens) {
+            return;
+        }
+        draft.shape = draft.shape.with_prefill(tokens, history);
+        self.put(draft, entries, slot, tokens, Phase::Prefill, admitted);
+    }
+
+    /// Prompt tokens of this request that fit into the step.
+    fn chunk_tokens(&self, draft: &Draft, slot: u32) -> u32 {
+        let request = self.request(slot);
+        let class = &self.classes[usize::from(request.class)];
+        let history = request.computed_tokens.max(match request.stage {
+            Stage::Running => 0,
+            _ => request.cached_tokens,
+        });
+        let remaining = request.goal_tokens.saturating_sub(history);
+        let background = self.is_background(draft, request, class);
+        let limit_s = if background {
+            draft.slack_s.min(self.rules.background_step_ratio * draft.tpot_s)
+        } else {
+            draft.slack_s
+        };
+        let timely = self.model.prefill_tokens_within(limit_s, &draft.shape, history).get();
+        let floor = self.rules.prefill_floor_tokens.get();
+        let floor_left = floor.saturating_sub(draft.shape.prefill_tokens);
+        let memory = self.memory.tokens_within(request).saturating_sub(history);
+        remaining.min(draft.tokens_left).min(timely.max(floor_left)).min(memory)
+    }
+
+    /// Late work, and work worth less than what decodes, may not use the slack of the others.
+    fn is_background(&self, draft: &Draft, request: &Request, class: &ClassRules) -> bool {
+        if class.delay_value < draft.delay_value {
+            return true;
+        }
+        if request.tokens_expected() > 0 {
+            return false;
+        }
+        let chunk = self.limits.step_tokens_max.get();
+        let prefill_s = request.prefill_seconds(&self.model, chunk);
+        let due_ns = request.arrival_ns.saturating_add(class.ttft_ns);
+        seconds_between(draft.start_ns, due_ns) < prefill_s
+    }
+}

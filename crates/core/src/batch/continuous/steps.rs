@@ -1,0 +1,110 @@
+//! Steps that were formed and not yet observed: a ring of at most four.
+
+use alloc::boxed::Box;
+use alloc::vec;
+
+use crate::units::Nanos;
+
+/// Most steps in flight: one running, and up to three planned behind it.
+pub(super) const STEPS_MAX: u32 = 4;
+
+/// One request's part of a step in flight.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Flight {
+    pub(super) slot: u32,
+    pub(super) tokens: u32,
+    /// The step produces a token of it.
+    pub(super) emits: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct StepRecord {
+    pub(super) id: u64,
+    pub(super) duration: Nanos,
+    pub(super) ends_at: Nanos,
+    pub(super) flights: Box<[Flight]>,
+    pub(super) flights_len: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct StepRing {
+    records: Box<[StepRecord]>,
+    oldest: u32,
+    len: u32,
+    next_id: u64,
+}
+
+impl StepRing {
+    pub(super) fn new(steps: u32, running_max: u32) -> Self {
+        let record = || StepRecord {
+            id: 0,
+            duration: Nanos::ZERO,
+            ends_at: Nanos::ZERO,
+            flights: vec![Flight::default(); running_max as usize].into_boxed_slice(),
+            flights_len: 0,
+        };
+        Self { records: (0..steps).map(|_| record()).collect(), oldest: 0, len: 0, next_id: 1 }
+    }
+
+    pub(super) const fn bytes_needed(steps: u32, running_max: u32) -> u64 {
+        let flights = running_max as u64 * core::mem::size_of::<Flight>() as u64;
+        steps as u64 * (flights + core::mem::size_of::<StepRecord>() as u64)
+    }
+
+    pub(super) const fn len(&self) -> u32 {
+        self.len
+    }
+
+    pub(super) const fn capacity(&self) -> u32 {
+        self.records.len() as u32
+    }
+
+    /// Place of the next step in the ring: the bit that marks its requests.
+    pub(super) fn next_place(&self) -> u32 {
+        (self.oldest + self.len) % self.capacity()
+    }
+
+    pub(super) fn record(&self, place: u32) -> &StepRecord {
+        &self.records[place as usize]
+    }
+
+    pub(super) fn record_mut(&mut self, place: u32) -> &mut StepRecord {
+        &mut self.records[place as usize]
+    }
+
+    /// Place of the oldest step in flight.
+    pub(super) fn oldest(&self) -> Option<u32> {
+        (self.len > 0).then_some(self.oldest)
+    }
+
+    /// When the newest step in flight is predicted to end.
+    pub(super) fn ends_at(&self) -> Option<Nanos> {
+        let newest = (self.oldest + self.len.checked_sub(1)?) % self.capacity();
+        Some(self.record(newest).ends_at)
+    }
+
+    /// Makes the record at `next_place` a step in flight and returns its id.
+    pub(super) fn push(&mut self, start: Nanos, duration: Nanos) -> u64 {
+        let (place, id) = (self.next_place(), self.next_id);
+        let record = self.record_mut(place);
+        record.id = id;
+        record.duration = duration;
+        record.ends_at = start.saturating_add(duration);
+        self.len += 1;
+        self.next_id += 1;
+        id
+    }
+
+    /// Forgets the oldest step, which ended `now`, and corrects when the others will.
+    pub(super) fn pop(&mut self, now: Nanos) {
+        self.oldest = (self.oldest + 1) % self.capacity();
+        self.len -= 1;
+        let mut start = now;
+        for offset in 0..self.len {
+            let place = (self.oldest + offset) % self.capacity();
+            let record = self.record_mut(place);
+            record.ends_at = start.saturating_add(record.duration);
+            start = record.ends_at;
+        }
+    }
+}

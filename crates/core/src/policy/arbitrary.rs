@@ -1,0 +1,124 @@
+//! Random valid policies for property tests: every field anywhere in its range, ends included.
+
+use proptest::prelude::*;
+use std::collections::HashSet;
+use std::string::String;
+use std::vec::Vec;
+
+use super::field::{Access, Field};
+use super::{Account, CLASSES_MAX, Class, NAME_BYTES_MAX, Policy, RESERVED_RATIO_MAX, table};
+
+/// Where in its range a value lies: an end, or anywhere by difference or by ratio.
+#[derive(Clone, Copy, Debug)]
+enum Draw {
+    Min,
+    Max,
+    Linear(f64),
+    Logarithmic(f64),
+}
+
+fn draw() -> impl Strategy<Value = Draw> {
+    prop_oneof![
+        Just(Draw::Min),
+        Just(Draw::Max),
+        (0.0..=1.0).prop_map(Draw::Linear),
+        (0.0..=1.0).prop_map(Draw::Logarithmic),
+    ]
+}
+
+fn between(min: f64, max: f64, draw: Draw) -> f64 {
+    // Ranges that begin at zero have no ratio to their lower end: this stands in for it.
+    let least = min.max(1e-6);
+    let value = match draw {
+        Draw::Min => min,
+        Draw::Max => max,
+        Draw::Linear(share) => min + (max - min) * share,
+        Draw::Logarithmic(share) => least * (max / least).powf(share),
+    };
+    value.clamp(min, max)
+}
+
+fn fill<T>(fields: &[Field<T>], draws: &[Draw], target: &mut T) {
+    for (field, draw) in fields.iter().zip(draws) {
+        match field.access {
+            Access::Integer { min, max, set, .. } => {
+                set(target, between(min as f64, max as f64, *draw) as u64);
+            }
+            Access::Real { min, max, set, .. } => set(target, between(min, max, *draw)),
+        }
+    }
+}
+
+fn draws(count: usize) -> impl Strategy<Value = Vec<Draw>> {
+    prop::collection::vec(draw(), count)
+}
+
+/// Any name that is accepted, odd characters included.
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z0-9-]{1,16}", "[^\\x00-\\x1f]{1,40}"]
+        .prop_filter("too long", |name| name.len() <= NAME_BYTES_MAX)
+}
+
+fn classes() -> impl Strategy<Value = Vec<Class>> {
+    let class = (name(), draws(table::CLASS.len())).prop_map(|(name, draws)| {
+        let mut class = Class::new(name);
+        fill(&table::CLASS, &draws, &mut class);
+        class
+    });
+    prop::collection::vec(class, 1..=CLASSES_MAX).prop_map(|mut classes| {
+        let mut seen = HashSet::new();
+        classes.retain(|class| seen.insert(class.name.clone()));
+        classes
+    })
+}
+
+fn accounts() -> impl Strategy<Value = Vec<Account>> {
+    let account = (name(), draws(table::ACCOUNT.len())).prop_map(|(name, draws)| {
+        let mut account = Account::new(name, 1.0);
+        fill(&table::ACCOUNT, &draws, &mut account);
+        account
+    });
+    prop::collection::vec(account, 0..8).prop_map(|mut accounts| {
+        let mut seen = HashSet::new();
+        accounts.retain(|account| seen.insert(account.name.clone()));
+        accounts
+    })
+}
+
+/// A valid policy.
+pub(super) fn policy() -> impl Strategy<Value = Policy> {
+    let numbers = (
+        draws(table::ACCOUNT_DEFAULT.len()),
+        draws(table::OBJECTIVES.len()),
+        draws(table::LIMITS.len()),
+        draws(table::BATCH.len()),
+    );
+    (classes(), accounts(), numbers).prop_map(|(classes, accounts, numbers)| {
+        let mut policy = Policy::default().with_classes(classes);
+        fill(&table::ACCOUNT_DEFAULT, &numbers.0, &mut policy);
+        fill(&table::OBJECTIVES, &numbers.1, &mut policy.objectives);
+        fill(&table::LIMITS, &numbers.2, &mut policy.limits);
+        fill(&table::BATCH, &numbers.3, &mut policy.batch);
+        agree(&mut policy, accounts);
+        policy
+    })
+}
+
+/// Makes fields that were drawn apart fit together.
+fn agree(policy: &mut Policy, mut accounts: Vec<Account>) {
+    let limits = &mut policy.limits;
+    accounts.truncate(limits.accounts_max as usize);
+    policy.accounts = accounts.into();
+    limits.running_max =
+        limits.running_max.min(limits.requests_max).min(limits.step_tokens_max.get());
+    let batch = &mut policy.batch;
+    batch.background_step_ratio = batch.background_step_ratio.min(batch.deadline_margin_ratio);
+    batch.cached_token_cost = batch.cached_token_cost.min(batch.prompt_token_cost);
+    let guaranteed: f64 = policy.classes.iter().map(|class| class.guaranteed_ratio).sum();
+    let left = RESERVED_RATIO_MAX - batch.late_ratio;
+    if guaranteed > left {
+        // A hair under, so that rounding in the sum cannot exceed it again.
+        let scale = left / guaranteed * 0.999;
+        policy.classes.iter_mut().for_each(|class| class.guaranteed_ratio *= scale);
+    }
+}

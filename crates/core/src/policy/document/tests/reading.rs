@@ -1,0 +1,164 @@
+//! What a good document means, and that printing one loses nothing.
+
+use std::format;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use crate::policy::document::DOCUMENT_BYTES_MAX;
+use crate::policy::field::{Access, Field};
+use crate::policy::{
+    ACCOUNTS_MAX, Account, Class, Limits, NAME_BYTES_MAX, Policy, Preset, arbitrary, keys, table,
+};
+use crate::units::{Nanos, Tokens};
+
+#[test]
+fn nothing_said_is_the_default() {
+    assert_eq!(Policy::from_toml(""), Ok(Policy::default()));
+    assert_eq!(Policy::from_toml("\u{feff}# only a comment\r\n"), Ok(Policy::default()));
+    assert_eq!(Policy::from_json("\u{feff} {} "), Ok(Policy::default()));
+}
+
+#[test]
+fn a_preset_is_the_base_of_what_follows() {
+    for preset in Preset::ALL {
+        let text = format!("preset = \"{}\"", preset.name());
+        assert_eq!(Policy::from_toml(&text), Ok(preset.policy()));
+        let text = format!("{{\"limits\": {{}}, \"preset\": \"{}\"}}", preset.name());
+        assert_eq!(Policy::from_json(&text), Ok(preset.policy()));
+    }
+    let policy = Policy::from_toml("preset = \"throughput\"\n[batch]\nlate_ratio = 0.2").unwrap();
+    let mut expected = Preset::Throughput.policy();
+    expected.batch.late_ratio = 0.2;
+    assert_eq!(policy, expected);
+}
+
+#[test]
+fn a_class_starts_from_the_preset_or_from_the_template() {
+    let policy = Policy::from_toml(
+        r#"
+        preset = "throughput"
+        class = [
+            { name = "batch", ttft_target_s = 0.25 },
+            { name = "agent", tpot_target_ms = 12.5 },
+        ]
+        "#,
+    )
+    .unwrap();
+    let of_preset = Preset::Throughput.policy().classes[1].clone();
+    let expected = [
+        Class { ttft_target: Nanos::from_millis(250), ..of_preset },
+        Class { tpot_target: Nanos(12_500_000), ..Class::new("agent") },
+    ];
+    assert_eq!(*policy.classes, expected);
+}
+
+#[test]
+fn an_account_without_a_weight_takes_the_default_of_the_document() {
+    let text = "[[account]]\nname = \"a\"\n[[account]]\nname = \"b\"\nweight = 1\n\
+                [account_default]\nweight = 2.5";
+    let policy = Policy::from_toml(text).unwrap();
+    assert_eq!(*policy.accounts, [Account::new("a", 2.5), Account::new("b", 1.0)]);
+}
+
+#[test]
+fn numbers_may_be_written_in_any_form_that_is_exact() {
+    let policy = Policy::from_toml(
+        "[limits]\nrunning_max = 0x1_00\nstep_tokens_max = 4e3\n[batch]\noutput_token_cost = 4",
+    )
+    .unwrap();
+    let limits = Limits { running_max: 256, step_tokens_max: Tokens(4_000), ..Limits::default() };
+    assert_eq!(policy.limits, limits);
+    assert_eq!(policy.batch.output_token_cost, 4.0);
+    let policy = Policy::from_json(r#"{"limits": {"running_max": 64.0}}"#).unwrap();
+    assert_eq!(policy.limits.running_max, 64);
+}
+
+/// Both ends of every range are read, and what lies just outside is refused with the range.
+fn check_ends<T>(fields: &[Field<T>]) {
+    for field in fields {
+        let (ends, beyond) = match field.access {
+            Access::Integer { min, max, .. } => {
+                let below = i128::from(min) - 1;
+                let above = i128::from(max) + 1;
+                ([min, max].map(|end| end.to_string()), [below, above].map(|end| end.to_string()))
+            }
+            Access::Real { min, max, .. } => (
+                [min, max].map(|end| format!("{end:?}")),
+                [min.next_down(), max.next_up()].map(|end| format!("{end:?}")),
+            ),
+        };
+        let (section, name) = field.path.rsplit_once('.').unwrap();
+        let document = |value: &str| match section.strip_suffix("[]") {
+            Some(list) => format!("[[{list}]]\nname = \"x\"\n{name} = {value}"),
+            None => format!("[{section}]\n{name} = {value}"),
+        };
+        let path = field.path.replace("[]", "[0]");
+        for end in ends {
+            // Fields that must agree with this one may object; this one's own range may not.
+            if let Err(error) = Policy::from_toml(&document(&end)) {
+                let own = format!("`{path}` = ");
+                assert!(!error.message.starts_with(&own) || error.message.contains("contradicts"));
+            }
+        }
+        for value in beyond {
+            let error = Policy::from_toml(&document(&value)).expect_err(field.path);
+            let range = field.access.to_string();
+            assert!(error.message.starts_with(&format!("`{path}` = ")), "{error}");
+            assert!(error.message.ends_with(&format!(" is outside {range}")), "{error}");
+            assert_eq!((error.path.as_str(), error.line.is_some()), (path.as_str(), true));
+        }
+    }
+}
+
+#[test]
+fn every_range_is_enforced_at_its_ends() {
+    check_ends(&table::CLASS);
+    check_ends(&table::ACCOUNT);
+    check_ends(&table::ACCOUNT_DEFAULT);
+    check_ends(&table::OBJECTIVES);
+    check_ends(&table::LIMITS);
+    check_ends(&table::BATCH);
+}
+
+#[test]
+fn the_commented_default_explains_each_key_once() {
+    let text = Policy::default().with_accounts([Account::new("a", 1.0)]).to_toml_with_comments();
+    for key in keys().iter().filter(|key| key.path != "preset") {
+        assert_eq!(text.matches(&format!("# {}\n", key.about)).count(), 1, "{}", key.path);
+    }
+    assert!(text.contains("\nprefill_floor_tokens = 64\n"), "{text}");
+}
+
+/// The most accounts with the longest names fit, in both formats.
+#[test]
+fn the_largest_ordinary_policy_reads_back() {
+    let name = |index: usize| format!("{index:0>NAME_BYTES_MAX$}");
+    let accounts: Vec<Account> =
+        (0..ACCOUNTS_MAX).map(|index| Account::new(name(index), 1.0)).collect();
+    let limits = Limits { accounts_max: ACCOUNTS_MAX as u32, ..Limits::default() };
+    let policy = Policy::default().with_accounts(accounts).with_limits(limits);
+    assert_eq!(Policy::from_toml(&policy.to_toml()).as_ref(), Ok(&policy));
+    assert_eq!(Policy::from_json(&policy.to_json()).as_ref(), Ok(&policy));
+}
+
+#[test]
+fn a_document_that_is_too_long_is_not_parsed() {
+    let text: String = "#".repeat(DOCUMENT_BYTES_MAX);
+    assert_eq!(Policy::from_toml(&text), Ok(Policy::default()));
+    let error = Policy::from_toml(&(text + "#")).unwrap_err();
+    assert_eq!(error.to_string(), "the document has 16777217 bytes; 16777216 are accepted");
+}
+
+proptest! {
+    #[test]
+    fn printing_loses_nothing(policy in arbitrary::policy()) {
+        for toml in [policy.to_toml(), policy.to_toml_with_comments()] {
+            let read = Policy::from_toml(&toml);
+            prop_assert_eq!(read.as_ref(), Ok(&policy));
+        }
+        let read = Policy::from_json(&policy.to_json());
+        prop_assert_eq!(read.as_ref(), Ok(&policy));
+    }
+}

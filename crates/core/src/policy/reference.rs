@@ -1,0 +1,177 @@
+//! The table as a listing: what `policy show` prints and the written reference is checked against.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::field::Field;
+use super::{Account, Class, NAME_BYTES_MAX, Policy, Preset, table};
+
+/// The sections of a document, in the order in which a policy is printed.
+#[cfg(feature = "document")]
+pub(crate) const SECTIONS: [&str; 6] =
+    ["class", "account", "account_default", "objectives", "limits", "batch"];
+
+/// One key of a policy document.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Key {
+    /// Where it stands: `section.key`, with `[]` for the place in a list.
+    pub path: &'static str,
+    /// Unit of its value, in words.
+    pub unit: &'static str,
+    /// Value where a document says nothing and names no preset.
+    pub default: String,
+    /// Values accepted, both ends included.
+    pub range: String,
+    /// What it does.
+    pub about: &'static str,
+    /// Where default and range come from.
+    pub why: &'static str,
+}
+
+/// Every key, section by section, in the order in which a policy is printed.
+#[must_use]
+pub fn keys() -> Vec<Key> {
+    let policy = Policy::default();
+    let mut keys = vec![preset()];
+    keys.push(name(
+        "class[].name",
+        "What requests call this class. A class of the preset with this name lends its values to \
+         the keys that are left out.",
+    ));
+    keys.extend(describe(&table::CLASS, &Class::new("")));
+    keys.push(name("account[].name", "What requests call this account."));
+    keys.extend(
+        describe(&table::ACCOUNT, &Account::new("", policy.account_default_weight))
+            .map(|key| Key { default: "`account_default.weight`".into(), ..key }),
+    );
+    keys.extend(describe(&table::ACCOUNT_DEFAULT, &policy));
+    keys.extend(describe(&table::OBJECTIVES, &policy.objectives));
+    keys.extend(describe(&table::LIMITS, &policy.limits));
+    keys.extend(describe(&table::BATCH, &policy.batch));
+    keys
+}
+
+fn describe<'a, T>(fields: &'a [Field<T>], owner: &'a T) -> impl Iterator<Item = Key> + 'a {
+    fields.iter().map(|field| Key {
+        path: field.path,
+        unit: field.unit,
+        default: field.access.text(owner),
+        range: field.access.to_string(),
+        about: field.about,
+        why: field.why,
+    })
+}
+
+fn preset() -> Key {
+    Key {
+        path: "preset",
+        unit: "name",
+        default: Preset::default().name().into(),
+        range: Preset::ALL.map(Preset::name).join(", "),
+        about: "The policy that the rest of the document changes.",
+        why: "`balanced`: it assumes least about who is waiting.",
+    }
+}
+
+fn name(path: &'static str, about: &'static str) -> Key {
+    Key {
+        path,
+        unit: "name",
+        default: "required".into(),
+        range: format!("1..={NAME_BYTES_MAX} bytes, no character below U+0020, unique in its list"),
+        about,
+        why: "128 bytes: twice what DNS and Kubernetes allow, so that `namespace/name` fits.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::field::Access;
+    use crate::policy::{BatchRules, Limits, Objectives};
+
+    /// Does not compile when a field is added here and not counted; fails when it has no row.
+    #[test]
+    fn every_field_has_a_row() {
+        let Policy {
+            classes: _,
+            accounts: _,
+            account_default_weight: _,
+            objectives: Objectives { attainment_min_ratio: _, slowdown_floor: _ },
+            limits:
+                Limits {
+                    requests_max: _,
+                    running_max: _,
+                    accounts_max: _,
+                    step_tokens_max: _,
+                    steps_in_flight_max: _,
+                    prompt_tokens_max: _,
+                    output_tokens_max: _,
+                },
+            batch:
+                BatchRules {
+                    prefill_floor_tokens: _,
+                    deadline_margin_ratio: _,
+                    background_step_ratio: _,
+                    urgency_credit_tokens: _,
+                    late_ratio: _,
+                    prompt_token_cost: _,
+                    cached_token_cost: _,
+                    output_token_cost: _,
+                    preemptions_max: _,
+                },
+        } = Policy::default();
+        let Class { name: _, ttft_target: _, tpot_target: _, delay_value: _, guaranteed_ratio: _ } =
+            Class::new("x");
+        let Account { name: _, weight: _ } = Account::new("x", 1.0);
+        let fields_of_policy = 1 + 2 + 7 + 9;
+        let fields_of_entries = 5 + 2;
+        assert_eq!(keys().len(), 1 + fields_of_policy + fields_of_entries);
+    }
+
+    #[test]
+    fn paths_are_unique() {
+        let mut paths: Vec<&str> = keys().iter().map(|key| key.path).collect();
+        paths.sort_unstable();
+        assert!(paths.windows(2).all(|pair| pair[0] != pair[1]), "{paths:?}");
+    }
+
+    /// Each row reaches a field of its own, and both ends of its range come back as they went in.
+    fn check_rows<T: Clone>(fields: &[Field<T>], start: &T) {
+        for field in fields {
+            assert_eq!(field.check(start), Ok(()), "{}: the default is in range", field.path);
+            for end in [0, 1] {
+                let mut changed = start.clone();
+                let expected = match field.access {
+                    Access::Integer { min, max, set, .. } => {
+                        set(&mut changed, [min, max][end]);
+                        [min, max][end].to_string()
+                    }
+                    Access::Real { min, max, set, .. } => {
+                        set(&mut changed, [min, max][end]);
+                        [min, max][end].to_string()
+                    }
+                };
+                assert_eq!(field.access.text(&changed), expected, "{}", field.path);
+                assert_eq!(field.check(&changed), Ok(()), "{}", field.path);
+                for other in fields.iter().filter(|other| other.path != field.path) {
+                    assert_eq!(other.access.text(&changed), other.access.text(start));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_reach_one_field_each() {
+        let policy = Policy::default();
+        check_rows(&table::CLASS, &policy.classes[1]);
+        check_rows(&table::ACCOUNT, &Account::new("a", 1.0));
+        check_rows(&table::ACCOUNT_DEFAULT, &policy);
+        check_rows(&table::OBJECTIVES, &policy.objectives);
+        check_rows(&table::LIMITS, &policy.limits);
+        check_rows(&table::BATCH, &policy.batch);
+    }
+}

@@ -1,0 +1,376 @@
+//! The table: every key of a policy but the names, one row each.
+//!
+//! "The simulation" in the rows below is an iteration-level simulation of Llama-3.1-8B with
+//! measured kernel times, 128 seats, targets of 2 s and 50 ms, eight accounts of which one is
+//! greedy. Load 1.0 is what first-come-first-served with 2,048-token steps completes when
+//! saturated; pairs of figures are chat / code traffic; attainment is the share of interactive
+//! requests that met both targets.
+
+use super::field::{Access, Field};
+use super::{ACCOUNTS_MAX, Account, BatchRules, Class, Limits, Objectives, Policy};
+use crate::units::{Nanos, Tokens};
+
+/// Nanoseconds in one millisecond.
+const NANOS_PER_MILLISECOND: f64 = 1e6;
+
+/// Most requests known at once: 2^20, 160 MiB of state at 160 bytes each.
+const REQUESTS_MAX: u64 = 1 << 20;
+
+/// Most tokens in one step: 2^20, more than the longest contexts of today computed in one go.
+const STEP_TOKENS_MAX: u64 = 1 << 20;
+
+/// Longest prompt or output: 2^24 tokens, above the longest context announced (10 million). The
+/// sum of both stays far inside 32 bits, and each is exact in an `f32`.
+const SEQUENCE_TOKENS_MAX: u64 = 1 << 24;
+
+/// Widest ratio of costs of two kinds of token that means anything: beyond it, the cheaper one
+/// is free.
+const COST_MAX: f64 = 1000.0;
+
+fn milliseconds(span: Nanos) -> f64 {
+    span.get() as f64 / NANOS_PER_MILLISECOND
+}
+
+fn from_milliseconds(value: f64) -> Nanos {
+    Nanos(libm::round(value * NANOS_PER_MILLISECOND) as u64)
+}
+
+/// `[[class]]`, without its name.
+pub(crate) static CLASS: [Field<Class>; 4] = [
+    Field {
+        path: "class[].ttft_target_s",
+        unit: "seconds",
+        access: Access::Real {
+            min: 0.001,
+            max: 86_400.0,
+            get: |class| class.ttft_target.as_seconds(),
+            set: |class, value| class.ttft_target = Nanos::from_seconds(value),
+        },
+        about: "Time to first token that users of this class expect.",
+        why: "2 s: the pause after which somebody at a screen starts to doubt. From 1 ms, \
+              less than a network takes, to a day.",
+    },
+    Field {
+        path: "class[].tpot_target_ms",
+        unit: "milliseconds",
+        access: Access::Real {
+            min: 0.01,
+            max: 60_000.0,
+            get: |class| milliseconds(class.tpot_target),
+            set: |class, value| class.tpot_target = from_milliseconds(value),
+        },
+        about: "Time per output token after the first that they expect.",
+        why: "50 ms: 20 tokens a second, about four times as fast as people read. From 10 us, the \
+              launch of one kernel, to a minute.",
+    },
+    Field {
+        path: "class[].delay_value",
+        unit: "value of a second of delay; 1 = an interactive user's",
+        access: Access::Real {
+            min: 0.0001,
+            max: 10_000.0,
+            get: |class| class.delay_value,
+            set: |class, value| class.delay_value = value,
+        },
+        about: "What one second of delay is worth, next to other classes.",
+        why: "1: the unit. Never 0, since prices are divided by it: work that nobody waits for \
+              takes the smallest value.",
+    },
+    Field {
+        path: "class[].guaranteed_ratio",
+        unit: "share of the engine's work",
+        access: Access::Real {
+            min: 0.0,
+            max: 0.9,
+            get: |class| class.guaranteed_ratio,
+            set: |class, value| class.guaranteed_ratio = value,
+        },
+        about: "Share kept for this class while it has work waiting, however busy the classes \
+                before it are. All guarantees and `batch.late_ratio` together: at most 0.99.",
+        why: "0: the first class needs none. For a second class that must not starve, 0.02 did \
+              best in the simulation, with credit lent to urgent requests only (attainment 0.94 / \
+              0.93 at load 1.0).",
+    },
+];
+
+/// `[[account]]`, without its name.
+pub(crate) static ACCOUNT: [Field<Account>; 1] = [Field {
+    path: "account[].weight",
+    unit: "relative share",
+    access: Access::Real {
+        min: WEIGHT_MIN,
+        max: WEIGHT_MAX,
+        get: |account| account.weight,
+        set: |account, value| account.weight = value,
+    },
+    about: "Share while backlogged, next to the other accounts: with weight 3 next to 1, three \
+            quarters of the work.",
+    why: "As `account_default.weight`, so that naming an account changes nothing by itself.",
+}];
+
+/// Least weight; with [`WEIGHT_MAX`] the widest ratio of shares is a million, at which the
+/// smaller account gets one request in days.
+const WEIGHT_MIN: f64 = 0.001;
+
+/// Largest weight.
+const WEIGHT_MAX: f64 = 1000.0;
+
+/// `[account_default]`.
+pub(crate) static ACCOUNT_DEFAULT: [Field<Policy>; 1] = [Field {
+    path: "account_default.weight",
+    unit: "relative share",
+    access: Access::Real {
+        min: WEIGHT_MIN,
+        max: WEIGHT_MAX,
+        get: |policy| policy.account_default_weight,
+        set: |policy, value| policy.account_default_weight = value,
+    },
+    about: "Weight of an account that the policy does not name, or names without a weight.",
+    why: "1: equal shares. From a thousandth to a thousand: a ratio of a million is one request \
+          in days.",
+}];
+
+/// `[objectives]`.
+pub(crate) static OBJECTIVES: [Field<Objectives>; 2] = [
+    Field {
+        path: "objectives.attainment_min_ratio",
+        unit: "share of offered requests",
+        access: Access::Real {
+            min: 0.01,
+            max: 1.0,
+            get: |objectives| objectives.attainment_min_ratio,
+            set: |objectives, value| objectives.attainment_min_ratio = value,
+        },
+        about: "Share of the requests offered that must meet both targets for the service to \
+                count as good.",
+        why: "0.9: the line that the literature on goodput draws (DistServe, OSDI'24).",
+    },
+    Field {
+        path: "objectives.slowdown_floor_s",
+        unit: "seconds",
+        access: Access::Real {
+            min: 0.001,
+            max: 3600.0,
+            get: |objectives| objectives.slowdown_floor.as_seconds(),
+            set: |objectives, value| objectives.slowdown_floor = Nanos::from_seconds(value),
+        },
+        about: "Floor of the run time in bounded slowdown, so that tiny requests do not dominate \
+                it.",
+        why: "1 s: up to there a user's train of thought is not broken. Batch scheduling \
+              customarily takes 10 s, for jobs that run for hours.",
+    },
+];
+
+/// `[limits]`.
+pub(crate) static LIMITS: [Field<Limits>; 7] = [
+    Field {
+        path: "limits.requests_max",
+        unit: "requests",
+        access: Access::Integer {
+            min: 1,
+            max: REQUESTS_MAX,
+            get: |limits| limits.requests_max.into(),
+            set: |limits, value| limits.requests_max = value as u32,
+        },
+        about: "Requests that may be known at once, waiting and running together.",
+        why: "16,384: 2.5 MiB of state, and minutes of queue on one engine. To 2^20, 160 MiB.",
+    },
+    Field {
+        path: "limits.running_max",
+        unit: "requests",
+        access: Access::Integer {
+            min: 1,
+            max: 65_536,
+            get: |limits| limits.running_max.into(),
+            set: |limits, value| limits.running_max = value as u32,
+        },
+        about: "Requests that may run at once (seats). At most `limits.requests_max`, and at most \
+                `limits.step_tokens_max`, since every seat may decode one token in a step.",
+        why: "128: the seats of the measured engine; set it to what the engine is started with.",
+    },
+    Field {
+        path: "limits.accounts_max",
+        unit: "accounts",
+        access: Access::Integer {
+            min: 1,
+            max: ACCOUNTS_MAX as u64,
+            get: |limits| limits.accounts_max.into(),
+            set: |limits, value| limits.accounts_max = value as u32,
+        },
+        about: "Accounts that may be open at once. At least the number that the policy names.",
+        why: "1,024: teams and keys of one service. A step looks at each that has work waiting.",
+    },
+    Field {
+        path: "limits.step_tokens_max",
+        unit: "tokens",
+        access: Access::Integer {
+            min: 1,
+            max: STEP_TOKENS_MAX,
+            get: |limits| limits.step_tokens_max.get().into(),
+            set: |limits, value| limits.step_tokens_max = Tokens(value as u32),
+        },
+        about: "Tokens that one step may compute, prompts and decodes together.",
+        why: "2,048: what serving engines ship, and as far as the measured kernel times reach.",
+    },
+    Field {
+        path: "limits.steps_in_flight_max",
+        unit: "steps",
+        access: Access::Integer {
+            min: 1,
+            max: 4,
+            get: |limits| limits.steps_in_flight_max.into(),
+            set: |limits, value| limits.steps_in_flight_max = value as u32,
+        },
+        about: "Steps that may be formed and not yet observed.",
+        why: "2: an engine that schedules asynchronously plans a step while one runs. 4 serve \
+              pipelines of that many stages.",
+    },
+    Field {
+        path: "limits.prompt_tokens_max",
+        unit: "tokens",
+        access: Access::Integer {
+            min: 1,
+            max: SEQUENCE_TOKENS_MAX,
+            get: |limits| limits.prompt_tokens_max.get().into(),
+            set: |limits, value| limits.prompt_tokens_max = Tokens(value as u32),
+        },
+        about: "Longest prompt accepted.",
+        why: "131,072: the context window of the Llama 3.1 models. To 2^24, above any announced.",
+    },
+    Field {
+        path: "limits.output_tokens_max",
+        unit: "tokens",
+        access: Access::Integer {
+            min: 1,
+            max: SEQUENCE_TOKENS_MAX,
+            get: |limits| limits.output_tokens_max.get().into(),
+            set: |limits, value| limits.output_tokens_max = Tokens(value as u32),
+        },
+        about: "Most output tokens of one request.",
+        why: "131,072: the context window of the Llama 3.1 models. To 2^24, above any announced.",
+    },
+];
+
+/// `[batch]`.
+pub(crate) static BATCH: [Field<BatchRules>; 9] = [
+    Field {
+        path: "batch.prefill_floor_tokens",
+        unit: "tokens",
+        access: Access::Integer {
+            min: 1,
+            max: 16_384,
+            get: |batch| batch.prefill_floor_tokens.get().into(),
+            set: |batch, value| batch.prefill_floor_tokens = Tokens(value as u32),
+        },
+        about: "Prompt tokens that a step may always take, within `limits.step_tokens_max`, \
+                however tight the decoding requests are.",
+        why: "64: in the simulation 32 to 128 are equal and 512 is fatal (attainment 0.16 at load \
+              1.0). At least 1, or prompts could wait for ever.",
+    },
+    Field {
+        path: "batch.deadline_margin_ratio",
+        unit: "share of the time per output token",
+        access: Access::Real {
+            min: 0.1,
+            max: 1.0,
+            get: |batch| batch.deadline_margin_ratio,
+            set: |batch, value| batch.deadline_margin_ratio = value,
+        },
+        about: "Share of `tpot_target_ms` that steps are planned to keep; the rest absorbs errors \
+                of prediction.",
+        why: "0.95: attainment 0.89 / 0.91 in the simulation at load 1.0, against 0.74 / 0.62 \
+              with 1. More than 1 would plan to be late.",
+    },
+    Field {
+        path: "batch.background_step_ratio",
+        unit: "share of the time per output token",
+        access: Access::Real {
+            min: 0.01,
+            max: 1.0,
+            get: |batch| batch.background_step_ratio,
+            set: |batch, value| batch.background_step_ratio = value,
+        },
+        about: "Prompts that are late or of a lower class fill a step only up to this share of \
+                the tightest running `tpot_target_ms`. At most `batch.deadline_margin_ratio`.",
+        why: "0.65: used throughout the simulation; not varied on its own.",
+    },
+    Field {
+        path: "batch.urgency_credit_tokens",
+        unit: "tokens of service",
+        access: Access::Real {
+            min: 0.0,
+            max: 1e9,
+            get: |batch| batch.urgency_credit_tokens,
+            set: |batch, value| batch.urgency_credit_tokens = value,
+        },
+        about: "How far past its fair turn an account may go for a request about to miss its \
+                target. The bound on unfairness grows by twice this.",
+        why: "50,000: attainment 0.89 / 0.91 in the simulation at load 1.0, against 0.65 / 0.83 \
+              with 0. A thousand million is no fairness at all.",
+    },
+    Field {
+        path: "batch.late_ratio",
+        unit: "share of the engine's work",
+        access: Access::Real {
+            min: 0.0,
+            max: 0.5,
+            get: |batch| batch.late_ratio,
+            set: |batch, value| batch.late_ratio = value,
+        },
+        about: "Share kept for requests that have already missed their target, so that they end.",
+        why: "0.02: as much as a lower class needs to keep moving. Letting late requests keep \
+              their turn costs most: attainment 0.27 / 0.31 in the simulation at load 1.0. Above \
+              a half, overload feeds on itself.",
+    },
+    Field {
+        path: "batch.prompt_token_cost",
+        unit: "service per token",
+        access: Access::Real {
+            min: 0.001,
+            max: COST_MAX,
+            get: |batch| batch.prompt_token_cost,
+            set: |batch, value| batch.prompt_token_cost = value,
+        },
+        about: "Cost of one prompt token, in which accounts are charged.",
+        why: "1: the unit of service.",
+    },
+    Field {
+        path: "batch.cached_token_cost",
+        unit: "service per token",
+        access: Access::Real {
+            min: 0.0,
+            max: COST_MAX,
+            get: |batch| batch.cached_token_cost,
+            set: |batch, value| batch.cached_token_cost = value,
+        },
+        about: "Cost of one prompt token found in the cache. At most `batch.prompt_token_cost`.",
+        why: "0: it is not computed, and free cache hits reward those who share prefixes.",
+    },
+    Field {
+        path: "batch.output_token_cost",
+        unit: "service per token",
+        access: Access::Real {
+            min: 0.001,
+            max: COST_MAX,
+            get: |batch| batch.output_token_cost,
+            set: |batch, value| batch.output_token_cost = value,
+        },
+        about: "Cost of one output token.",
+        why: "5: what a decoded token takes of the measured engine's time, in prompt tokens. The \
+              customary 2 undercharges long answers.",
+    },
+    Field {
+        path: "batch.preemptions_max",
+        unit: "times",
+        access: Access::Integer {
+            min: 0,
+            max: 64,
+            get: |batch| batch.preemptions_max.into(),
+            set: |batch, value| batch.preemptions_max = value as u32,
+        },
+        about: "Times that one request may lose its KV cache before others are preferred as \
+                victims.",
+        why: "2: such a request has paid for its prompt three times. With hopeful admission a \
+              third to a half of all prefill work in the simulation was such repetition.",
+    },
+];

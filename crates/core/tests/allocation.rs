@@ -1,0 +1,155 @@
+//! After construction nothing allocates: not in a call that succeeds, not in one that is refused.
+//!
+//! A counting allocator stands under this test binary. Its counter is per thread, because the
+//! test runner allocates on threads of its own.
+
+#![expect(unsafe_code, reason = "a global allocator cannot be written without it")]
+
+mod lean;
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::hint::black_box;
+
+use lean::{Lean, LeanLedger};
+use rampmeter::batch::Batcher;
+use rampmeter::share::{Ledger, LedgerOptions};
+use support::{Setup, model};
+
+/// What the allocator was asked for on one thread.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    calls: u64,
+    /// Bytes handed out and not given back.
+    bytes_live: i64,
+}
+
+thread_local! {
+    static TALLY: Cell<Tally> = const { Cell::new(Tally { calls: 0, bytes_live: 0 }) };
+}
+
+/// Counts one call that changes the live bytes by `bytes`. A thread that is being torn down has
+/// no tally any more, and nothing to measure either.
+fn count(bytes: i64) {
+    let counted = TALLY.try_with(|tally| {
+        let Tally { calls, bytes_live } = tally.get();
+        tally.set(Tally { calls: calls + 1, bytes_live: bytes_live + bytes });
+    });
+    let _ = counted;
+}
+
+struct Counting;
+
+// SAFETY: every method forwards its arguments unchanged to `System`, which upholds the contract;
+// counting touches only a thread-local number and neither allocates nor panics.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as i64);
+        // SAFETY: the caller's promise about `layout` is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as i64);
+        // SAFETY: the caller's promise about `layout` is passed on.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        count(-(layout.size() as i64));
+        // SAFETY: `block` came from `System` with this layout, as everything here does.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size as i64 - layout.size() as i64);
+        // SAFETY: `block` came from `System` with this layout; `size` is the caller's promise.
+        unsafe { System.realloc(block, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What `work` asks of the allocator, and its answer.
+fn tally_of<T>(work: impl FnOnce() -> T) -> (Tally, T) {
+    let before = TALLY.get();
+    let answer = work();
+    let after = TALLY.get();
+    let calls = after.calls - before.calls;
+    (Tally { calls, bytes_live: after.bytes_live - before.bytes_live }, answer)
+}
+
+/// Positive control: a counter that counts nothing would pass every test below.
+#[test]
+fn the_counter_sees_every_kind_of_call() {
+    let (tally, ()) = tally_of(|| drop(black_box(Box::new(7_u8))));
+    assert_eq!((tally.calls, tally.bytes_live), (2, 0), "one to allocate, one to free");
+    let (tally, kept) = tally_of(|| {
+        let mut grown: Vec<u64> = black_box(Vec::with_capacity(1));
+        grown.push(1);
+        grown.push(2);
+        grown
+    });
+    assert_eq!(tally.calls, 2, "one to allocate, one to grow");
+    assert_eq!(tally.bytes_live, kept.capacity() as i64 * 8);
+    let (tally, zeroed) = tally_of(|| black_box(vec![0_u8; 4096]));
+    assert_eq!((tally.calls, tally.bytes_live), (1, zeroed.len() as i64));
+}
+
+#[test]
+fn no_batcher_call_allocates() {
+    let mut lean = Lean::new(1);
+    let (tally, ()) = tally_of(|| lean.drive(90_000));
+    assert_eq!(tally.calls, 0, "{:?}", lean.counts.answers);
+    lean.counts.assert_every_path_was_taken();
+}
+
+#[test]
+fn no_ledger_call_allocates() {
+    let mut lean = LeanLedger::new(2);
+    let (tally, ()) = tally_of(|| lean.drive(10_000));
+    assert_eq!(tally.calls, 0, "{:?}", lean.counts.answers);
+    lean.counts.assert_every_ledger_path_was_taken();
+}
+
+/// What a desk says it needs is what it takes: within 2%, and 4 KiB for the fixed fields.
+#[test]
+fn bytes_needed_is_what_construction_takes() {
+    let sizes = [(16, 4, 1, 1), (1_000, 64, 2, 50), (16_384, 256, 4, 1_000)];
+    for (requests_max, running_max, classes, accounts) in sizes {
+        let setup = Setup { requests_max, running_max, classes, accounts, ..Setup::default() };
+        let (policy, kv) = (setup.policy(), setup.kv());
+        let needed = Batcher::bytes_needed(&policy);
+        let (tally, batcher) = tally_of(|| Batcher::new(&policy, kv, model()).unwrap());
+        assert_near(needed, tally.bytes_live);
+        let (tally, ()) = tally_of(|| drop(batcher));
+        assert!(tally.bytes_live < 0, "it gives back what it took");
+
+        let options = LedgerOptions { accounts_max: accounts, lanes: u32::from(classes) };
+        let (tally, ledger) = tally_of(|| Ledger::new(&options).unwrap());
+        assert_near(Ledger::bytes_needed(&options), tally.bytes_live);
+        drop(ledger);
+    }
+}
+
+fn assert_near(needed: u64, taken: i64) {
+    let (needed, taken) = (needed as f64, taken as f64);
+    let allowed = 0.02 * taken + 4096.0;
+    assert!((needed - taken).abs() <= allowed, "said {needed} bytes, took {taken}");
+}
+
+/// The promise of 160 bytes a request, as far as it depends on requests alone.
+#[test]
+fn a_waiting_request_takes_at_most_160_bytes() {
+    let taken = |requests_max| {
+        let setup = Setup { requests_max, ..Setup::default() };
+        let (policy, kv) = (setup.policy(), setup.kv());
+        let (tally, batcher) = tally_of(|| Batcher::new(&policy, kv, model()).unwrap());
+        drop(batcher);
+        tally.bytes_live as f64
+    };
+    let each = (taken(20_000) - taken(10_000)) / 10_000.0;
+    assert!(each <= 160.0, "{each} bytes a request");
+}

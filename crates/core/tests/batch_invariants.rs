@@ -1,0 +1,80 @@
+//! What must hold whatever comes: budgets, seats, KV, no idling, every request ends once, and the
+//! same calls give the same answers.
+
+mod support;
+
+use proptest::prelude::*;
+use support::{Host, Prng, Setup};
+
+/// Every seed has its own kind of host: some dials are off, some are wild.
+fn swarm(seed: u64) -> (Setup, Prng) {
+    let mut prng = Prng(seed);
+    let block_tokens = [1, 4, 16][prng.below(3) as usize];
+    let running_max = 1 + prng.below(24) as u32;
+    let setup = Setup {
+        classes: 1 + prng.below(3) as u16,
+        accounts: 1 + prng.below(6) as u32,
+        running_max,
+        step_tokens_max: running_max + 1 + prng.below(300) as u32,
+        steps_in_flight: 1 + prng.below(4) as u32,
+        kv_blocks: (220 + prng.below(1500) as u32).div_ceil(block_tokens),
+        block_tokens,
+        requests_max: 1 + prng.below(200) as u32,
+        credit: prng.below(3) as f64 * 400.0,
+        late_ratio: prng.below(2) as f64 * 0.05,
+        guaranteed_ratio: prng.below(3) as f64 * 0.1,
+        absent_percent: if prng.chance(20) { prng.below(30) } else { 0 },
+        speculative_percent: if prng.chance(20) { prng.below(60) } else { 0 },
+        reports_blocks: true,
+    };
+    (setup, prng)
+}
+
+/// One seed is one whole run.
+fn run(seed: u64, steps: u32) -> (u64, u64) {
+    let (setup, mut prng) = swarm(seed);
+    let arrivals_percent = prng.below(120);
+    let cancels_percent = if prng.chance(30) { prng.below(10) } else { 0 };
+    let mut host = Host::new(setup);
+    for _ in 0..steps {
+        while prng.chance(arrivals_percent.min(90)) {
+            let class = prng.below(u64::from(host.setup.classes)) as u16;
+            let account = prng.below(u64::from(host.setup.accounts)) as usize;
+            let (prompt, output) = (1 + prng.below(150) as u32, 1 + prng.below(60) as u32);
+            host.submit(class, account, prompt, output);
+        }
+        if prng.chance(cancels_percent) && !host.known.is_empty() {
+            let pick = prng.below(host.known.len() as u64) as usize;
+            let id = *host.known.keys().nth(pick).unwrap();
+            host.cancel(id);
+        }
+        if prng.chance(5) {
+            host.now = host.now.offset_seconds(prng.below(3000) as f64 / 1000.0);
+        }
+        host.step(&mut prng);
+    }
+    host.drain(&mut prng);
+    (host.digest, host.preemptions)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    /// The host's books agree with every plan, nothing idles, everything ends once.
+    #[test]
+    fn no_plan_breaks_a_rule_and_every_request_ends(seed in any::<u64>()) {
+        run(seed, 150);
+    }
+}
+
+/// A longer run for each of many seeds; a failure prints the seed that replays it.
+#[test]
+fn long_runs_replay_from_their_seed() {
+    let mut preemptions = 0;
+    for seed in 0..30 {
+        let first = std::panic::catch_unwind(|| run(seed, 1500));
+        let Ok(first) = first else { panic!("seed {seed} fails: {:?}", swarm(seed).0) };
+        assert_eq!(first, run(seed, 1500), "seed {seed} does not replay");
+        preemptions += first.1;
+    }
+    assert!(preemptions > 1000, "the swarm must fill the KV cache, too: {preemptions}");
+}

@@ -1,0 +1,267 @@
+//! Drives a batcher and a ledger with mixed calls, right and wrong, out of fixed memory.
+
+#![allow(unreachable_pub, reason = "shared between test binaries")]
+
+mod counts;
+mod ledger;
+
+use rampmeter::batch::continuous::{
+    Batcher, Observation, Plan, PlanEntry, Preemption, RequestId, StepResult, Submission,
+};
+use rampmeter::engine::StepModel;
+use rampmeter::policy::Policy;
+use rampmeter::share::AccountId;
+use rampmeter::{Blocks, Nanos, Tokens};
+
+use crate::support::{Prng, Setup, model};
+pub use counts::Counts;
+pub use ledger::LeanLedger;
+
+const RUNNING_MAX: usize = 12;
+const IDS_MAX: usize = 512;
+const STEPS_MAX: usize = 3;
+
+/// A step in flight, as the host remembers it.
+#[derive(Clone, Copy, Default)]
+struct Flying {
+    id: u64,
+    ends_at: Nanos,
+    entries: [PlanEntry; RUNNING_MAX],
+    entries_len: usize,
+}
+
+/// A host that keeps nothing but arrays.
+pub struct Lean {
+    batcher: Batcher,
+    prng: Prng,
+    now: Nanos,
+    /// Ids issued lately: live ones, and ones that have ended.
+    ids: [RequestId; IDS_MAX],
+    ids_next: usize,
+    steps: [Flying; STEPS_MAX],
+    steps_len: usize,
+    entries: [PlanEntry; RUNNING_MAX],
+    preempted: [Preemption; RUNNING_MAX],
+    guest: AccountId,
+    policies: [Policy; 6],
+    pub counts: Counts,
+}
+
+impl Lean {
+    pub fn new(seed: u64) -> Self {
+        let setup = Setup {
+            running_max: RUNNING_MAX as u32,
+            steps_in_flight: STEPS_MAX as u32,
+            requests_max: 64,
+            kv_blocks: 60,
+            ..Setup::default()
+        };
+        let policy = setup.policy();
+        let mut changed = policy.clone();
+        changed.accounts[0].weight = 2.0;
+        changed.classes[1].guaranteed_ratio = 0.1;
+        let mut larger = policy.clone();
+        larger.limits.running_max += 1;
+        let fewer = Setup { classes: 1, ..setup.clone() }.policy();
+        let mut wrong = policy.clone();
+        wrong.classes[0].delay_value = f64::NAN;
+        let mut twins = policy.clone();
+        twins.classes[1].name = twins.classes[0].name.clone();
+        Self {
+            batcher: Batcher::new(&policy, setup.kv(), model()).unwrap(),
+            prng: Prng(seed),
+            now: Nanos(1_000),
+            ids: [RequestId::default(); IDS_MAX],
+            ids_next: 0,
+            steps: [Flying::default(); STEPS_MAX],
+            steps_len: 0,
+            entries: [PlanEntry::default(); RUNNING_MAX],
+            preempted: [Preemption::default(); RUNNING_MAX],
+            guest: AccountId::default(),
+            policies: [policy, changed, larger, fewer, wrong, twins],
+            counts: Counts::default(),
+        }
+    }
+
+    /// Makes `calls` calls.
+    pub fn drive(&mut self, calls: u32) {
+        for _ in 0..calls {
+            self.now = self.now.saturating_add(Nanos(self.prng.below(2_000_000)));
+            match self.prng.below(100) {
+                0..25 => self.submit(),
+                25..32 => self.cancel(),
+                32..58 => self.form(),
+                58..84 => self.observe(),
+                84..88 => self.set_cached_tokens(),
+                88..94 => self.ask(),
+                94..98 => self.accounts(),
+                _ => self.settings(),
+            }
+        }
+    }
+
+    /// A number that is right most of the time, else one of the classic wrong ones.
+    fn mostly(&mut self, right: u64) -> u64 {
+        match self.prng.below(40) {
+            0 => 0,
+            1 => u64::from(u32::MAX),
+            2 => right.wrapping_neg() & 0xffff_ffff,
+            _ => right,
+        }
+    }
+
+    fn clock(&mut self) -> Nanos {
+        if self.prng.chance(2) { Nanos(3) } else { self.now }
+    }
+
+    fn some_id(&mut self) -> RequestId {
+        if self.prng.chance(5) {
+            return RequestId::from_raw(self.prng.draw());
+        }
+        self.ids[self.prng.below(IDS_MAX as u64) as usize]
+    }
+
+    fn some_account(&mut self) -> AccountId {
+        match self.prng.below(40) {
+            0 => AccountId::from_raw(self.prng.draw()),
+            1 | 2 => self.guest,
+            pick => self.batcher.policy_account(pick as usize % 4).unwrap_or_default(),
+        }
+    }
+
+    fn submit(&mut self) {
+        let late = self.prng.below(3_000_000_000);
+        let prompt = 1 + self.prng.below(200);
+        let cached = self.prng.below(prompt);
+        let output = 1 + self.prng.below(40);
+        let submission = Submission {
+            tag: self.prng.draw(),
+            class: self.mostly(u64::from(self.prng.0 >> 7 & 1 == 1)) as u16,
+            account: self.some_account(),
+            arrival: if self.prng.chance(2) {
+                Nanos::MAX
+            } else {
+                self.now.saturating_sub(Nanos(late))
+            },
+            prompt_tokens: Tokens(self.mostly(prompt) as u32),
+            cached_tokens: Tokens(self.mostly(cached) as u32),
+            output_tokens_max: Tokens(self.mostly(output) as u32),
+        };
+        let now = self.clock();
+        let answer = self.batcher.submit(now, &submission);
+        if let Some(id) = self.counts.note("submit", answer) {
+            self.ids[self.ids_next % IDS_MAX] = id;
+            self.ids_next += 1;
+        }
+    }
+
+    fn cancel(&mut self) {
+        let (now, id) = (self.clock(), self.some_id());
+        let answer = self.batcher.cancel(now, id);
+        self.counts.note("cancel", answer);
+    }
+
+    fn form(&mut self) {
+        let now = self.clock();
+        let [mut entries, mut preempted] = [RUNNING_MAX; 2];
+        match self.prng.below(40) {
+            0 => entries = 0,
+            1 => preempted -= 1,
+            _ => {}
+        }
+        let mut plan = Plan {
+            entries: &mut self.entries[..entries],
+            preempted: &mut self.preempted[..preempted],
+        };
+        let answer = self.batcher.form(now, &mut plan);
+        let Some(formed) = self.counts.note("form", answer) else { return };
+        let Some(id) = formed.step else { return };
+        self.steps[self.steps_len] = Flying {
+            id,
+            ends_at: formed.ends_at,
+            entries: self.entries,
+            entries_len: formed.entries_len as usize,
+        };
+        self.steps_len += 1;
+    }
+
+    fn observe(&mut self) {
+        let step = self.steps[0];
+        let mut results = [StepResult::default(); RUNNING_MAX + 1];
+        let mut len = 0;
+        for entry in step.entries[..step.entries_len].iter().filter(|entry| entry.emits) {
+            let output_tokens = Tokens(1);
+            let finished = self.prng.chance(5);
+            results[len] = StepResult { request: entry.request, output_tokens, finished };
+            len += 1;
+        }
+        let mut id = step.id;
+        let mut kv_blocks_free = None;
+        match self.prng.below(24) {
+            0 => id = self.prng.draw(),
+            1 => (results[len], len) = (results[0], len + 1),
+            2 => results[0].request = self.some_id(),
+            3 => results[0].output_tokens = Tokens(u32::MAX),
+            4 => kv_blocks_free = Some(Blocks(u32::MAX)),
+            _ => {}
+        }
+        if id == step.id && !self.prng.chance(2) {
+            self.now = self.now.max(step.ends_at);
+        }
+        let now = self.clock();
+        let seen = Observation { step: id, kv_blocks_free, results: &results[..len] };
+        let answer = self.batcher.observe(now, &seen);
+        if self.counts.note("observe", answer).is_some() {
+            self.steps.copy_within(1.., 0);
+            self.steps_len -= 1;
+        }
+    }
+
+    fn set_cached_tokens(&mut self) {
+        let (id, tokens) = (self.some_id(), self.prng.below(300) as u32);
+        let answer = self.batcher.set_cached_tokens(id, Tokens(tokens));
+        self.counts.note("set_cached_tokens", answer);
+    }
+
+    fn ask(&mut self) {
+        let id = self.some_id();
+        let answer = self.batcher.progress(id);
+        self.counts.note("progress", answer);
+        std::hint::black_box((self.batcher.stats(), self.batcher.next_event(self.now)));
+    }
+
+    fn accounts(&mut self) {
+        let weight = [1.0, 3.5, f64::NAN, 0.0][self.prng.below(4) as usize];
+        match self.prng.below(3) {
+            0 => {
+                let answer = self.batcher.open_account(weight);
+                if let Some(guest) = self.counts.note("open_account", answer) {
+                    self.guest = guest;
+                }
+            }
+            1 => {
+                let account = self.some_account();
+                let answer = self.batcher.set_account_weight(account, weight);
+                self.counts.note("set_account_weight", answer);
+            }
+            _ => {
+                // The accounts of the policy stay open: a changed policy sets their weights.
+                let forged = AccountId::from_raw(self.prng.draw());
+                let account = if self.prng.chance(20) { forged } else { self.guest };
+                let answer = self.batcher.close_account(account);
+                self.counts.note("close_account", answer);
+            }
+        }
+    }
+
+    fn settings(&mut self) {
+        let pick = self.prng.below(self.policies.len() as u64) as usize;
+        let answer = self.batcher.set_policy(&self.policies[pick]);
+        self.counts.note("set_policy", answer);
+        let slope = [40e-6, f64::NAN, 0.0][self.prng.below(3) as usize];
+        let model = StepModel::new([8e-3, slope, 30e-6, 90e-9, 1e-9, 1e-3, 20e-9]);
+        if let Some(model) = self.counts.note("model", model) {
+            self.batcher.set_model(model);
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! A host for the batcher that trusts nothing: it keeps its own books of tokens, seats and KV
+//! blocks, checks every plan against them, and can be as unruly as real hosts are.
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses the part that it needs")]
+
+use std::collections::BTreeMap;
+
+use rampmeter::batch::continuous::{
+    Batcher, Observation, Phase, Plan, PlanEntry, Preemption, RequestId, Stage, StepResult,
+    Submission,
+};
+use rampmeter::engine::{KvGeometry, StepModel};
+use rampmeter::policy::{Account, BatchRules, Class, Limits, Objectives, Policy};
+use rampmeter::share::AccountId;
+use rampmeter::{Blocks, Nanos, Tokens};
+
+/// splitmix64: the same numbers on every platform and release.
+#[derive(Clone, Debug)]
+pub struct Prng(pub u64);
+
+impl Prng {
+    pub fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `limit`.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.draw() % limit.max(1)
+    }
+
+    pub fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// What a host is like; every field is a dial that a seed can turn.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub classes: u16,
+    pub accounts: u32,
+    pub running_max: u32,
+    pub step_tokens_max: u32,
+    pub steps_in_flight: u32,
+    pub kv_blocks: u32,
+    pub block_tokens: u32,
+    pub requests_max: u32,
+    pub credit: f64,
+    pub late_ratio: f64,
+    pub guaranteed_ratio: f64,
+    /// Percent of observed tokens that the engine fails to produce.
+    pub absent_percent: u64,
+    /// Percent of observed tokens that bring one more by speculation.
+    pub speculative_percent: u64,
+    /// Whether observations report the engine's own count of free blocks.
+    pub reports_blocks: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            classes: 2,
+            accounts: 4,
+            running_max: 8,
+            step_tokens_max: 256,
+            steps_in_flight: 2,
+            kv_blocks: 400,
+            block_tokens: 16,
+            requests_max: 256,
+            credit: 500.0,
+            late_ratio: 0.02,
+            guaranteed_ratio: 0.05,
+            absent_percent: 0,
+            speculative_percent: 0,
+            reports_blocks: true,
+        }
+    }
+}
+
+impl Setup {
+    pub fn policy(&self) -> Policy {
+        let class = |index: u16| Class {
+            name: format!("class-{index}"),
+            ttft_target: Nanos::from_millis(if index == 0 { 500 } else { 20_000 }),
+            tpot_target: Nanos::from_millis(if index == 0 { 50 } else { 200 }),
+            delay_value: if index == 0 { 1.0 } else { 0.1 },
+            guaranteed_ratio: if index == 0 { 0.0 } else { self.guaranteed_ratio },
+        };
+        let account = |index: u32| Account { name: format!("account-{index}"), weight: 1.0 };
+        Policy {
+            classes: (0..self.classes).map(class).collect(),
+            accounts: (0..self.accounts).map(account).collect(),
+            account_default_weight: 1.0,
+            objectives: Objectives {
+                attainment_min_ratio: 0.9,
+                slowdown_floor: Nanos::from_millis(1000),
+            },
+            limits: Limits {
+                requests_max: self.requests_max,
+                running_max: self.running_max,
+                accounts_max: self.accounts + 2,
+                step_tokens_max: Tokens(self.step_tokens_max),
+                steps_in_flight_max: self.steps_in_flight,
+                prompt_tokens_max: Tokens(100_000),
+                output_tokens_max: Tokens(100_000),
+            },
+            batch: BatchRules {
+                prefill_floor_tokens: Tokens(16),
+                deadline_margin_ratio: 0.95,
+                background_step_ratio: 0.65,
+                urgency_credit_tokens: self.credit,
+                late_ratio: self.late_ratio,
+                prompt_token_cost: 1.0,
+                cached_token_cost: 0.0,
+                output_token_cost: 5.0,
+                preemptions_max: 2,
+            },
+        }
+    }
+
+    pub fn kv(&self) -> KvGeometry {
+        KvGeometry::new(Blocks(self.kv_blocks), self.block_tokens).unwrap()
+    }
+}
+
+pub fn model() -> StepModel {
+    StepModel::new([8e-3, 40e-6, 30e-6, 90e-9, 1e-9, 1e-3, 20e-9]).unwrap()
+}
+
+/// A request as the host knows it.
+#[derive(Clone, Debug)]
+pub struct Known {
+    pub class: u16,
+    pub account: usize,
+    pub prompt: u32,
+    /// Tokens it will produce; the batcher does not know.
+    pub output: u32,
+    pub produced: u32,
+    pub computed: u32,
+    /// Blocks it holds; an engine takes none back while the request runs.
+    pub blocks: u32,
+    pub running: bool,
+}
+
+impl Known {
+    fn hold(&mut self, block_tokens: u32) {
+        self.blocks = self.blocks.max(self.computed.div_ceil(block_tokens));
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Running {
+    id: u64,
+    ends_at: Nanos,
+    entries: Vec<PlanEntry>,
+}
+
+/// The host: engine, clock and books.
+pub struct Host {
+    pub batcher: Batcher,
+    pub setup: Setup,
+    pub now: Nanos,
+    pub known: BTreeMap<RequestId, Known>,
+    pub finished: u64,
+    pub cancelled: u64,
+    pub submitted: u64,
+    pub preemptions: u64,
+    /// Service of each account in each class so far, in prompt tokens.
+    pub service: BTreeMap<(u16, usize), f64>,
+    /// Every answer so far, for comparing whole runs.
+    pub digest: u64,
+    accounts: Vec<AccountId>,
+    steps: Vec<Running>,
+    entries: Vec<PlanEntry>,
+    preempted: Vec<Preemption>,
+}
+
+impl Host {
+    pub fn new(setup: Setup) -> Self {
+        let batcher = Batcher::new(&setup.policy(), setup.kv(), model()).unwrap();
+        let accounts =
+            (0..setup.accounts as usize).map(|i| batcher.policy_account(i).unwrap()).collect();
+        let running_max = setup.running_max as usize;
+        Self {
+            batcher,
+            now: Nanos::ZERO,
+            known: BTreeMap::new(),
+            finished: 0,
+            cancelled: 0,
+            submitted: 0,
+            preemptions: 0,
+            service: BTreeMap::new(),
+            digest: 0,
+            accounts,
+            steps: Vec::new(),
+            entries: vec![PlanEntry::default(); running_max],
+            preempted: vec![Preemption::default(); running_max],
+            setup,
+        }
+    }
+
+    fn note(&mut self, value: u64) {
+        self.digest = (self.digest ^ value).wrapping_mul(0x0100_0000_01b3).rotate_left(17);
+    }
+
+    pub fn submit(&mut self, class: u16, account: usize, prompt: u32, output: u32) -> bool {
+        let submission = Submission {
+            tag: self.submitted,
+            class,
+            account: self.accounts[account],
+            arrival: self.now,
+            prompt_tokens: Tokens(prompt),
+            cached_tokens: Tokens(0),
+            output_tokens_max: Tokens(output),
+        };
+        self.submitted += 1;
+        let Ok(id) = self.batcher.submit(self.now, &submission) else { return false };
+        self.note(id.to_raw());
+        let known = Known {
+            class,
+            account,
+            prompt,
+            output,
+            produced: 0,
+            computed: 0,
+            blocks: 0,
+            running: false,
+        };
+        assert!(self.known.insert(id, known).is_none(), "an id must not be issued twice");
+        true
+    }
+
+    pub fn cancel(&mut self, id: RequestId) {
+        self.batcher.cancel(self.now, id).unwrap();
+        assert!(self.batcher.cancel(self.now, id).is_err(), "a request is cancelled once");
+        self.known.remove(&id).unwrap();
+        self.cancelled += 1;
+    }
+
+    pub fn blocks_used(&self) -> u32 {
+        self.known.values().map(|known| known.blocks).sum()
+    }
+
+    /// Forms one step and checks it against the books. True if something was planned.
+    pub fn form(&mut self) -> bool {
+        let mut plan = Plan { entries: &mut self.entries, preempted: &mut self.preempted };
+        let formed = self.batcher.form(self.now, &mut plan).unwrap();
+        for index in 0..formed.preempted_len as usize {
+            let preemption = self.preempted[index];
+            let known = self.known.get_mut(&preemption.request).expect("only what runs gives way");
+            assert!(known.running);
+            (known.running, known.computed, known.blocks) = (false, 0, 0);
+            self.preemptions += 1;
+            self.note(preemption.request.to_raw());
+        }
+        let entries = self.entries[..formed.entries_len as usize].to_vec();
+        self.check_plan(&entries);
+        if let Some(id) = formed.step {
+            assert!(!entries.is_empty());
+            self.note(id);
+            self.note(formed.ends_at.get());
+            self.steps.push(Running { id, ends_at: formed.ends_at, entries });
+        } else {
+            assert!(entries.is_empty());
+        }
+        formed.step.is_some() || formed.preempted_len > 0
+    }
+
+    fn check_plan(&mut self, entries: &[PlanEntry]) {
+        let mut tokens = 0;
+        let mut seen = std::collections::BTreeSet::new();
+        for entry in entries {
+            assert!(seen.insert(entry.request), "a request has one part in a step");
+            self.note(entry.request.to_raw() ^ u64::from(entry.tokens.get()));
+            tokens += entry.tokens.get();
+            assert!(entry.tokens.get() > 0);
+            let expected = self.expected(entry.request);
+            let known = self.known.get_mut(&entry.request).expect("only live requests are planned");
+            assert_eq!(entry.admitted, !known.running, "a seat is given once");
+            known.running = true;
+            let strict = self.setup.absent_percent == 0 && self.setup.speculative_percent == 0;
+            if strict {
+                assert_eq!(entry.computed_tokens.get(), known.computed);
+            }
+            known.computed = entry.computed_tokens.get() + entry.tokens.get();
+            known.hold(self.setup.block_tokens);
+            let goal = known.prompt + expected;
+            match entry.phase {
+                Phase::Decode => {
+                    assert_eq!(entry.tokens.get(), 1);
+                    assert!(entry.emits && entry.computed_tokens.get() >= known.prompt);
+                }
+                Phase::Prefill if strict => {
+                    assert!(known.computed <= goal, "no more prompt than there is");
+                    assert_eq!(entry.emits, known.computed == goal);
+                }
+                Phase::Prefill => {}
+            }
+        }
+        let running = self.known.values().filter(|known| known.running).count();
+        assert!(tokens <= self.setup.step_tokens_max, "token budget");
+        assert!(running <= self.setup.running_max as usize, "seats");
+        let (used, all) = (self.blocks_used(), self.setup.kv_blocks);
+        assert!(used <= all, "KV: {used} of {all} blocks");
+    }
+
+    /// Output tokens that are out or on their way.
+    fn expected(&self, id: RequestId) -> u32 {
+        let flying = |step: &&Running| step.entries.iter().any(|e| e.request == id && e.emits);
+        self.known[&id].produced + self.steps.iter().filter(flying).count() as u32
+    }
+
+    pub fn steps_in_flight(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// The oldest step ends; its tokens come out.
+    pub fn observe(&mut self, prng: &mut Prng) {
+        let step = self.steps.remove(0);
+        self.now = self.now.max(step.ends_at);
+        let mut results = Vec::new();
+        let mut free = self.setup.kv_blocks.saturating_sub(self.blocks_used());
+        for entry in step.entries.iter().filter(|entry| entry.emits) {
+            let Some(known) = self.known.get_mut(&entry.request) else { continue };
+            if prng.chance(self.setup.absent_percent) {
+                known.computed = known.computed.saturating_sub(entry.tokens.get());
+                continue;
+            }
+            // An engine has room for a speculated token or it does not speculate.
+            let more = prng.chance(self.setup.speculative_percent) && known.running && free > 0;
+            free -= u32::from(more);
+            let tokens = (1 + u32::from(more)).min(known.output - known.produced);
+            if known.running {
+                known.computed += tokens.max(1) - 1;
+                known.hold(self.setup.block_tokens);
+            }
+            known.produced += tokens;
+            *self.service.entry((known.class, known.account)).or_default() +=
+                5.0 * f64::from(tokens);
+            let finished = known.produced == known.output;
+            results.push(StepResult {
+                request: entry.request,
+                output_tokens: Tokens(tokens),
+                finished,
+            });
+            if finished {
+                self.known.remove(&entry.request);
+                self.finished += 1;
+            }
+        }
+        let free = self.setup.kv_blocks.saturating_sub(self.blocks_used());
+        let seen = Observation {
+            step: step.id,
+            kv_blocks_free: self.setup.reports_blocks.then_some(Blocks(free)),
+            results: &results,
+        };
+        let observed = self.batcher.observe(self.now, &seen).unwrap();
+        self.note(u64::from(observed.output_tokens));
+        let ended = results.iter().filter(|result| result.finished).count();
+        assert_eq!(observed.finished as usize, ended);
+    }
+
+    /// As [`Host::step`], with the room to act between steps left to the caller.
+    pub fn step(&mut self, prng: &mut Prng) {
+        while self.steps.len() < self.setup.steps_in_flight as usize && self.form() {}
+        if self.steps.is_empty() {
+            let waiting = self.known.len();
+            assert_eq!(waiting, 0, "idle although {waiting} requests are not done");
+        } else {
+            self.observe(prng);
+        }
+    }
+
+    /// Runs until nothing is left.
+    pub fn drain(&mut self, prng: &mut Prng) {
+        let mut steps = 0_u64;
+        while !self.known.is_empty() || !self.steps.is_empty() {
+            self.step(prng);
+            steps += 1;
+            assert!(steps < 2_000_000, "every request ends: {} have not", self.known.len());
+        }
+        let stats = self.batcher.stats();
+        assert_eq!((stats.requests, stats.running, stats.waiting), (0, 0, 0));
+        assert_eq!(self.finished + self.cancelled, self.accepted());
+        if self.setup.reports_blocks {
+            assert_eq!(stats.kv_blocks_free, stats.kv_blocks, "every block came back");
+        }
+    }
+
+    fn accepted(&self) -> u64 {
+        self.finished + self.cancelled + self.known.len() as u64
+    }
+
+    /// Accounts with requests that wait in `class`, as the batcher sees it.
+    pub fn backlogged(&self, class: u16) -> Vec<usize> {
+        let waits = |id: &RequestId| {
+            matches!(self.batcher.progress(*id).unwrap().stage, Stage::Waiting | Stage::Late)
+        };
+        let mut accounts: Vec<usize> = self
+            .known
+            .iter()
+            .filter(|(id, known)| known.class == class && waits(id))
+            .map(|(_, known)| known.account)
+            .collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        accounts
+    }
+
+    /// Charges of prompts fall due when a request gets its seat.
+    pub fn book_admissions(&mut self) {
+        let step = self.steps.last().expect("a step was just formed");
+        let admitted: Vec<RequestId> =
+            step.entries.iter().filter(|e| e.admitted).map(|e| e.request).collect();
+        for id in admitted {
+            let known = &self.known[&id];
+            *self.service.entry((known.class, known.account)).or_default() +=
+                f64::from(known.prompt);
+        }
+    }
+}

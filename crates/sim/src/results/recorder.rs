@@ -1,0 +1,410 @@
+//! Listens to a run and writes down what users felt.
+//!
+//! # What it takes for what
+//! - A request arrives when the workload says, not when the engine looked.
+//! - Its queue wait ends when it first gets a seat.
+//! - An account is backlogged while at least one of its requests waits for a seat, one that lost
+//!   its seat included. Service is what steps computed, at their end; cached prompt tokens count
+//!   when the request gets its seat.
+//! - What has not ended when the run does is entered as unfinished, with its times so far.
+//!
+//! # Bounds and cost
+//! A few words a request and O(1) a call; the service difference costs O(accounts backlogged) for
+//! each account that a step served.
+
+use std::collections::BTreeMap;
+
+use rampmeter::error::check_range;
+use rampmeter::outcome::{Ended, Histogram, Options, Outcomes, Status, Tally, Targets, Work};
+use rampmeter::policy::Policy;
+use rampmeter::{Error, Nanos};
+
+use super::{Felt, Quantiles, ServingRun};
+use crate::engine::Step;
+use crate::serving::Observer;
+use crate::workload::{Request, Workload};
+
+/// Accounts whose service is compared at once; the pairs of so many take 8 MiB.
+const BACKLOGGED_MAX: u32 = 1_024;
+/// Parts of one in which the desk keeps slowdown, and nanoseconds in a second.
+const SLOWDOWN_UNIT: f64 = 1e-6;
+const SECOND_UNIT: f64 = 1e-9;
+
+/// Under which names a run is reported.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Labels {
+    /// The policy's name with its options.
+    pub policy: String,
+    /// The admission gate, `none` when nobody is refused.
+    pub gate: String,
+    /// The router, `none` with one replica.
+    pub router: String,
+    /// Offered work over what saturated FCFS completes, if arrivals were rescaled.
+    pub load: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Stage {
+    #[default]
+    Absent,
+    Waiting,
+    Running,
+    Finished(Nanos),
+    Refused(Nanos),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Life {
+    stage: Stage,
+    first_scheduled: Option<Nanos>,
+    first_token: Option<Nanos>,
+    output_tokens: u32,
+}
+
+/// Keeps the books of one run.
+pub struct Recorder<'w> {
+    workload: &'w Workload,
+    outcomes: Outcomes,
+    targets: Vec<Targets>,
+    lives: Vec<Life>,
+    /// Requests waiting for a seat, by account.
+    waiting: Vec<u32>,
+    /// Busy time by replica.
+    busy: Vec<Nanos>,
+    replica: usize,
+    steps: u64,
+    preemptions: u64,
+    seated_prompt_tokens: u64,
+    cached_tokens: u64,
+    /// The first thing told that cannot be. Listening cannot fail, so it is said at the end.
+    problem: Option<Error>,
+}
+
+impl<'w> Recorder<'w> {
+    /// Books for a run of `workload` on `replicas` engines.
+    ///
+    /// Classes with their targets and accounts with their weights are the workload's, so that
+    /// every policy is judged by the same; token costs and the floor of slowdown are `policy`'s.
+    ///
+    /// # Errors
+    /// As [`Outcomes::new`]; [`Error::Range`] unless there is 1 to 65,536 replicas.
+    pub fn new(workload: &'w Workload, policy: &Policy, replicas: u32) -> Result<Self, Error> {
+        check_range("replicas", u64::from(replicas), 1, 65_536)?;
+        let mut judged_by = policy.clone();
+        judged_by.classes = workload.classes.clone().into();
+        judged_by.accounts = workload.accounts.clone().into();
+        judged_by.limits.accounts_max = workload.accounts.len() as u32;
+        let backlogged_max = judged_by.limits.accounts_max.clamp(1, BACKLOGGED_MAX);
+        let options = Options { account_histograms: false, backlogged_max };
+        let mut outcomes = Outcomes::new(&judged_by, options)?;
+        // The observed span begins with the run, not with the first arrival.
+        outcomes.difference(Nanos::ZERO)?;
+        let slowdown_floor = policy.objectives.slowdown_floor;
+        let targets = workload.classes.iter().map(|class| Targets {
+            ttft: class.ttft_target,
+            tpot: class.tpot_target,
+            slowdown_floor,
+        });
+        Ok(Self {
+            workload,
+            outcomes,
+            targets: targets.collect(),
+            lives: vec![Life::default(); workload.requests.len()],
+            waiting: vec![0; workload.accounts.len()],
+            busy: vec![Nanos::ZERO; replicas as usize],
+            replica: 0,
+            steps: 0,
+            preemptions: 0,
+            seated_prompt_tokens: 0,
+            cached_tokens: 0,
+            problem: None,
+        })
+    }
+
+    /// Steps told from here on are those of this replica, counted from 0.
+    pub fn on_replica(&mut self, replica: u32) {
+        match check_range("replica", u64::from(replica), 0, self.busy.len() as u64 - 1) {
+            Ok(_) => self.replica = replica as usize,
+            Err(error) => self.blame(error),
+        }
+    }
+
+    /// Closes the books at `end`.
+    ///
+    /// # Errors
+    /// The first thing told that cannot be: time going backwards, a request that the workload
+    /// does not have, tokens out of order.
+    pub fn finish(mut self, end: Nanos, labels: Labels) -> Result<ServingRun, Error> {
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
+        let difference = self.outcomes.difference(end)?;
+        let mut ended: Vec<Ended> = Vec::with_capacity(self.lives.len());
+        for (request, life) in self.workload.requests.iter().zip(&self.lives) {
+            ended.extend(ending_of(request, life, end));
+        }
+        for request in &ended {
+            self.outcomes.record(request)?;
+        }
+        let classes = self.felt_by_class(end);
+        let total = |count: fn(&Felt) -> u64| classes.values().map(count).sum();
+        let elapsed_s = end.as_seconds();
+        let replicas = self.busy.len() as u32;
+        Ok(ServingRun {
+            policy: labels.policy,
+            gate: labels.gate,
+            router: labels.router,
+            load: labels.load,
+            elapsed_s,
+            steps: self.steps,
+            offered: total(|felt| felt.offered),
+            completed: total(|felt| felt.completed),
+            refused: total(|felt| felt.refused),
+            tokens_per_s: over(self.completed_tokens() as f64, elapsed_s),
+            prefix_hit_rate: over(self.cached_tokens as f64, self.seated_prompt_tokens as f64),
+            replica_load_max_over_mean: self.replica_load_max_over_mean(),
+            utilization: self.outcomes.utilization(replicas),
+            preemptions: self.preemptions,
+            jain: self.outcomes.jain(),
+            service_difference_max: difference.max,
+            service_difference_mean: difference.mean,
+            service_uncompared: difference.uncompared,
+            accounts: self.felt_by_account(ended, end)?,
+            classes,
+        })
+    }
+
+    fn felt_by_class(&self, end: Nanos) -> BTreeMap<String, Felt> {
+        let floor = self.slowdown_floor();
+        let felt = (0_u16..).zip(&self.workload.classes).filter_map(|(index, class)| {
+            Some((class.name.clone(), felt(self.outcomes.class(index)?, end, floor)))
+        });
+        felt.collect()
+    }
+
+    /// One tally serves all accounts in turn: histograms for each would take 108 KB an account.
+    fn felt_by_account(
+        &self,
+        mut ended: Vec<Ended>,
+        end: Nanos,
+    ) -> Result<BTreeMap<String, Felt>, Error> {
+        let floor = self.slowdown_floor();
+        let mut tally = Tally::new(true);
+        let mut all: BTreeMap<String, Felt> = BTreeMap::new();
+        for account in &self.workload.accounts {
+            all.insert(account.name.clone(), Felt::default());
+        }
+        ended.sort_by_key(|request| request.account);
+        for group in ended.chunk_by(|a, b| a.account == b.account) {
+            tally.reset();
+            for request in group {
+                if let Some(targets) = self.targets.get(usize::from(request.class)) {
+                    tally.add(&request.judge(targets)?);
+                }
+            }
+            let index = group.first().map_or(0, |request| request.account as usize);
+            if let Some(account) = self.workload.accounts.get(index) {
+                all.insert(account.name.clone(), felt(&tally, end, floor));
+            }
+        }
+        Ok(all)
+    }
+
+    fn slowdown_floor(&self) -> Nanos {
+        self.targets.first().map_or(Nanos::ZERO, |targets| targets.slowdown_floor)
+    }
+
+    fn completed_tokens(&self) -> u64 {
+        let completed = self.workload.requests.iter().zip(&self.lives);
+        completed
+            .filter(|(_, life)| matches!(life.stage, Stage::Finished(_)))
+            .map(|(request, life)| u64::from(request.prompt_tokens) + u64::from(life.output_tokens))
+            .sum()
+    }
+
+    fn replica_load_max_over_mean(&self) -> f64 {
+        let busiest = self.busy.iter().copied().max().unwrap_or(Nanos::ZERO);
+        let mean_s = self.outcomes.gpu_busy().as_seconds() / self.busy.len() as f64;
+        if mean_s > 0.0 { busiest.as_seconds() / mean_s } else { 1.0 }
+    }
+
+    fn blame(&mut self, error: Error) {
+        self.problem.get_or_insert(error);
+    }
+
+    /// Runs `change` on what is known of a request; whatever is wrong is kept for the end.
+    fn tell(
+        &mut self,
+        request: u32,
+        change: impl FnOnce(&mut Self, &'w Request, &mut Life) -> Result<(), Error>,
+    ) {
+        let workload = self.workload;
+        let index = request as usize;
+        let (Some(known), Some(life)) = (workload.requests.get(index), self.lives.get(index))
+        else {
+            let max = (self.lives.len() as u64).saturating_sub(1);
+            let value = u64::from(request);
+            return self.blame(Error::Range { field: "request", value, min: 0, max });
+        };
+        let mut life = *life;
+        if let Err(error) = change(self, known, &mut life) {
+            self.blame(error);
+        }
+        if let Some(kept) = self.lives.get_mut(index) {
+            *kept = life;
+        }
+    }
+
+    /// Moves a request from stage to stage and keeps its account's backlog.
+    fn enter(
+        &mut self,
+        now: Nanos,
+        request: &Request,
+        life: &mut Life,
+        stage: Stage,
+    ) -> Result<(), Error> {
+        let was_waiting = std::mem::replace(&mut life.stage, stage) == Stage::Waiting;
+        let Some(waiting) = self.waiting.get_mut(request.account as usize) else {
+            let max = (self.waiting.len() as u64).saturating_sub(1);
+            let value = u64::from(request.account);
+            return Err(Error::Range { field: "account", value, min: 0, max });
+        };
+        let before = *waiting;
+        *waiting += u32::from(stage == Stage::Waiting);
+        *waiting -= u32::from(was_waiting);
+        let after = *waiting;
+        if (before == 0) == (after == 0) {
+            return Ok(());
+        }
+        self.outcomes.set_backlogged(now, request.account, after > 0)
+    }
+}
+
+impl Observer for Recorder<'_> {
+    fn arrived(&mut self, now: Nanos, request: u32) {
+        self.tell(request, |books, request, life| books.enter(now, request, life, Stage::Waiting));
+    }
+
+    fn admitted(&mut self, now: Nanos, request: u32, cached_tokens: u32) {
+        self.tell(request, |books, request, life| {
+            if life.first_scheduled.is_none() {
+                life.first_scheduled = Some(now);
+                books.seated_prompt_tokens += u64::from(request.prompt_tokens);
+                books.cached_tokens += u64::from(cached_tokens);
+                let work = Work { cached_tokens: u64::from(cached_tokens), ..Work::default() };
+                books.outcomes.served(now, request.account, work)?;
+            }
+            books.enter(now, request, life, Stage::Running)
+        });
+    }
+
+    fn preempted(&mut self, now: Nanos, request: u32) {
+        self.tell(request, |books, request, life| {
+            books.preemptions += 1;
+            books.enter(now, request, life, Stage::Waiting)
+        });
+    }
+
+    fn served(&mut self, now: Nanos, request: u32, prompt_tokens: u32, output_tokens: u32) {
+        self.tell(request, |books, request, life| {
+            life.output_tokens = life.output_tokens.saturating_add(output_tokens);
+            let work = Work {
+                prompt_tokens: u64::from(prompt_tokens),
+                cached_tokens: 0,
+                output_tokens: u64::from(output_tokens),
+            };
+            books.outcomes.served(now, request.account, work)
+        });
+    }
+
+    fn first_token(&mut self, now: Nanos, request: u32) {
+        self.tell(request, |_, _, life| {
+            life.first_token.get_or_insert(now);
+            Ok(())
+        });
+    }
+
+    fn finished(&mut self, now: Nanos, request: u32) {
+        self.tell(request, |books, request, life| {
+            books.enter(now, request, life, Stage::Finished(now))
+        });
+    }
+
+    fn refused(&mut self, now: Nanos, request: u32) {
+        self.tell(request, |books, request, life| {
+            books.enter(now, request, life, Stage::Refused(now))
+        });
+    }
+
+    fn step(&mut self, start: Nanos, end: Nanos, _step: &Step) {
+        let time = end.saturating_sub(start);
+        self.steps += 1;
+        self.outcomes.add_gpu_busy(time);
+        if let Some(busy) = self.busy.get_mut(self.replica) {
+            *busy = busy.saturating_add(time);
+        }
+    }
+}
+
+/// How a request stands at `end`; `None` if it never arrived.
+fn ending_of(request: &Request, life: &Life, end: Nanos) -> Option<Ended> {
+    let (status, ended) = match life.stage {
+        Stage::Absent => return None,
+        Stage::Waiting | Stage::Running => (Status::Unfinished, end),
+        Stage::Finished(at) => (Status::Completed, at),
+        Stage::Refused(at) => (Status::Refused, at),
+    };
+    Some(Ended {
+        class: request.class,
+        account: request.account,
+        arrival: request.arrival,
+        first_scheduled: life.first_scheduled,
+        first_token: life.first_token,
+        ended,
+        output_tokens: life.output_tokens,
+        status,
+    })
+}
+
+fn felt(tally: &Tally, end: Nanos, slowdown_floor: Nanos) -> Felt {
+    let counts = tally.counts();
+    let Some(histograms) = tally.histograms().filter(|_| counts.offered > 0) else {
+        return Felt::default();
+    };
+    let elapsed_s = end.as_seconds();
+    let seconds = |histogram: &Histogram, otherwise: f64| {
+        quantiles(histogram, SECOND_UNIT).unwrap_or_else(|| flat(otherwise))
+    };
+    let no_tpot_s = if counts.completed > 0 { 0.0 } else { elapsed_s };
+    let no_slowdown = over(elapsed_s, slowdown_floor.as_seconds()).max(1.0);
+    Felt {
+        offered: counts.offered,
+        completed: counts.completed,
+        refused: counts.refused,
+        attainment: counts.attainment().unwrap_or(0.0),
+        goodput_per_s: counts.goodput_per_s(end),
+        apdex: counts.apdex().unwrap_or(0.0),
+        ttft_s: seconds(&histograms.ttft, elapsed_s),
+        tpot_s: seconds(&histograms.tpot, no_tpot_s),
+        queue_wait_s: seconds(&histograms.queue_wait, elapsed_s),
+        e2e_s: seconds(&histograms.end_to_end, elapsed_s),
+        slowdown: quantiles(&histograms.slowdown, SLOWDOWN_UNIT)
+            .unwrap_or_else(|| flat(no_slowdown)),
+    }
+}
+
+fn quantiles(histogram: &Histogram, unit: f64) -> Option<Quantiles> {
+    // The quantiles asked for are in range, so only an empty histogram has no answer.
+    let at = |q: f64| Some(histogram.quantile(q).ok()?? as f64 * unit);
+    let mean = histogram.mean()? * unit;
+    Some(Quantiles { p50: at(0.5)?, p90: at(0.9)?, p99: at(0.99)?, mean })
+}
+
+const fn flat(value: f64) -> Quantiles {
+    Quantiles { p50: value, p90: value, p99: value, mean: value }
+}
+
+/// A ratio, zero where there is nothing to divide by.
+fn over(amount: f64, by: f64) -> f64 {
+    if by > 0.0 { amount / by } else { 0.0 }
+}

@@ -1,0 +1,250 @@
+//! Names of policies on the command line: `NAME[+chunk=N][+triage]`, or a policy document.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::peers::{
+    Fcfs, PastFuture, Peer, PeerOptions, Priority, SARATHI_CHUNK_TOKENS_DEFAULT, Sarathi, Vtc,
+};
+use super::rampmeter::Rampmeter;
+use super::scheduler::Scheduler;
+use crate::InputError;
+use crate::engine::Engine;
+use crate::workload::Workload;
+
+/// The library's own policy.
+const RAMPMETER: &str = "rampmeter";
+
+/// The option that wrong names are reported under.
+const OPTION: &str = "--policy";
+
+/// A policy that engines ship today.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PeerKind {
+    /// First come, first served (vLLM).
+    Fcfs,
+    /// By class, then arrival (vLLM).
+    Priority,
+    /// Decodes first, prompts in fixed chunks (Sarathi-Serve).
+    Sarathi,
+    /// Fair shares between accounts (virtual token counter).
+    Vtc,
+    /// Admission by forecast of KV memory (`LightLLM`).
+    PastFuture,
+}
+
+impl PeerKind {
+    /// Every peer.
+    pub const ALL: [Self; 5] =
+        [Self::Fcfs, Self::Priority, Self::Sarathi, Self::Vtc, Self::PastFuture];
+
+    /// Its name on the command line and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fcfs => "fcfs",
+            Self::Priority => "priority",
+            Self::Sarathi => "sarathi",
+            Self::Vtc => "vtc",
+            Self::PastFuture => "past-future",
+        }
+    }
+}
+
+/// A policy as the user names it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum PolicySpec {
+    /// A peer with its options.
+    Peer {
+        /// Which one.
+        kind: PeerKind,
+        /// Chunk size and triage.
+        options: PeerOptions,
+    },
+    /// The library's own policy, under its defaults or under a document.
+    Rampmeter {
+        /// The policy document.
+        document: Option<PathBuf>,
+    },
+}
+
+impl PolicySpec {
+    /// A peer as its engine runs it.
+    pub const fn peer(kind: PeerKind) -> Self {
+        Self::Peer { kind, options: PeerOptions { chunk_tokens: None, triage: false } }
+    }
+
+    /// Every name that can be given.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        PeerKind::ALL.into_iter().map(PeerKind::name).chain([RAMPMETER])
+    }
+}
+
+impl fmt::Display for PolicySpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rampmeter { document: None } => f.write_str(RAMPMETER),
+            Self::Rampmeter { document: Some(path) } => path.display().fmt(f),
+            Self::Peer { kind, options } => {
+                f.write_str(kind.name())?;
+                if let Some(tokens) = options.chunk_tokens {
+                    write!(f, "+chunk={tokens}")?;
+                }
+                if options.triage {
+                    f.write_str("+triage")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl FromStr for PolicySpec {
+    type Err = InputError;
+
+    fn from_str(text: &str) -> Result<Self, InputError> {
+        let is_document = Path::new(text).extension().is_some_and(|extension| {
+            extension.eq_ignore_ascii_case("toml") || extension.eq_ignore_ascii_case("json")
+        });
+        if is_document {
+            return Ok(Self::Rampmeter { document: Some(PathBuf::from(text)) });
+        }
+        let mut parts = text.split('+');
+        let name = parts.next().unwrap_or_default();
+        let kind = PeerKind::ALL.into_iter().find(|kind| kind.name() == name);
+        let Some(kind) = kind else {
+            return match (name, parts.next()) {
+                (RAMPMETER, None) => Ok(Self::Rampmeter { document: None }),
+                (RAMPMETER, Some(option)) => {
+                    let why = "takes no options; give a policy document instead";
+                    Err(wrong(format!("`{RAMPMETER}` {why} of `+{option}`")))
+                }
+                _ => Err(wrong(unknown("policy", name, Self::names()))),
+            };
+        };
+        let mut options = PeerOptions::default();
+        for part in parts {
+            read_option(part, &mut options)?;
+        }
+        Ok(Self::Peer { kind, options })
+    }
+}
+
+fn read_option(part: &str, options: &mut PeerOptions) -> Result<(), InputError> {
+    match part.split_once('=') {
+        None if part == "triage" && !options.triage => options.triage = true,
+        Some(("chunk", value)) if options.chunk_tokens.is_none() => {
+            let tokens = value.parse().ok().filter(|tokens| *tokens >= 1u32);
+            options.chunk_tokens = Some(tokens.ok_or_else(|| {
+                wrong(format!(
+                    "`chunk={value}`: must be a whole number of tokens, 1..={}",
+                    u32::MAX
+                ))
+            })?);
+        }
+        None if part == "triage" => return Err(wrong("`triage` is given twice".to_owned())),
+        Some(("chunk", _)) => return Err(wrong("`chunk` is given twice".to_owned())),
+        _ => {
+            let key = part.split('=').next().unwrap_or_default();
+            return Err(wrong(unknown("option", key, ["chunk", "triage"].into_iter())));
+        }
+    }
+    Ok(())
+}
+
+fn wrong(problem: String) -> InputError {
+    InputError::new(OPTION, problem)
+}
+
+/// Says what is unknown and which known name is spelt most like it.
+fn unknown(what: &str, name: &str, known: impl Iterator<Item = &'static str>) -> String {
+    let known: Vec<&str> = known.collect();
+    let nearest = known.iter().min_by_key(|known| strsim::damerau_levenshtein(name, known));
+    let hint = nearest.map_or_else(String::new, |nearest| format!("; the nearest is `{nearest}`"));
+    format!("`{name}` is no {what}{hint} (known: {})", known.join(", "))
+}
+
+/// The policy that `spec` names, for one engine and the classes and accounts of one workload.
+///
+/// # Errors
+/// [`InputError`] if a policy document cannot be used.
+pub fn build(
+    spec: &PolicySpec,
+    workload: &Workload,
+    engine: &Engine,
+    steps_in_flight: u32,
+) -> Result<Box<dyn Scheduler>, InputError> {
+    let (kind, mut options) = match spec {
+        PolicySpec::Peer { kind, options } => (*kind, *options),
+        // The one place where the library's own batcher joins its peers.
+        PolicySpec::Rampmeter { document } => {
+            let document = document.as_deref();
+            let ours = Rampmeter::new(document, workload, engine, steps_in_flight)?;
+            return Ok(Box::new(ours));
+        }
+    };
+    let name = spec.to_string();
+    Ok(match kind {
+        PeerKind::Fcfs => Box::new(Peer::new(name, Fcfs, options, workload, engine)),
+        PeerKind::Priority => Box::new(Peer::new(name, Priority, options, workload, engine)),
+        PeerKind::Sarathi => {
+            options.chunk_tokens.get_or_insert(SARATHI_CHUNK_TOKENS_DEFAULT);
+            Box::new(Peer::new(name, Sarathi, options, workload, engine))
+        }
+        PeerKind::Vtc => Box::new(Peer::new(name, Vtc::new(workload), options, workload, engine)),
+        PeerKind::PastFuture => {
+            Box::new(Peer::new(name, PastFuture::new(), options, workload, engine))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn problem(text: &str) -> String {
+        text.parse::<PolicySpec>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn wrong_names_get_the_nearest_known_one() {
+        assert!(problem("fcsf").contains("`fcsf` is no policy; the nearest is `fcfs`"));
+        assert!(problem("vtc+chnk=5").contains("the nearest is `chunk`"));
+        assert!(problem("rampmetre").contains("the nearest is `rampmeter`"));
+        for bad in ["", "+", "vtc+", "fcfs+chunk", "fcfs+triage=1", "fcfs+triage+triage"] {
+            assert!(bad.parse::<PolicySpec>().is_err(), "{bad}");
+        }
+        for bad in ["0", "-1", "1.5", "", "4294967296", "x"] {
+            assert!(problem(&format!("fcfs+chunk={bad}")).contains("1..=4294967295"), "{bad}");
+        }
+        assert!(problem("rampmeter+chunk=3").contains("takes no options"));
+    }
+
+    #[test]
+    fn documents_are_known_by_their_ending() {
+        for path in ["a.toml", "dir+x/b.JSON"] {
+            let spec: PolicySpec = path.parse().unwrap();
+            assert_eq!(spec, PolicySpec::Rampmeter { document: Some(path.into()) });
+            assert_eq!(spec.to_string(), path);
+        }
+    }
+
+    proptest! {
+        /// What is printed parses to what was printed.
+        #[test]
+        fn display_and_parse_are_inverse(
+            kind in 0usize..5, chunk_tokens in proptest::option::of(1u32..), triage: bool,
+        ) {
+            let options = PeerOptions { chunk_tokens, triage };
+            let spec = PolicySpec::Peer { kind: PeerKind::ALL[kind], options };
+            prop_assert_eq!(spec.to_string().parse::<PolicySpec>().unwrap(), spec);
+        }
+
+        /// No text makes the parser panic.
+        #[test]
+        fn any_text_is_answered(text in ".{0,40}") {
+            let _ = text.parse::<PolicySpec>();
+        }
+    }
+}

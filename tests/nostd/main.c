@@ -1,0 +1,185 @@
+/* Drives the core from C after its memory is sealed: any allocation ends the process.
+ *
+ *   main                        thousands of calls, right and wrong; one line of counts
+ *   main --allocate-after-seal  negative control: must abort
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* As in the core; the layouts are checked below. */
+typedef struct {
+    uint64_t request, tag;
+    uint32_t computed_tokens, tokens;
+    uint8_t phase;
+    bool emits, admitted;
+} plan_entry;
+
+typedef struct {
+    uint64_t request, tag;
+    uint32_t computed_tokens;
+} preemption;
+
+typedef struct {
+    uint64_t request;
+    uint32_t output_tokens;
+    bool finished;
+} step_result;
+
+_Static_assert(sizeof(plan_entry) == 32, "layout of a plan entry");
+_Static_assert(sizeof(preemption) == 24, "layout of a preemption");
+_Static_assert(sizeof(step_result) == 16, "layout of a step result");
+
+int nostd_create(uint32_t requests_max, uint32_t running_max, uint32_t accounts);
+void nostd_seal(void);
+size_t nostd_bytes(void);
+size_t nostd_allocations(void);
+void nostd_allocate(void);
+int nostd_submit(uint64_t now_ns, uint16_t class_index, uint32_t account, uint32_t prompt_tokens,
+                 uint32_t output_tokens_max, uint64_t *request);
+int nostd_cancel(uint64_t now_ns, uint64_t request);
+int nostd_form(uint64_t now_ns, plan_entry *entries, uint32_t entries_size, preemption *preempted,
+               uint32_t preempted_size, uint64_t *step, uint32_t *entries_len,
+               uint64_t *ends_at_ns);
+int nostd_observe(uint64_t now_ns, uint64_t step, const step_result *results,
+                  uint32_t results_len);
+int nostd_set_cached_tokens(uint64_t request, uint32_t tokens);
+int nostd_set_policy(uint32_t pick);
+int nostd_open_and_close(double weight);
+uint32_t nostd_requests(void);
+
+enum { REQUESTS_MAX = 64, RUNNING_MAX = 16, ACCOUNTS = 4, ROUNDS = 20000, CODES = 9 };
+
+static uint64_t counts[CODES]; /* by -code; 0 counts the calls that were answered */
+static uint64_t state = 42;
+
+/* splitmix64: the same numbers everywhere. */
+static uint64_t draw(void)
+{
+    uint64_t z = (state += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+/* Counts an answer; a code that the core does not have ends the run. */
+static int note(int code)
+{
+    if (code > 0 || code <= -CODES) {
+        fprintf(stderr, "unknown code %d\n", code);
+        exit(1);
+    }
+    counts[-code] += 1;
+    return code;
+}
+
+/* Calls that are wrong: each must be refused with the code named. */
+static void expect(int code, int wanted, const char *call)
+{
+    if (note(code) != wanted) {
+        fprintf(stderr, "%s answered %d, expected %d\n", call, code, wanted);
+        exit(1);
+    }
+}
+
+static void wrong_calls(uint64_t now_ns, uint64_t ended)
+{
+    plan_entry entries[RUNNING_MAX];
+    preemption preempted[RUNNING_MAX];
+    uint64_t request, step, ends_at_ns;
+    uint32_t entries_len;
+    step_result forged = {draw() | 1, 1, false};
+
+    expect(nostd_submit(now_ns, 7, 0, 10, 10, &request), -1, "submit, class 7");
+    expect(nostd_submit(now_ns, 0, 0, 0, 10, &request), -1, "submit, no prompt");
+    expect(nostd_submit(now_ns, 0, ACCOUNTS, 10, 10, &request), -3, "submit, no such account");
+    expect(nostd_submit(0, 0, 0, 10, 10, &request), -4, "submit, time reversed");
+    expect(nostd_cancel(now_ns, draw()), -3, "cancel, forged");
+    expect(nostd_cancel(now_ns, ended), -3, "cancel, ended");
+    expect(nostd_set_cached_tokens(ended, 1), -3, "set_cached_tokens, ended");
+    expect(nostd_form(now_ns, entries, RUNNING_MAX - 1, preempted, RUNNING_MAX, &step,
+                      &entries_len, &ends_at_ns),
+           -6, "form, short array");
+    expect(nostd_observe(now_ns, UINT64_MAX, &forged, 1), -3, "observe, no such step");
+    expect(nostd_open_and_close(-1.0), -2, "open_account, negative weight");
+}
+
+static void run(void)
+{
+    static plan_entry entries[2][RUNNING_MAX];
+    static preemption preempted[RUNNING_MAX];
+    static step_result results[RUNNING_MAX + 1];
+    uint64_t steps[2] = {0, 0}, ends_at_ns[2] = {0, 0}, now_ns = 1, request = 0, ended = 0;
+    uint32_t lens[2] = {0, 0}, i, len, formed = 0, observed = 0;
+
+    for (i = 0; i < ROUNDS; i++) {
+        uint32_t at = formed % 2, oldest = observed % 2;
+        uint16_t class_index = (uint16_t)(draw() % 2);
+        now_ns += draw() % 2000000;
+        if (note(nostd_submit(now_ns, class_index, (uint32_t)(draw() % ACCOUNTS),
+                              1 + (uint32_t)(draw() % 3000), 1 + (uint32_t)(draw() % 30),
+                              &request)) == 0 && draw() % 10 == 0) {
+            note(nostd_set_cached_tokens(request, 0));
+            note(nostd_cancel(now_ns, request));
+            ended = request;
+        }
+        if (note(nostd_form(now_ns, entries[at], RUNNING_MAX, preempted, RUNNING_MAX, &steps[at],
+                            &lens[at], &ends_at_ns[at])) == 0 && steps[at] != 0) {
+            formed++;
+        }
+        if (formed - observed == 2) {
+            uint32_t j;
+            for (j = 0, len = 0; j < lens[oldest]; j++) {
+                if (entries[oldest][j].emits) {
+                    memset(&results[len], 0, sizeof results[len]);
+                    results[len].request = entries[oldest][j].request;
+                    results[len].output_tokens = 1;
+                    len++;
+                }
+            }
+            if (now_ns < ends_at_ns[oldest]) {
+                now_ns = ends_at_ns[oldest];
+            }
+            if (len > 0) { /* named twice: refused, and the true report still counts */
+                results[len] = results[0];
+                expect(nostd_observe(now_ns, steps[oldest], results, len + 1), -3, "observe");
+            }
+            expect(nostd_observe(now_ns, steps[oldest], results, len), 0, "observe");
+            observed++;
+        }
+        if (draw() % 8 == 0) {
+            wrong_calls(now_ns, ended);
+            expect(nostd_set_policy(i / 8), 0, "set_policy");
+            expect(nostd_open_and_close(1.0), 0, "open and close");
+        }
+    }
+    printf("steps %u observed %u requests %u", formed, observed, nostd_requests());
+}
+
+int main(int argc, char **argv)
+{
+    size_t bytes, allocations;
+    int code;
+
+    if (nostd_create(REQUESTS_MAX, RUNNING_MAX, ACCOUNTS) != 0) {
+        fprintf(stderr, "the desk could not be built\n");
+        return 1;
+    }
+    bytes = nostd_bytes();
+    allocations = nostd_allocations();
+    nostd_seal();
+    if (argc > 1 && strcmp(argv[1], "--allocate-after-seal") == 0) {
+        nostd_allocate();
+        fprintf(stderr, "an allocation after the seal went unnoticed\n");
+        return 0;
+    }
+    run();
+    printf(" answered %llu refused", (unsigned long long)counts[0]);
+    for (code = 1; code < CODES; code++) {
+        printf(" %d:%llu", -code, (unsigned long long)counts[code]);
+    }
+    printf(" allocations %zu before the seal (%zu bytes), 0 after\n", allocations, bytes);
+    return counts[0] > 0 ? 0 : 1;
+}
