@@ -9,7 +9,8 @@ use crate::jobs::EngineChoice;
 
 /// GPU scheduling policies on real traffic: what users feel, next to how busy the GPU is.
 #[derive(Debug, Parser)]
-#[command(name = "rampmeter", version, about, max_term_width = 100, after_help = help::exit_codes())]
+#[command(name = "rampmeter", version, about, max_term_width = 100)]
+#[command(after_help = help::exit_codes())]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

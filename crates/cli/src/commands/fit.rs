@@ -15,10 +15,12 @@ pub(super) fn run(args: &Fit, console: &mut Console<'_>) -> Result<(), Failure> 
     json.write(std::slice::from_ref(&fitted), console)?;
     match args.max_error {
         // Asked this way round, an error that is no number has failed too.
-        Some(max) if !(0.0..=max).contains(&fitted.mape_pct) => Err(Failure::Check(format!(
-            "the mean error over all steps is {:.2}%, more than the {max}% allowed",
-            fitted.mape_pct
-        ))),
+        Some(max) if !(0.0..=max).contains(&fitted.report.mape_pct) => {
+            Err(Failure::Check(format!(
+                "the mean error over all steps is {:.2}%, more than the {max}% allowed",
+                fitted.report.mape_pct
+            )))
+        }
         _ => Ok(()),
     }
 }

@@ -235,7 +235,7 @@ fn all_figures(report: &Report, lines: &[Line<'_>], classes: &[String]) -> Marku
                 }
             }
             p.small { "Seed " (report.seed) ". Service differences are in tokens of weighted \
-                service. A dash means that nothing was completed to take the figure from." }
+                service. A dash means that there is nothing to take the figure from." }
         }
     }
 }
