@@ -49,7 +49,7 @@ pub(crate) struct Highway {
     pub(crate) minutes: f64,
     /// Offered work over what saturated FCFS completes
     #[arg(long, value_name = "X,...", value_delimiter = ',', value_parser = load,
-        default_value = "0.5,0.7,0.8,0.9,1.0,1.2")]
+        default_value = help::LOADS_DEFAULT)]
     pub(crate) load: Vec<f64>,
     /// Policies to compare; see below for those compared by default
     #[arg(

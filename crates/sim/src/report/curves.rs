@@ -52,9 +52,26 @@ pub(super) const GOODPUT: Reading = Reading {
     show: text::figures,
 };
 
+/// Share of the run with the GPU at work, over all classes.
+pub(super) const UTILIZATION: Reading = Reading {
+    name: "GPU utilization",
+    axis: "GPU utilization (busy share)",
+    scale: Scale::Percent,
+    of: |run, _| measures::finite(run.utilization),
+    show: text::percent,
+};
+/// Tokens of completed requests a second, over all classes.
+pub(super) const THROUGHPUT: Reading = Reading {
+    name: "throughput",
+    axis: "Throughput (tokens per second)",
+    scale: Scale::FromZero,
+    of: |run, _| measures::finite(run.tokens_per_s),
+    show: text::figures,
+};
+
 /// A reading against utilization: the highway curve.
 pub(super) fn highway(report: &Report, lines: &[Line<'_>], class: &str, reading: Reading) -> Chart {
-    let x = Axis { title: "GPU utilization (busy share)".to_owned(), scale: Scale::Percent };
+    let x = Axis { title: UTILIZATION.axis.to_owned(), scale: Scale::Percent };
     build(report, lines, class, reading, x, |run| measures::finite(run.utilization))
 }
 
@@ -96,7 +113,10 @@ fn build(
         })
         .collect();
     Chart {
-        title: format!("{} of class {class}", reading.name),
+        title: match reading.axis {
+            axis if axis == UTILIZATION.axis || axis == THROUGHPUT.axis => reading.name.to_owned(),
+            _ => format!("{} of class {class}", reading.name),
+        },
         x,
         y: Axis { title: reading.axis.to_owned(), scale: reading.scale },
         strokes,

@@ -51,6 +51,9 @@ pub(super) fn headline(report: &Report, lines: &[Line<'_>], class: &str) -> Opti
     };
     let spreads = Spreads { busy: &busy, met: &met, wait: &wait };
     let mut sentences = lead(report, class, load, lines.len(), &spreads);
+    if let Some(before) = busy_before(lines, load, &busy) {
+        sentences.insert(1, before);
+    }
     sentences.extend(conclusion(equal && differ, &unserved));
     let figures = figures(&busy, &met, &wait);
     Some(Headline { title, lead: sentences.join(" "), load, figures })
@@ -141,6 +144,24 @@ fn lead(
         )
     });
     [busy, met, wait].into_iter().flatten().collect()
+}
+
+/// Utilization that was as high at half the load or less tells nothing about room.
+fn busy_before(lines: &[Line<'_>], load: Option<f64>, busy: &Spread) -> Option<String> {
+    let (load, (now, _)) = (load?, ends(busy)?);
+    let mut loads: Vec<f64> = measures::common_loads(lines).into_iter().flatten().collect();
+    loads.sort_by(f64::total_cmp);
+    let (earlier, then) = loads.into_iter().find_map(|earlier| {
+        let then = spread(lines, Some(earlier), |run| measures::finite(run.utilization));
+        let alike = ends(&then)?.0.0 >= now.0 - SAME_UTILIZATION;
+        (alike && earlier <= load / 2.0).then_some((earlier, then))
+    })?;
+    let (low, high) = ends(&then)?;
+    Some(format!(
+        "It was already {} busy at load {}.",
+        text::range(low.0, high.0, text::percent),
+        text::figures(earlier)
+    ))
 }
 
 fn ends(spread: &Spread) -> Option<(&Labelled, &Labelled)> {

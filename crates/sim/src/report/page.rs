@@ -5,7 +5,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::chart::{self, Chart};
-use super::curves::{self, ATTAINMENT, GOODPUT, TPOT, TTFT};
+use super::curves::{self, ATTAINMENT, GOODPUT, THROUGHPUT, TPOT, TTFT, UTILIZATION};
 use super::headline::{Headline, headline};
 use super::measures::{self, Line};
 use super::{Report, people, text, words};
@@ -167,11 +167,14 @@ fn rising_load(report: &Report, lines: &[Line<'_>], class: &str) -> Markup {
         section {
             h2 { "When load rises" }
             p {
-                "Class " b { (class) } " only, from a quiet engine to one that is asked for more \
-                 than it can do. At a load above 1 somebody must wait; a policy decides who, and \
-                 whether the waiting was worth it."
+                "From a quiet engine to one that is asked for more than it can do. At a load above \
+                 1 somebody must wait; a policy decides who, and whether the waiting was worth it. \
+                 Utilization and throughput are over all classes, the other plots are class "
+                b { (class) } "."
             }
             div.pair {
+                (figure(&chart(UTILIZATION), "What a dashboard shows: how busy the GPU is."))
+                (figure(&chart(THROUGHPUT), "What it computed for requests that were completed."))
                 (figure(&chart(ATTAINMENT), "Share of requests that met both targets."))
                 (figure(&chart(GOODPUT), "Requests a second that met both targets."))
                 (figure(&chart(TTFT), "How long the unluckiest one in a hundred waits to begin."))
