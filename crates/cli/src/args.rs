@@ -60,7 +60,7 @@ pub(crate) struct Highway {
         default_value = help::POLICIES_DEFAULT
     )]
     pub(crate) policy: Vec<String>,
-    /// Write the highway curve alone as an SVG picture
+    /// Write utilization and attainment over load as an SVG picture
     #[arg(long, value_name = "OUT.svg")]
     pub(crate) picture: Option<PathBuf>,
     #[command(flatten)]

@@ -186,14 +186,8 @@ fn the_page_asks_nobody_for_anything() {
 fn plots_have_titles_and_words_for_those_who_cannot_see_them() {
     let document = parsed(&html(&report(7, &LOADS)));
     let charts = document.select(&Selector::parse("figure svg.chart").unwrap()).count();
-    assert_eq!(
-        charts,
-        count(
-            &document,
-            "figure svg.chart[role=img][aria-label*='interactive'], \
-        figure svg.chart[role=img][aria-label*='batch']"
-        )
-    );
+    let told = "figure svg.chart[role=img][aria-label*=' against '][aria-label*='fcfs, load']";
+    assert_eq!(charts, count(&document, told));
     assert_eq!(charts, count(&document, "figure figcaption"));
     assert!(charts >= 8, "{charts}");
     // 7 policies, 7 loads: a mark for each run on the curve that leads.

@@ -13,6 +13,9 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::axis::{Axis, Ruler, Scale};
 
+/// The look of what a dashboard shows, which is no policy: a dotted line without marks.
+pub(super) const DASHBOARD_SLOT: usize = usize::MAX;
+
 /// Colours of the peers. Colour 0 is the library's own and is not shared.
 const COLOURS: usize = 7;
 /// When the colours are used up they come again with another dash.
@@ -78,6 +81,9 @@ pub(super) struct Chart {
 
 /// The CSS classes of a look.
 pub(super) fn classes(slot: usize) -> String {
+    if slot == DASHBOARD_SLOT {
+        return "busy".to_owned();
+    }
     let (colour, dash) = match slot.checked_sub(1) {
         None => (0, 0),
         Some(peer) => (1 + peer % COLOURS, peer / COLOURS % DASHES),

@@ -158,7 +158,7 @@ fn busy_before(lines: &[Line<'_>], load: Option<f64>, busy: &Spread) -> Option<S
     })?;
     let (low, high) = ends(&then)?;
     Some(format!(
-        "It was already {} busy at load {}.",
+        "It was already busy {} of the time at load {}.",
         text::range(low.0, high.0, text::percent),
         text::figures(earlier)
     ))

@@ -150,12 +150,29 @@ fn highway(report: &Report, lines: &[Line<'_>], class: &str) -> Markup {
                  the line. Going right, the GPU is busier. Going up on the left plot, users wait \
                  longer; going down on the right one, more of them are let down."
             }
+            @if let Some(sentence) = pegged(report) { p { (sentence) } }
             div.pair {
                 (figure(&wait, &format!("Waiting of class {class}: lower is better.")))
                 (figure(&met, &format!("Targets met in class {class}: higher is better.")))
             }
         }
     }
+}
+
+/// Utilization from which on the dial stands at its end.
+const PEGGED: f64 = 0.99;
+
+/// How many runs stand in one spot of the dial, when that is most of them.
+fn pegged(report: &Report) -> Option<String> {
+    let high = report.runs.iter().filter(|run| run.utilization >= PEGGED).count();
+    (report.runs.len() > 1 && high * 2 > report.runs.len()).then(|| {
+        format!(
+            "{high} of {} runs stand at {} or more, good and bad alike: from there on the dial \
+             is at its end, and has nothing more to say.",
+            report.runs.len(),
+            text::percent(PEGGED)
+        )
+    })
 }
 
 fn rising_load(report: &Report, lines: &[Line<'_>], class: &str) -> Markup {
@@ -173,12 +190,13 @@ fn rising_load(report: &Report, lines: &[Line<'_>], class: &str) -> Markup {
                 b { (class) } "."
             }
             div.pair {
-                (figure(&chart(UTILIZATION), "What a dashboard shows: how busy the GPU is."))
-                (figure(&chart(THROUGHPUT), "What it computed for requests that were completed."))
-                (figure(&chart(ATTAINMENT), "Share of requests that met both targets."))
-                (figure(&chart(GOODPUT), "Requests a second that met both targets."))
+                (figure(&curves::dashboard(report, lines, class),
+                    "Dotted: how busy the GPU is. Lines: the share of requests in time."))
                 (figure(&chart(TTFT), "How long the unluckiest one in a hundred waits to begin."))
-                (figure(&chart(TPOT), "How slowly their answer is typed."))
+                (figure(&chart(GOODPUT), "Requests a second that met both targets."))
+                (figure(&chart(THROUGHPUT), "Tokens computed for requests that were completed."))
+                (figure(&chart(TPOT), "How slowly the unluckiest answer is typed."))
+                (figure(&chart(UTILIZATION), "How busy the GPU is, policy by policy."))
             }
         }
     }

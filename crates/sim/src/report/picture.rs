@@ -1,8 +1,8 @@
-//! The highway curve as a small SVG file for a README: its own background, legend and colours.
+//! How busy the GPU is and what users get, as a small SVG file for a README: its own background, legend and colours.
 
 use maud::{PreEscaped, html};
 
-use super::curves::{self, TTFT};
+use super::curves::{self, ATTAINMENT};
 use super::measures::{self, Line};
 use super::{Report, chart, page};
 
@@ -25,7 +25,12 @@ const COLUMN_WIDTH: u32 = 490;
 pub(super) fn picture(report: &Report) -> String {
     let lines = measures::lines(report);
     let class = measures::classes(report).into_iter().next().unwrap_or_default();
-    let curve = curves::highway(report, &lines, &class, TTFT);
+    // Without loads there is nothing to draw over but utilization itself.
+    let curve = if measures::loads(report).is_empty() {
+        curves::highway(report, &lines, &class, ATTAINMENT)
+    } else {
+        curves::dashboard(report, &lines, &class)
+    };
     let rows = u32::try_from(lines.len()).unwrap_or(u32::MAX).div_ceil(COLUMNS);
     let legend_top = CHART_TOP + chart::HEIGHT + 40;
     let height = legend_top.saturating_add(rows.saturating_mul(ROW_HEIGHT));
@@ -39,8 +44,8 @@ pub(super) fn picture(report: &Report) -> String {
             height=((height / 2)) role="img" {
             style { (PreEscaped(STYLE)) }
             rect.paper width="100%" height="100%" rx="20" {}
-            text.title x=(LEFT) y="66" font-size="36" {
-                "How long users wait, against how busy the GPU is"
+            text.title x=(LEFT) y="66" font-size="35" {
+                "How busy the GPU is, and what users get"
             }
             g transform=(place) { (PreEscaped(drawn)) }
             @for (index, line) in lines.iter().enumerate() {
