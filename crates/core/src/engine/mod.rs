@@ -90,6 +90,9 @@ impl StepShape {
     }
 }
 
+/// A span that no step lasts, a century: the inverse of the model treats longer ones as this.
+const ENDLESS_S: f64 = 3.2e9;
+
 /// Seconds of a step from its contents: seven non-negative coefficients.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepModel {
@@ -150,6 +153,8 @@ impl StepModel {
         if left.is_nan() || left <= 0.0 {
             return Tokens::ZERO;
         }
+        // With no deadline at all, infinity would divide itself below.
+        let left = left.min(ENDLESS_S);
         let history = (shape.prefill_history_tokens + u64::from(history_tokens)) as f64;
         // c4/2 * P^2 + b * P = left, in the form that does not cancel when c4 is tiny.
         let b = c1 + c4 * history;
@@ -255,6 +260,21 @@ mod tests {
                 decode_requests: n, decode_context_tokens: kd };
             prop_assert!(model.seconds(&shape.with_prefill(1, 7)) >= model.seconds(&shape));
             prop_assert!(model.seconds(&shape.with_decode(7)) >= model.seconds(&shape));
+        }
+    }
+
+    #[test]
+    fn without_a_deadline_any_number_of_tokens_fits() {
+        let flat = StepModel::new([8e-3, 40e-6, 0.0, 0.0, 0.0, 0.0, 0.0]).unwrap();
+        for model in [model(), flat] {
+            for endless in [f64::INFINITY, f64::MAX, 1e12] {
+                let fits = model.prefill_tokens_within(endless, &StepShape::default(), 0).get();
+                assert!(fits > 1_000_000, "{fits} tokens within {endless} s");
+            }
+            for none in [f64::NEG_INFINITY, f64::NAN, -1.0, 0.0] {
+                let fits = model.prefill_tokens_within(none, &StepShape::default(), 0);
+                assert_eq!(fits, Tokens::ZERO, "{none}");
+            }
         }
     }
 
