@@ -1,3 +1,5 @@
 //! The `rampmeter` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    rampmeter_cli::run_process(std::env::args_os()).into()
+}

@@ -22,9 +22,9 @@
 //!   where all of it is zero); above it, one bucket answers with the exact maximum, which is never
 //!   too low but may be far too high. [`Histogram::underflow`] and [`Histogram::overflow`] say how
 //!   many values those are.
-//! - `record` is O(1); `quantile`, `count`, `mean` and `merge` are O(buckets), some microseconds; 21,520 bytes of heap, taken in
-//!   [`Histogram::new`]. Counters saturate, and saturating sums keep `merge` associative and
-//!   commutative.
+//! - `record` is O(1); `quantile`, `count`, `mean` and `merge` are O(buckets), some microseconds.
+//!   21,520 bytes of heap, taken in [`Histogram::new`]. Counters saturate, and saturating sums
+//!   keep `merge` associative and commutative.
 //!
 //! # What it is bad at
 //! Forgetting: it holds everything since [`Histogram::reset`]. A host that wants the last minute

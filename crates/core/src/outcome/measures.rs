@@ -59,7 +59,7 @@ pub fn bounded_slowdown(wait: Nanos, run: Nanos, floor: Nanos) -> f64 {
 /// time it would have taken on its own share; above 1 it would have been better off alone.
 ///
 /// Source: `rho` in Mahajan et al., "Themis: Fair and Efficient GPU Cluster Scheduling",
-/// NSDI 2020, section 3.
+/// NSDI 2020.
 ///
 /// # Errors
 /// [`Error::RangeReal`] unless `shared_s` is in `0..=1e9` and `alone_s` in `1e-9..=1e9`.

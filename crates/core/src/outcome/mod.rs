@@ -8,10 +8,10 @@
 //! # Formula
 //! | part | question | where |
 //! |---|---|---|
-//! | waiting, TTFT, TPOT, end to end, slowdown, attainment, goodput, Apdex | what did one group feel? | [`tally`] |
+//! | waiting, TTFT, TPOT, slowdown, attainment, Apdex | what did one group feel? | [`tally`] |
 //! | quantiles | how bad is it for the unlucky? | [`histogram`] |
 //! | Jain's index, finish-time fairness | who got how much? | [`measures`] |
-//! | service difference of accounts that wait at the same time | who was passed over? | [`service`] |
+//! | service difference of accounts that wait together | who was passed over? | [`service`] |
 //!
 //! **GPU busy time is an effect.** It is kept here so that it can be shown beside what users felt,
 //! and for no other use: a GPU can be busy all the time while users wait ten minutes, and idle a
@@ -19,9 +19,9 @@
 //!
 //! # Bounds and cost
 //! [`Outcomes::record`] is O(1); a wrong record changes nothing. All memory is taken in
-//! [`Outcomes::new`]; [`Outcomes::bytes_needed`] says how much beforehand. A class takes 113 KB.
-//! An account takes about 150 bytes, or 113 KB more with [`Options::account_histograms`]: off by
-//! default, because a thousand accounts would take 113 MB.
+//! [`Outcomes::new`]; [`Outcomes::bytes_needed`] says how much beforehand. A class takes 108 KB.
+//! An account takes about 150 bytes, or 108 KB more with [`Options::account_histograms`]: off by
+//! default, because a thousand accounts would take 108 MB.
 //!
 //! # What it is bad at
 //! - It holds everything since it was built. For the last minute, keep a desk a minute and merge.

@@ -37,8 +37,8 @@
 //! at different engines were never compared.
 //!
 //! # Source
-//! Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024, sections 3.2 (service,
-//! backlogged) and 4.2 (the bound on the difference).
+//! Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024, sections 3 (service,
+//! backlogged) and 4 (the bound on the difference).
 
 use alloc::boxed::Box;
 use alloc::vec;

@@ -182,7 +182,7 @@ impl<'w> Recorder<'w> {
         felt.collect()
     }
 
-    /// One tally serves all accounts in turn: histograms for each would take 113 KB an account.
+    /// One tally serves all accounts in turn: histograms for each would take 108 KB an account.
     fn felt_by_account(
         &self,
         mut ended: Vec<Ended>,

@@ -1,0 +1,252 @@
+//! The grammar of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::help;
+use crate::jobs::EngineChoice;
+
+/// GPU scheduling policies on real traffic: what users feel, next to how busy the GPU is.
+#[derive(Debug, Parser)]
+#[command(name = "rampmeter", version, about, after_help = help::exit_codes())]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The demo: one engine, rising load, policies side by side
+    Highway(Highway),
+    /// Serve a recorded trace in the simulator
+    #[command(subcommand)]
+    Replay(Replay),
+    /// Compare the simulator with a measured engine run
+    Validate(Validate),
+    /// Fit step-time coefficients to measured tables
+    Fit(Fit),
+    /// Check a policy document, show it with every default, list the presets
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Replay {
+    /// Requests to a language model, through an engine's batches
+    Serving(ReplayServing),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = help::highway())]
+pub(crate) struct Highway {
+    /// Kind of service that the requests imitate
+    #[arg(long, value_name = "NAME", default_value = "chat")]
+    pub(crate) preset: String,
+    /// Minutes of traffic at the service's own rate; a load stretches or squeezes them
+    #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = minutes)]
+    pub(crate) minutes: f64,
+    /// Offered work over what saturated FCFS completes
+    #[arg(long, value_name = "X,...", value_delimiter = ',', value_parser = load,
+        default_value = "0.5,0.7,0.8,0.9,1.0,1.2")]
+    pub(crate) load: Vec<f64>,
+    /// Policies to compare
+    #[arg(
+        long,
+        value_name = "NAME|FILE,...",
+        value_delimiter = ',',
+        default_value = "fcfs,priority,sarathi,vtc,past-future,priority+chunk=384+triage,rampmeter"
+    )]
+    pub(crate) policy: Vec<String>,
+    /// Write the highway curve alone as an SVG picture
+    #[arg(long, value_name = "OUT.svg")]
+    pub(crate) picture: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) serving: Serving,
+    /// Engine profile, or folder of measured tables
+    #[arg(long, value_name = "PROFILE|DIR", default_value = help::PROFILE_DEFAULT)]
+    pub(crate) engine: String,
+    #[command(flatten)]
+    pub(crate) limits: EngineLimits,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = help::replay())]
+pub(crate) struct ReplayServing {
+    /// The trace; its format is guessed where it is not given
+    #[arg(long, value_name = "PATH[:FORMAT]")]
+    pub(crate) trace: String,
+    /// Engine profile, or folder of measured tables
+    #[arg(long, value_name = "PROFILE|DIR")]
+    pub(crate) engine: String,
+    #[command(flatten)]
+    pub(crate) limits: EngineLimits,
+    /// Policies to compare
+    #[arg(long, value_name = "NAME|FILE,...", value_delimiter = ',', required = true)]
+    pub(crate) policy: Vec<String>,
+    /// Offered work over what saturated FCFS completes; without it arrivals stay as recorded
+    #[arg(long, value_name = "X,...", value_delimiter = ',', value_parser = load)]
+    pub(crate) load: Vec<f64>,
+    /// Requests a second, for a trace without arrivals (`lengths`)
+    #[arg(long, value_name = "R", value_parser = rate)]
+    pub(crate) rate: Option<f64>,
+    /// File that request lengths are drawn from, for a trace without them (`servegen`)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) lengths: Option<PathBuf>,
+    /// Admission gate; `none` refuses nobody
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', default_value = "none")]
+    pub(crate) gate: Vec<String>,
+    /// Engines that share the requests
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) replicas: u32,
+    /// Who picks the replica
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', default_value = "none")]
+    pub(crate) router: Vec<String>,
+    #[command(flatten)]
+    pub(crate) serving: Serving,
+}
+
+/// What every serving run takes.
+#[derive(Debug, Args)]
+pub(crate) struct Serving {
+    /// How requests get their class and account
+    #[arg(long, value_name = "a|b|single", default_value = "a")]
+    pub(crate) mix: String,
+    /// Seed of everything random
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub(crate) seed: u64,
+    /// Write a report: one self-contained page with plots
+    #[arg(long, value_name = "OUT.html")]
+    pub(crate) report: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EngineLimits {
+    /// GPUs that share every layer: picks `tpN` of the tables
+    #[arg(long, value_name = "N")]
+    tp: Option<u32>,
+    /// Blocks of the KV cache
+    #[arg(long, value_name = "N")]
+    kv_blocks: Option<u32>,
+    /// Requests that may run at once
+    #[arg(long, value_name = "N")]
+    seats: Option<u32>,
+    /// Tokens that one step may compute
+    #[arg(long, value_name = "N")]
+    step_tokens: Option<u32>,
+}
+
+impl EngineLimits {
+    /// The engine `spec` under these limits.
+    pub(crate) fn engine(&self, spec: &str) -> EngineChoice {
+        EngineChoice {
+            spec: spec.to_owned(),
+            tensor_parallel: self.tp,
+            kv_blocks: self.kv_blocks,
+            running_max: self.seats,
+            step_tokens_max: self.step_tokens,
+        }
+    }
+}
+
+/// Figures for programs.
+#[derive(Debug, Args)]
+pub(crate) struct Json {
+    /// Write figures as JSON; with `-` standard output carries nothing else
+    #[arg(id = "json", long = "json", value_name = "FILE|-")]
+    pub(crate) target: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    /// Folder of the measured run
+    #[arg(long, value_name = "DIR")]
+    pub(crate) measured: PathBuf,
+    /// Folder of measured tables; the run's tensor parallelism picks `tpN`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tables: PathBuf,
+    /// Fail (exit 1) if any error is larger, in percent
+    #[arg(long, value_name = "PCT", value_parser = percent)]
+    pub(crate) max_error: Option<f64>,
+    /// Blocks of the KV cache, where the run did not record them
+    #[arg(long, value_name = "N")]
+    pub(crate) kv_blocks: Option<u32>,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = help::fit())]
+pub(crate) struct Fit {
+    /// Folder of measured tables
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tables: PathBuf,
+    /// GPUs that share every layer: picks `tpN` of the tables
+    #[arg(long, value_name = "N")]
+    pub(crate) tp: Option<u32>,
+    /// Fail (exit 1) if the mean error over all steps is larger, in percent
+    #[arg(long, value_name = "PCT", value_parser = percent)]
+    pub(crate) max_error: Option<f64>,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Say whether a policy document is valid (exit 1 if it is not)
+    Check(PolicyFile),
+    /// Print a policy document, or a preset, with every default
+    #[command(after_help = help::presets())]
+    Show(PolicyFileOrPreset),
+    /// List the presets
+    Presets(Presets),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyFile {
+    /// The document, TOML or JSON
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyFileOrPreset {
+    /// The document, TOML or JSON, or the name of a preset; without it the default preset
+    #[arg(value_name = "FILE|PRESET")]
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Presets {
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+fn load(text: &str) -> Result<f64, String> {
+    real(text, 0.001, 1000.0)
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    real(text, 1e-6, 1e6)
+}
+
+/// From a few requests to a day of them.
+fn minutes(text: &str) -> Result<f64, String> {
+    real(text, 0.1, 1440.0)
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    real(text, 0.0, 1e6)
+}
+
+fn real(text: &str, min: f64, max: f64) -> Result<f64, String> {
+    let outside = || format!("must be a number in {min}..={max}");
+    let value: f64 = text.trim().parse().map_err(|_| outside())?;
+    if (min..=max).contains(&value) { Ok(value) } else { Err(outside()) }
+}

@@ -1,0 +1,45 @@
+//! Progress of a long job, for somebody who waits at a terminal.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A job shorter than this shows nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A bar on standard error, or nothing at all.
+pub(crate) struct Bar {
+    bar: ProgressBar,
+    started: Instant,
+    terminal: bool,
+}
+
+impl Bar {
+    /// Draws only if `terminal`, and only after the first second.
+    pub(crate) fn new(terminal: bool) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        Self { bar, started: Instant::now(), terminal }
+    }
+
+    /// So much of so much is done; `what` comes next.
+    pub(crate) fn tell(&self, done: u64, total: u64, what: &str) {
+        if !self.terminal {
+            return;
+        }
+        if self.bar.is_hidden() && self.started.elapsed() >= PATIENCE {
+            // A template that indicatif cannot read is a typing error: fall back to its own.
+            let style = ProgressStyle::with_template("{bar:32} {pos}/{len} {elapsed} {msg}");
+            self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+        self.bar.set_message(what.to_owned());
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,24 @@
+//! `fit`: step-time coefficients of an engine.
+
+use super::{Failure, JsonTarget};
+use crate::args::Fit;
+use crate::console::Console;
+use crate::{jobs, tables};
+
+/// Prints coefficients and errors; with `--max-error`, fails if the mean error is larger.
+pub(super) fn run(args: &Fit, console: &mut Console<'_>) -> Result<(), Failure> {
+    let json = JsonTarget::open(args.json.target.as_ref())?;
+    let fitted = jobs::fit(&args.tables, args.tp)?;
+    if !json.takes_stdout() {
+        tables::fitted(&fitted, console)?;
+    }
+    json.write(std::slice::from_ref(&fitted), console)?;
+    match args.max_error {
+        // Not `>`: an error that is no number has failed too.
+        Some(max) if !(fitted.mape_pct <= max) => Err(Failure::Check(format!(
+            "the mean error over all steps is {:.2}%, more than the {max}% allowed",
+            fitted.mape_pct
+        ))),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,124 @@
+//! The commands: arguments in, one job, results out.
+
+mod fit;
+mod policy;
+mod serving;
+mod validate;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rampmeter_sim::InputError;
+use serde::Serialize;
+
+use crate::args::{Cli, Command, Replay};
+use crate::console::Console;
+use crate::output::Output;
+
+/// Why a command did not simply run.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Wrong usage or input.
+    Usage(String),
+    /// A check that was asked for failed.
+    Check(String),
+    /// Standard output or standard error cannot be written.
+    Output(io::Error),
+}
+
+impl Failure {
+    /// Wrong usage.
+    pub(crate) fn usage(sentence: impl Into<String>) -> Self {
+        Self::Usage(sentence.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(sentence) | Self::Check(sentence) => f.write_str(sentence),
+            Self::Output(error) => write!(f, "results cannot be written: {error}"),
+        }
+    }
+}
+
+impl From<InputError> for Failure {
+    fn from(error: InputError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(cli: Cli, command_line: &str, console: &mut Console<'_>) -> Result<(), Failure> {
+    match cli.command {
+        Command::Highway(args) => serving::highway(args, command_line, console),
+        Command::Replay(Replay::Serving(args)) => serving::replay(args, command_line, console),
+        Command::Validate(args) => validate::run(&args, console),
+        Command::Fit(args) => fit::run(&args, console),
+        Command::Policy(command) => policy::run(command, console),
+    }
+}
+
+/// Where `--json` goes.
+#[derive(Debug)]
+pub(super) enum JsonTarget {
+    /// Nowhere.
+    None,
+    /// Standard output, which then carries nothing else.
+    Stdout,
+    /// A file.
+    File(Box<Output>),
+}
+
+/// The frame that every JSON result stands in.
+#[derive(Serialize)]
+struct Results<'a, T> {
+    schema: u32,
+    runs: &'a [T],
+}
+
+/// Version of the JSON keys; it rises when a key changes its meaning or goes.
+const SCHEMA: u32 = 1;
+
+impl JsonTarget {
+    /// Opens the file, so that a wrong path is found before the job.
+    pub(super) fn open(target: Option<&PathBuf>) -> Result<Self, Failure> {
+        match target {
+            None => Ok(Self::None),
+            Some(path) if path == Path::new("-") => Ok(Self::Stdout),
+            Some(path) => Ok(Self::File(Box::new(Output::open(path)?))),
+        }
+    }
+
+    /// Whether standard output is taken.
+    pub(super) const fn takes_stdout(&self) -> bool {
+        matches!(self, Self::Stdout)
+    }
+
+    /// Writes the results, if they were asked for.
+    pub(super) fn write<T: Serialize>(
+        self,
+        runs: &[T],
+        console: &mut Console<'_>,
+    ) -> Result<(), Failure> {
+        if matches!(self, Self::None) {
+            return Ok(());
+        }
+        let mut text = serde_json::to_vec_pretty(&Results { schema: SCHEMA, runs })
+            .map_err(|error| Failure::Output(error.into()))?;
+        text.push(b'\n');
+        match self {
+            Self::None => {}
+            Self::Stdout => console.out.write_all(&text)?,
+            Self::File(file) => file.finish(&text)?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,136 @@
+//! `highway` and `replay serving`.
+
+use std::path::PathBuf;
+
+use rampmeter_sim::InputError;
+use rampmeter_sim::report::{self, Report};
+
+use super::{Failure, JsonTarget};
+use crate::args::{Highway, ReplayServing, Serving};
+use crate::bar::Bar;
+use crate::console::Console;
+use crate::jobs::{self, Requests, ServingJob};
+use crate::output::{self, Output};
+use crate::tables;
+
+/// The demo.
+pub(super) fn highway(
+    args: Highway,
+    command_line: &str,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let job = ServingJob {
+        requests: Requests::Generated { preset: args.preset, minutes: args.minutes },
+        mix: args.serving.mix.clone(),
+        engine: args.limits.engine(&args.engine),
+        policies: args.policy,
+        loads: args.load,
+        seed: args.serving.seed,
+    };
+    run(&job, &args.serving, args.picture, command_line, console)
+}
+
+/// A recorded trace.
+pub(super) fn replay(
+    args: ReplayServing,
+    command_line: &str,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    only_none("--gate", "gate", &args.gate)?;
+    only_none("--router", "router", &args.router)?;
+    if args.replicas != 1 {
+        let problem = format!("{} replicas are not available in this version; 1 is", args.replicas);
+        return Err(InputError::new("--replicas", problem).into());
+    }
+    let job = ServingJob {
+        requests: Requests::Trace {
+            spec: args.trace,
+            rate_per_s: args.rate,
+            lengths: args.lengths,
+        },
+        mix: args.serving.mix.clone(),
+        engine: args.limits.engine(&args.engine),
+        policies: args.policy,
+        loads: args.load,
+        seed: args.serving.seed,
+    };
+    run(&job, &args.serving, None, command_line, console)
+}
+
+fn only_none(option: &str, what: &str, names: &[String]) -> Result<(), Failure> {
+    match names.iter().find(|name| *name != "none") {
+        None => Ok(()),
+        Some(name) => {
+            let problem = format!("{what} `{name}` is not available in this version; `none` is");
+            Err(InputError::new(option, problem).into())
+        }
+    }
+}
+
+/// Files are opened first, written last.
+fn run(
+    job: &ServingJob,
+    args: &Serving,
+    picture: Option<PathBuf>,
+    command_line: &str,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    jobs::check(job)?;
+    distinct(&[
+        ("--report", args.report.as_ref()),
+        ("--picture", picture.as_ref()),
+        ("--json", args.json.target.as_ref()),
+    ])?;
+    let open = |path: Option<PathBuf>| {
+        path.map(|path| Output::open(&path).map(|file| (path, file))).transpose()
+    };
+    let page = open(args.report.clone())?;
+    let picture = open(picture)?;
+    let json = JsonTarget::open(args.json.target.as_ref())?;
+
+    let bar = Bar::new(console.err_terminal);
+    let served = jobs::serve(job, &|done, total, policy| bar.tell(done, total, policy))?;
+    drop(bar);
+
+    let report = Report {
+        command: command_line.to_owned(),
+        engine: served.engine,
+        engine_source: served.engine_source,
+        workload: served.workload,
+        seed: job.seed,
+        classes: served.classes,
+        attainment_min_ratio: served.attainment_min_ratio,
+        runs: served.runs,
+    };
+    let mut written = Vec::new();
+    if let Some((path, file)) = page {
+        file.finish(report::html(&report).as_bytes())?;
+        written.push(format!("Report: {}", path.display()));
+    }
+    if let Some((path, file)) = picture {
+        file.finish(report::picture(&report).as_bytes())?;
+        written.push(format!("Picture: {}", path.display()));
+    }
+    if !json.takes_stdout() {
+        tables::serving(&report, console)?;
+        for line in &written {
+            writeln!(console.out, "{line}")?;
+        }
+    }
+    json.write(&report.runs, console)
+}
+
+/// Two results in one file would leave the second only.
+fn distinct(files: &[(&str, Option<&PathBuf>)]) -> Result<(), Failure> {
+    for (index, (option, path)) in files.iter().enumerate() {
+        for (earlier, other) in &files[..index] {
+            if let (Some(path), Some(other)) = (path, other)
+                && output::same(path, other)
+            {
+                let problem = format!("`{}` is already taken by {earlier}", path.display());
+                return Err(InputError::new(option, problem).into());
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! What `--help` lists besides the options: every name that can be given.
+
+use crate::jobs;
+
+/// The engine of the demo.
+pub(crate) const PROFILE_DEFAULT: &str = "llama-3.1-8b";
+
+/// For the command as a whole.
+pub(crate) fn exit_codes() -> String {
+    "Exit codes: 0 it ran; 1 a check that was asked for failed; 2 wrong usage or input,\n\
+     with one sentence on standard error and nothing written."
+        .to_owned()
+}
+
+/// For `highway`.
+pub(crate) fn highway() -> String {
+    format!("{}\n{}\n{}\n{}", policies(), profiles(), mixes(), traffic())
+}
+
+/// For `replay serving`.
+pub(crate) fn replay() -> String {
+    format!(
+        "{}\n{}\nFormats:\n  {}\n{}\nGates: none. Routers: none.",
+        policies(),
+        profiles(),
+        jobs::format_names().join(", "),
+        mixes()
+    )
+}
+
+/// For `fit`.
+pub(crate) fn fit() -> String {
+    "The folder holds `tpN/*.csv` and an `engine.toml`, or is named after a model that the\n\
+     program knows."
+        .to_owned()
+}
+
+/// For `policy show`.
+pub(crate) fn presets() -> String {
+    format!("Presets: {}", jobs::policy_preset_names().join(", "))
+}
+
+fn policies() -> String {
+    format!(
+        "Policies (NAME[+chunk=N][+triage], or a policy document .toml or .json):\n  {}\n  \
+         +chunk=N  prompts in chunks of N tokens a step\n  \
+         +triage   requests that can no longer meet their target go behind those that can",
+        jobs::policy_names().join(", ")
+    )
+}
+
+fn profiles() -> String {
+    format!(
+        "Engine profiles (or a folder of measured tables):\n  {}",
+        jobs::profile_names().join(", ")
+    )
+}
+
+fn mixes() -> String {
+    "Mixes:\n  \
+     a       8 accounts, one greedy with 40% of the requests; 17% batch work\n  \
+     b       the same with 30% batch work\n  \
+     single  one account, one class"
+        .to_owned()
+}
+
+fn traffic() -> String {
+    format!("Presets of traffic: {}", jobs::traffic_names().join(", "))
+}

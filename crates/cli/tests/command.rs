@@ -1,0 +1,172 @@
+//! The command as a user meets it: exit codes, one sentence for what is wrong, nothing written.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use rampmeter_cli::{EXIT_RAN, EXIT_USAGE, run};
+
+/// Exit code, standard output, standard error.
+fn rampmeter(args: &[&str]) -> (u8, String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let args: Vec<&str> = std::iter::once("rampmeter").chain(args.iter().copied()).collect();
+    let code = run(args, &mut out, &mut err);
+    (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+}
+
+/// Refused with one sentence that has all of these in it, and no output.
+#[track_caller]
+fn refused(args: &[&str], parts: &[&str]) {
+    let (code, out, err) = rampmeter(args);
+    assert_eq!(code, EXIT_USAGE, "{args:?}: {err}");
+    assert_eq!(out, "", "{args:?}");
+    assert_eq!(err.lines().count(), 1, "{args:?}: {err}");
+    for part in parts {
+        assert!(err.contains(part), "{args:?}: {part} not in {err}");
+    }
+}
+
+const REPLAY: [&str; 6] = ["replay", "serving", "--trace", "x.csv", "--engine", "llama-3.1-8b"];
+
+fn replay<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    REPLAY.iter().copied().chain(more.iter().copied()).collect()
+}
+
+#[test]
+fn wrong_usage_is_one_sentence() {
+    refused(&[], &["--help"]);
+    refused(&["hihgway"], &["hihgway", "highway"]);
+    refused(&["highway", "--laod", "1"], &["--laod", "--load"]);
+    refused(&["highway", "--seed", "x"], &["--seed", "x"]);
+    refused(&["replay", "serving", "--engine", "llama-3.1-8b"], &["--trace"]);
+    refused(&["validate", "--measured", "x"], &["--tables"]);
+    for load in ["nan", "inf", "-1", "0", "1e9", "1,x"] {
+        let load = format!("--load={load}");
+        refused(&["highway", &load], &["--load", "0.001..=1000"]);
+    }
+    refused(&["highway", "--minutes", "0"], &["--minutes", "0.1..=1440"]);
+}
+
+#[test]
+fn unknown_names_meet_the_nearest_known_one() {
+    refused(&replay(&["--policy", "rampmetre"]), &["`rampmetre`", "nearest is `rampmeter`"]);
+    refused(&replay(&["--policy", "fcfs,past_future"]), &["nearest is `past-future`"]);
+    refused(&replay(&["--policy", "fcfs+chunky=3"]), &["`chunky`", "nearest is `chunk`"]);
+    refused(&replay(&["--policy", "fcfs+chunk=0"]), &["chunk=0"]);
+    refused(&replay(&["--policy", "no-such.toml"]), &["no-such.toml"]);
+    refused(&replay(&["--policy", "vtc", "--mix", "c"]), &["--mix", "`c`"]);
+    refused(&["highway", "--preset", "chatt"], &["nearest is `chat`"]);
+    refused(&["highway", "--engine", "llama-3-8b"], &["nearest is `llama-3.1-8b`"]);
+}
+
+#[test]
+fn what_this_version_lacks_is_said() {
+    for (option, value) in [("--gate", "rampmeter"), ("--router", "random"), ("--replicas", "2")] {
+        let args = replay(&["--policy", "fcfs", option, value]);
+        refused(&args, &[option, value, "not available in this version"]);
+    }
+}
+
+#[test]
+fn outputs_that_cannot_be_written_are_found_before_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let inside = |name: &str| folder.path().join(name).display().to_string();
+    let there = folder.path().display().to_string();
+    refused(&["highway", "--report", &there], &[&there, "folder"]);
+    let deep = inside("no/such/folder/x.html");
+    refused(&["highway", "--report", &deep], &[&deep, "cannot be written"]);
+    refused(&["highway", "--json", &deep], &[&deep]);
+    refused(&["highway", "--picture", &deep], &[&deep]);
+    let one = inside("one");
+    refused(&["highway", "--report", &one, "--json", &one], &["--json", "--report"]);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was written");
+}
+
+#[test]
+fn a_run_that_fails_leaves_what_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.html");
+    fs::write(&report, "earlier").unwrap();
+    let path = report.display().to_string();
+    refused(&replay(&["--policy", "fcfs", "--report", &path]), &[]);
+    assert_eq!(fs::read_to_string(&report).unwrap(), "earlier");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn help_lists_every_name() {
+    for (args, names) in [
+        (&["--help"][..], &["highway", "replay", "validate", "fit", "policy", "Exit codes"][..]),
+        (
+            &["highway", "--help"],
+            &[
+                "rampmeter",
+                "fcfs",
+                "priority",
+                "sarathi",
+                "vtc",
+                "past-future",
+                "+chunk=N",
+                "+triage",
+                "llama-3.1-8b",
+                "chat",
+                "single",
+            ],
+        ),
+        (
+            &["replay", "serving", "--help"],
+            &[
+                "azure",
+                "mooncake",
+                "lengths",
+                "servegen",
+                "csv",
+                "past-future",
+                "llama-3.1-8b",
+                "--kv-blocks",
+                "--step-tokens",
+                "--router",
+            ],
+        ),
+        (&["validate", "--help"], &["--max-error", "--kv-blocks"]),
+        (&["fit", "--help"], &["--tp", "engine.toml"]),
+        (&["policy", "show", "--help"], &["interactive", "balanced", "throughput"]),
+    ] {
+        let (code, out, err) = rampmeter(args);
+        assert_eq!((code, err.as_str()), (EXIT_RAN, ""), "{args:?}");
+        for name in names {
+            assert!(out.contains(name), "{args:?}: {name} not in {out}");
+        }
+        let widest = out.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+        assert!(widest <= 120, "{args:?}: {widest} columns");
+    }
+    assert_eq!(rampmeter(&["--version"]).1, format!("rampmeter {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+/// A reader that has gone away.
+struct Closed;
+
+impl Write for Closed {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_no_disaster() {
+    let mut err = Vec::new();
+    assert_eq!(run(["rampmeter", "--help"], &mut Closed, &mut err), EXIT_RAN);
+    assert_eq!(err, b"");
+    assert_eq!(run(["rampmeter", "nonsense"], &mut Closed, &mut Closed), EXIT_USAGE);
+}
+
+#[test]
+fn the_binary_is_the_same_command() {
+    let binary = Path::new(env!("CARGO_BIN_EXE_rampmeter"));
+    let wrong = std::process::Command::new(binary).arg("hihgway").output().unwrap();
+    assert_eq!(wrong.status.code(), Some(i32::from(EXIT_USAGE)));
+    assert_eq!(String::from_utf8(wrong.stderr).unwrap(), rampmeter(&["hihgway"]).2);
+}
