@@ -104,7 +104,7 @@ fn call() -> impl Strategy<Value = Call> {
         3 => pick().prop_map(Call::Cancel),
         3 => (pick(), number()).prop_map(|(id, tokens)| Call::SetCached(id, tokens)),
         14 => (prop::option::weighted(0.1, number()), 0_usize..40).prop_map(|(cached, short)| {
-            let short = |this| if short == this { 1 } else { 0 };
+            let short = |this| usize::from(short == this);
             Call::Form { entries: 8 - short(0), preempted: 8 - short(1), cached }
         }),
         10 => (0_u32..3).prop_map(|speculated| Call::Land { speculated }),

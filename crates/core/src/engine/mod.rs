@@ -51,6 +51,7 @@ pub const FEATURE_NAMES: [&str; FEATURES] = [
 
 /// What one engine step contains, as far as its duration depends on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "document", derive(serde::Serialize, serde::Deserialize))]
 pub struct StepShape {
     /// Prompt tokens computed in the step, over all requests.
     pub prefill_tokens: u32,
