@@ -22,7 +22,7 @@ use support::{Setup, model};
 struct Tally {
     calls: u64,
     /// Bytes handed out and not given back.
-    bytes_live: i64,
+    bytes_live: isize,
 }
 
 thread_local! {
@@ -31,7 +31,7 @@ thread_local! {
 
 /// Counts one call that changes the live bytes by `bytes`. A thread that is being torn down has
 /// no tally any more, and nothing to measure either.
-fn count(bytes: i64) {
+fn count(bytes: isize) {
     let counted = TALLY.try_with(|tally| {
         let Tally { calls, bytes_live } = tally.get();
         tally.set(Tally { calls: calls + 1, bytes_live: bytes_live + bytes });
@@ -45,25 +45,25 @@ struct Counting;
 // counting touches only a thread-local number and neither allocates nor panics.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as i64);
+        count(layout.size().cast_signed());
         // SAFETY: the caller's promise about `layout` is passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as i64);
+        count(layout.size().cast_signed());
         // SAFETY: the caller's promise about `layout` is passed on.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        count(-(layout.size() as i64));
+        count(-(layout.size().cast_signed()));
         // SAFETY: `block` came from `System` with this layout, as everything here does.
         unsafe { System.dealloc(block, layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size as i64 - layout.size() as i64);
+        count(size.cast_signed() - layout.size().cast_signed());
         // SAFETY: `block` came from `System` with this layout; `size` is the caller's promise.
         unsafe { System.realloc(block, layout, size) }
     }
@@ -93,9 +93,9 @@ fn the_counter_sees_every_kind_of_call() {
         grown
     });
     assert_eq!(tally.calls, 2, "one to allocate, one to grow");
-    assert_eq!(tally.bytes_live, kept.capacity() as i64 * 8);
+    assert_eq!(tally.bytes_live, kept.capacity().cast_signed() * 8);
     let (tally, zeroed) = tally_of(|| black_box(vec![0_u8; 4096]));
-    assert_eq!((tally.calls, tally.bytes_live), (1, zeroed.len() as i64));
+    assert_eq!((tally.calls, tally.bytes_live), (1, zeroed.len().cast_signed()));
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn no_ledger_call_allocates() {
 fn bytes_needed_is_what_construction_takes() {
     let sizes = [(16, 4, 1, 1), (1_000, 64, 2, 50), (16_384, 256, 4, 1_000)];
     for (requests_max, running_max, classes, accounts) in sizes {
-        let setup = Setup { requests_max, running_max, classes, accounts, ..Setup::default() };
+        let setup = Setup { classes, accounts, running_max, requests_max, ..Setup::default() };
         let (policy, kv) = (setup.policy(), setup.kv());
         let needed = Batcher::bytes_needed(&policy);
         let (tally, batcher) = tally_of(|| Batcher::new(&policy, kv, model()).unwrap());
@@ -134,7 +134,7 @@ fn bytes_needed_is_what_construction_takes() {
     }
 }
 
-fn assert_near(needed: u64, taken: i64) {
+fn assert_near(needed: u64, taken: isize) {
     let (needed, taken) = (needed as f64, taken as f64);
     let allowed = 0.02 * taken + 4096.0;
     assert!((needed - taken).abs() <= allowed, "said {needed} bytes, took {taken}");

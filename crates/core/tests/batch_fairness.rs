@@ -109,6 +109,6 @@ proptest! {
 /// arrivals break the bound that holds without credit.
 #[test]
 fn an_endless_credit_breaks_the_bound() {
-    let worst = (0..40).map(|seed| worst_difference(seed, 1e12, 0.0)).fold(0.0, f64::max);
+    let worst = (0..40).map(|seed| worst_difference(seed, 1e9, 0.0)).fold(0.0, f64::max);
     assert!(worst > bound(0.0), "{worst} <= {}: the measurement is blind", bound(0.0));
 }

@@ -19,7 +19,7 @@ fn swarm(seed: u64) -> (Setup, Prng) {
         steps_in_flight: 1 + prng.below(4) as u32,
         kv_blocks: (220 + prng.below(1500) as u32).div_ceil(block_tokens),
         block_tokens,
-        requests_max: 1 + prng.below(200) as u32,
+        requests_max: running_max + prng.below(200) as u32,
         credit: prng.below(3) as f64 * 400.0,
         late_ratio: prng.below(2) as f64 * 0.05,
         guaranteed_ratio: prng.below(3) as f64 * 0.1,

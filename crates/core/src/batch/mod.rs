@@ -5,5 +5,7 @@
 
 pub mod continuous;
 mod queue;
+#[cfg(feature = "document")]
+pub mod record;
 
 pub use continuous::{Batcher, Formed, Observation, Plan, PlanEntry, RequestId, Submission};

@@ -54,6 +54,7 @@ pub const FEATURE_NAMES: [&str; FEATURES] = [
 
 /// What one engine step contains, as far as its duration depends on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "document", derive(serde::Serialize, serde::Deserialize))]
 pub struct StepShape {
     /// Prompt tokens computed in the step, over all requests.
     pub prefill_tokens: u32,
@@ -98,6 +99,9 @@ pub const PREFILL_STEP: usize = 5;
 
 /// Longest step that a coefficient may stand for, in seconds; anything above is a wrong unit.
 const SECONDS_MAX: f64 = 3600.0;
+
+/// A span that no step lasts, a century: the inverse of the model treats longer ones as this.
+const ENDLESS_S: f64 = 3.2e9;
 
 /// Seconds of a step from its contents, by seven coefficients.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -160,6 +164,8 @@ impl StepModel {
         if spare.is_nan() || spare < 0.0 || left <= 0.0 {
             return Tokens::ZERO;
         }
+        // With no deadline at all, infinity would divide itself below.
+        let left = left.min(ENDLESS_S);
         let history = (shape.prefill_history_tokens + u64::from(history_tokens)) as f64;
         // c4/2 * P^2 + b * P = left, in the form that does not cancel when c4 is tiny.
         let b = c1 + c4 * history;
@@ -269,6 +275,21 @@ mod tests {
                 decode_requests: n, decode_context_tokens: kd };
             prop_assert!(model.seconds(&shape.with_prefill(1, 7)) >= model.seconds(&shape));
             prop_assert!(model.seconds(&shape.with_decode(7)) >= model.seconds(&shape));
+        }
+    }
+
+    #[test]
+    fn without_a_deadline_any_number_of_tokens_fits() {
+        let flat = StepModel::new([8e-3, 40e-6, 0.0, 0.0, 0.0, 0.0, 0.0]).unwrap();
+        for model in [model(), flat] {
+            for endless in [f64::INFINITY, f64::MAX, 1e12] {
+                let fits = model.prefill_tokens_within(endless, &StepShape::default(), 0).get();
+                assert!(fits > 1_000_000, "{fits} tokens within {endless} s");
+            }
+            for none in [f64::NEG_INFINITY, f64::NAN, -1.0, 0.0] {
+                let fits = model.prefill_tokens_within(none, &StepShape::default(), 0);
+                assert_eq!(fits, Tokens::ZERO, "{none}");
+            }
         }
     }
 

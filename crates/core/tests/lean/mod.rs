@@ -66,7 +66,8 @@ impl Lean {
         let mut wrong = policy.clone();
         wrong.classes[0].delay_value = f64::NAN;
         let mut twins = policy.clone();
-        twins.classes[1].name = twins.classes[0].name.clone();
+        let name = twins.classes[0].name.clone();
+        twins.classes[1].name = name;
         Self {
             batcher: Batcher::new(&policy, setup.kv(), model()).unwrap(),
             prng: Prng(seed),

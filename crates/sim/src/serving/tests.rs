@@ -20,7 +20,7 @@ fn options(steps_in_flight: u32) -> RunOptions {
 
 fn run_named(workload: &Workload, engine: &Engine, policy: &str, steps_in_flight: u32) -> Log {
     let spec: PolicySpec = policy.parse().unwrap();
-    let scheduler = build(&spec, workload, engine).unwrap();
+    let scheduler = build(&spec, workload, engine, steps_in_flight).unwrap();
     log_of(workload, engine, scheduler, options(steps_in_flight)).unwrap()
 }
 
@@ -386,7 +386,7 @@ proptest! {
         let spec = PolicySpec::Peer { kind, options: options_of_peer };
         let conserves_work = kind == PeerKind::Fcfs && chunk.is_none() && !triage;
         let run = || {
-            let inner = build(&spec, &workload, &engine).unwrap();
+            let inner = build(&spec, &workload, &engine, steps_in_flight).unwrap();
             let watched = Watched::new(inner, &engine, conserves_work);
             log_of(&workload, &engine, Box::new(watched), options(steps_in_flight)).unwrap()
         };

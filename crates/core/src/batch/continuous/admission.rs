@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 
 use super::ledger_options;
-use super::request::{Request, Stage};
+use super::request::{Request, Stage, Turn};
 use crate::batch::queue::{Forest, Key, NONE};
 use crate::handle::Slab;
 use crate::policy::{CLASSES_MAX, Policy};
@@ -26,8 +26,7 @@ struct Roots {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Next {
     pub(super) slot: u32,
-    /// It passes the order because a guarantee owes it service.
-    pub(super) guaranteed: bool,
+    pub(super) turn: Turn,
 }
 
 #[derive(Debug)]
@@ -166,24 +165,26 @@ impl Lines {
         start_ns: u64,
         guarantees: bool,
     ) -> Option<Next> {
-        if guarantees && let Some(slot) = self.next_owed(requests, start_ns) {
-            return Some(Next { slot, guaranteed: true });
+        if guarantees && let Some(next) = self.next_owed(requests, start_ns) {
+            return Some(next);
         }
         let class = (0..self.classes_len).find(|class| self.waiting[*class] > 0)?;
         let slot = self.next_of_class(requests, class, start_ns)?;
-        Some(Next { slot, guaranteed: false })
+        Some(Next { slot, turn: Turn::Order })
     }
 
-    fn next_owed(&mut self, requests: &mut Slab<Request>, start_ns: u64) -> Option<u32> {
+    fn next_owed(&mut self, requests: &mut Slab<Request>, start_ns: u64) -> Option<Next> {
         let owed = |class: &usize| self.owed[*class] > 0.0 && self.waiting[*class] > 0;
         if let Some(class) = (0..self.classes_len).find(owed) {
-            return self.next_of_class(requests, class, start_ns);
+            let slot = self.next_of_class(requests, class, start_ns)?;
+            return Some(Next { slot, turn: Turn::Class });
         }
         if self.late_owed <= 0.0 {
             return None;
         }
         let class = (0..self.classes_len).find(|class| self.late[*class] > 0)?;
-        self.heads(requests, class, start_ns).1
+        let slot = self.heads(requests, class, start_ns).1?;
+        Some(Next { slot, turn: Turn::Late })
     }
 
     fn next_of_class(
@@ -227,21 +228,18 @@ impl Lines {
         (in_time, late)
     }
 
-    /// Books service of `cost` to a request's class: guarantees of those that wait grow, its own
-    /// debt is paid off, and below zero only by service that the guarantee itself brought about.
-    pub(super) fn book(&mut self, class: u8, cost: f64, late: bool, guaranteed: bool) {
-        let own = usize::from(class);
-        for other in 0..self.classes_len {
-            if other != own && self.waiting[other] > 0 {
-                let owed = self.owed[other] + self.ratios[other] * cost;
-                self.owed[other] = owed.min(self.owed_max);
-            }
+    /// Books service of `cost` to a request that was let in by `turn`: what is owed to those that
+    /// wait grows by their share of everybody's service, and the request's own class pays for it.
+    pub(super) fn book(&mut self, class: u8, cost: f64, turn: Turn, late: bool) {
+        for index in 0..self.classes_len {
+            let most = if self.waiting[index] > 0 { self.owed_max } else { 0.0 };
+            earn(&mut self.owed[index], self.ratios[index] * cost, most);
         }
-        pay(&mut self.owed[own], cost, guaranteed && !late);
+        pay(&mut self.owed[usize::from(class)], cost, turn == Turn::Class);
+        let most = if self.late_len() > 0 { self.owed_max } else { 0.0 };
+        earn(&mut self.late_owed, self.late_ratio * cost, most);
         if late {
-            pay(&mut self.late_owed, cost, guaranteed);
-        } else if self.late_len() > 0 {
-            self.late_owed = (self.late_owed + self.late_ratio * cost).min(self.owed_max);
+            pay(&mut self.late_owed, cost, turn == Turn::Late);
         }
     }
 }
@@ -250,9 +248,16 @@ fn account_index(request: &Request) -> usize {
     request.account.index() as usize
 }
 
-fn pay(owed: &mut f64, cost: f64, below_zero: bool) {
+/// Adds to what is owed, up to `most`; what is owed already beyond that stays.
+fn earn(owed: &mut f64, earned: f64, most: f64) {
+    *owed = (*owed + earned).min(owed.max(most));
+}
+
+/// Pays for service. Only service that the guarantee itself brought about is paid in advance: what
+/// the order gives anyway must not be held against those that starve later.
+fn pay(owed: &mut f64, cost: f64, in_advance: bool) {
     let rest = *owed - cost;
-    *owed = if below_zero { rest } else { rest.max(owed.min(0.0)) };
+    *owed = if in_advance { rest } else { rest.max(owed.min(0.0)) };
 }
 
 /// Moves heads that can no longer be in time to the late queue; returns how many.

@@ -188,6 +188,7 @@ impl Batcher {
             starts_at,
             ends_at: starts_at,
         };
+        self.stalled = draft.entries_len == 0 && preempted_len == 0;
         if draft.entries_len == 0 {
             return formed;
         }

@@ -3,6 +3,7 @@
 use super::Batcher;
 use super::form::next_token_ns;
 use super::plan::Preemption;
+use super::request::Turn;
 use crate::units::{Nanos, Tokens};
 
 impl Batcher {
@@ -59,7 +60,7 @@ impl Batcher {
         best.map(|(_, slot)| slot)
     }
 
-    fn preempt(&mut self, slot: u32) -> Preemption {
+    pub(super) fn preempt(&mut self, slot: u32) -> Preemption {
         self.leave_seat(slot);
         let chunk = self.limits.step_tokens_max.get();
         let request_id = self.requests.handle_at(slot).unwrap_or_default();
@@ -68,7 +69,7 @@ impl Batcher {
         let lost = request.computed_tokens;
         request.computed_tokens = 0;
         request.cached_tokens = 0;
-        request.guaranteed = false;
+        request.turn = Turn::Order;
         request.voided = request.in_flight;
         request.preemptions = request.preemptions.saturating_add(1);
         request.goal_tokens = request.prompt_tokens + request.tokens_expected();

@@ -20,7 +20,7 @@
 //! admit     a seat, and KV blocks for the whole prompt
 //! preempt   argmin  recompute_s * delay_value / blocks freed
 //! guarantee owed_c += ratio_c * cost of everybody's service while c waits;
-//!           owed_c -= cost of its own, 0 <= owed_c <= credit
+//!           owed_c -= cost of its own, below 0 only for what the guarantee let in
 //! ```
 //! A decoding request that is so far behind that even decode-only steps cannot bring it back in
 //! time holds up nobody: steps keep its pace (`tpot_target`), no more.
@@ -147,6 +147,8 @@ pub struct Batcher {
     now: Nanos,
     sequence: u64,
     observations: u32,
+    /// The last `form` found nothing to do, and nothing has changed since.
+    stalled: bool,
 }
 
 impl Batcher {
@@ -183,6 +185,7 @@ impl Batcher {
             now: Nanos::ZERO,
             sequence: 0,
             observations: 0,
+            stalled: false,
             limits,
         })
     }
@@ -263,6 +266,7 @@ impl Batcher {
         request.latest_start_ns = deadline.offset_seconds(-prefill_s).get();
         let id = self.requests.insert(request)?;
         self.now = now;
+        self.stalled = false;
         self.sequence += 1;
         self.account_requests[submission.account.index() as usize] += 1;
         self.lines.enter(&mut self.requests, id.index(), deadline, prefill_s);
@@ -280,6 +284,7 @@ impl Batcher {
             return Err(Error::Stale { field: "request", handle: request.to_raw() });
         }
         self.now = now;
+        self.stalled = false;
         if stage == Stage::Running {
             self.leave_seat(request.index());
         } else {
@@ -302,6 +307,7 @@ impl Batcher {
         let most = u64::from(entry.prompt_tokens + entry.tokens_expected()) - 1;
         check_range("cached_tokens", u64::from(tokens.get()), 0, most)?;
         entry.cached_tokens = tokens.get();
+        self.stalled = false;
         Ok(())
     }
 
@@ -343,6 +349,7 @@ impl Batcher {
             *class = ClassRules::new(wanted, &policy.batch);
         }
         self.limits = *new;
+        self.stalled = false;
         self.rules = policy.batch;
         self.lines.set_policy(policy);
         Ok(())
@@ -351,15 +358,17 @@ impl Batcher {
     /// Takes a new step-time model, such as one fitted to the steps observed.
     pub fn set_model(&mut self, model: StepModel) {
         self.model = model;
+        self.stalled = false;
     }
 
-    /// When to call [`Batcher::form`] next: `now` if there is something to form, the predicted
-    /// end of the oldest step if all that is left is to wait for it, `None` if only a new request
-    /// can change anything.
+    /// When to call [`Batcher::form`] next: `now` if there may be something to form, the predicted
+    /// end of the oldest step if all that is left is to wait for it, `None` if only a call of the
+    /// host can change anything. A `form` that found nothing is not asked for again before
+    /// something has changed.
     #[must_use]
     pub fn next_event(&self, now: Nanos) -> Option<Nanos> {
         let work = self.running_len > 0 || self.lines.len() > 0;
-        if work && self.steps.len() < self.steps.capacity() {
+        if work && !self.stalled && self.steps.len() < self.steps.capacity() {
             return Some(now);
         }
         self.steps.oldest().map(|place| self.steps.record(place).ends_at.max(now))

@@ -1,7 +1,7 @@
 //! What really happened: tokens that came out, requests that ended, blocks that are free.
 
 use super::plan::{Observation, Observed, StepResult};
-use super::request::Stage;
+use super::request::{Stage, Turn};
 use super::{Batcher, Request};
 use crate::error::{Error, check_range};
 use crate::units::Nanos;
@@ -23,6 +23,7 @@ impl Batcher {
         let place = self.check_step(seen)?;
         self.check_results(place, seen.results)?;
         self.now = now;
+        self.stalled = false;
         let mut observed = Observed::default();
         self.land(place);
         for result in seen.results {
@@ -112,7 +113,7 @@ impl Batcher {
 
     fn book_output(&mut self, result: &StepResult, tokens: u32) {
         let Ok(request) = self.requests.get_mut(result.request) else { return };
-        let (class, account) = (request.class, request.account);
+        let (class, account, turn) = (request.class, request.account, request.turn);
         // Speculation: the extra tokens were computed together with the first.
         if request.stage == Stage::Running && tokens > 1 {
             let computed = request.computed_tokens + tokens - 1;
@@ -122,7 +123,7 @@ impl Batcher {
         let cost = f64::from(tokens) * self.rules.output_token_cost;
         let charged = self.lines.ledger.charge(u32::from(class), account, cost);
         debug_assert!(charged.is_ok(), "accounts with requests cannot be closed");
-        self.lines.book(class, cost, false, false);
+        self.lines.book(class, cost, turn, turn == Turn::Late);
     }
 
     fn finish_or_follow(&mut self, result: &StepResult, observed: &mut Observed) {

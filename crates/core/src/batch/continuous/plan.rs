@@ -62,6 +62,7 @@ pub struct Plan<'a> {
 
 /// What was formed. The first `entries_len` and `preempted_len` elements of the arrays are set.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "document", derive(serde::Serialize, serde::Deserialize))]
 pub struct Formed {
     /// The step, to be observed later; `None` when there is nothing to run.
     pub step: Option<u64>,
@@ -108,6 +109,7 @@ pub struct Observation<'a> {
 
 /// What an observation changed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "document", derive(serde::Serialize, serde::Deserialize))]
 pub struct Observed {
     /// Requests that ended.
     pub finished: u32,

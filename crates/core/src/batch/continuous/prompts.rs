@@ -3,7 +3,7 @@
 use super::admission::WORK_DELAY;
 use super::form::{Draft, next_token_ns, seconds_between};
 use super::plan::{Phase, PlanEntry};
-use super::request::{Request, RequestId, Stage};
+use super::request::{Request, RequestId, Stage, Turn};
 use super::{Batcher, ClassRules};
 use crate::units::{Nanos, Tokens};
 
@@ -32,12 +32,15 @@ pub(super) struct Line<'a> {
 pub(super) struct Candidate {
     slot: u32,
     rank: u8,
-    guaranteed: bool,
+    turn: Turn,
 }
 
 /// Order of prompts: by class, and in a class those that can still be in time first.
-const fn rank(class: u8, late: bool) -> u8 {
-    1 + 2 * class + late as u8
+const fn rank(turn: Turn, class: u8, late: bool) -> u8 {
+    match turn {
+        Turn::Order => 1 + 2 * class + late as u8,
+        Turn::Class | Turn::Late => RANK_GUARANTEED,
+    }
 }
 
 pub(super) fn partial_of(
@@ -54,7 +57,7 @@ pub(super) fn partial_of(
         next_token_ns(request, class)
     };
     let late = fresh && seconds_between(start_ns, due_ns) < prefill_s;
-    let rank = if request.guaranteed { RANK_GUARANTEED } else { rank(request.class, late) };
+    let rank = rank(request.turn, request.class, late);
     let order = Nanos(due_ns).offset_seconds(WORK_DELAY * prefill_s);
     Partial { rank, due_ns: order.get(), sequence: request.sequence, slot }
 }
@@ -85,7 +88,7 @@ impl Batcher {
                         continue;
                     }
                     // No room in this step for the one who is owed; the others may have some.
-                    line.open = next.guaranteed;
+                    line.open = next.turn != Turn::Order;
                     line.guarantees = false;
                 }
                 _ => break,
@@ -102,8 +105,11 @@ impl Batcher {
         line.next = next.map(|next| {
             let request = self.request(next.slot);
             let late = request.stage == Stage::Late;
-            let rank = if next.guaranteed { RANK_GUARANTEED } else { rank(request.class, late) };
-            Candidate { slot: next.slot, rank, guaranteed: next.guaranteed }
+            Candidate {
+                slot: next.slot,
+                rank: rank(next.turn, request.class, late),
+                turn: next.turn,
+            }
         });
         // The first that does not fit stops the line: letting smaller ones pass would starve it.
         if let Some(next) = line.next {
@@ -133,7 +139,7 @@ impl Batcher {
         let rules = self.rules;
         let Some(request) = self.requests.at_mut(next.slot) else { return false };
         request.stage = Stage::Running;
-        request.guaranteed = next.guaranteed;
+        request.turn = next.turn;
         request.goal_tokens = request.prompt_tokens + request.tokens_expected();
         request.seat = self.running_len;
         self.running[self.running_len as usize] = next.slot;
@@ -150,7 +156,7 @@ impl Batcher {
             let (class, account) = (request.class, request.account);
             let charged = self.lines.ledger.charge(u32::from(class), account, cost);
             debug_assert!(charged.is_ok(), "accounts with requests cannot be closed");
-            self.lines.book(class, cost, late, next.guaranteed);
+            self.lines.book(class, cost, next.turn, late);
         }
         draft.admitted += 1;
         self.plan_chunk(draft, entries, next.slot, true);

@@ -58,6 +58,18 @@ pub struct Progress {
     pub preemptions: u32,
 }
 
+/// Why a request is let in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(super) enum Turn {
+    /// It is first in the order.
+    Order,
+    /// Its class is owed service.
+    Class,
+    /// Late requests are owed service, and it is one.
+    Late,
+}
+
 /// A request as the batcher keeps it.
 #[derive(Debug)]
 pub struct Request {
@@ -97,8 +109,8 @@ pub struct Request {
     pub(super) absent: bool,
     /// Its prompt has been paid for.
     pub(super) charged: bool,
-    /// It got its seat through a guarantee and keeps that rank until its prompt is done.
-    pub(super) guaranteed: bool,
+    /// How it got its seat; through a guarantee, it keeps that rank until its prompt is done.
+    pub(super) turn: Turn,
 }
 
 // The promise of the documentation; the queue's node and the slab's bookkeeping come on top.
@@ -146,7 +158,7 @@ impl Request {
             voided: 0,
             absent: false,
             charged: false,
-            guaranteed: false,
+            turn: Turn::Order,
         })
     }
 

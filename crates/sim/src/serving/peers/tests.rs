@@ -266,7 +266,7 @@ fn difference_over_bound(workload: &Workload, policy: &str, steps_in_flight: u32
     let spec: PolicySpec = policy.parse().unwrap();
     let worst = std::cell::Cell::new(0.0);
     let ledger = Ledger {
-        inner: build(&spec, workload, &engine).unwrap(),
+        inner: build(&spec, workload, &engine, steps_in_flight).unwrap(),
         waiting: [0; 4],
         service: [0.0; 4],
         since: [[0.0; 4]; 4],

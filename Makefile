@@ -1,0 +1,59 @@
+# rampmeter: one entry point for everything. `make help` lists the targets.
+
+CARGO ?= cargo
+# Measured traces and tables, if they are there: some checks hold the simulator against them.
+export RAMPMETER_SHARED ?= $(abspath $(dir $(firstword $(MAKEFILE_LIST)))../shared)
+
+# Each Rust target once without and once with policy documents: both ship.
+CORE := --package rampmeter
+LINTS := -- --deny warnings
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench lint fmt clippy unit nostd deny shared instructions
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## one engine, rising load, policies side by side: prints a table, writes report.html
+	$(CARGO) run --release --locked --package rampmeter-cli -- highway --report report.html
+
+test: fmt clippy unit nostd deny shared ## everything that must pass before a change is taken
+
+bench: ## wall-clock of the calls on the hot path, next to a simple peer
+	$(CARGO) bench --locked $(CORE) --bench batch
+
+lint: fmt clippy deny ## formatting, lints, licences
+
+fmt:
+	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path tests/nostd/Cargo.toml --check
+
+clippy:
+	$(CARGO) clippy --workspace --all-targets --locked $(LINTS)
+	$(CARGO) clippy $(CORE) --all-targets --locked $(LINTS)
+	$(CARGO) clippy --manifest-path tests/nostd/Cargo.toml --release --locked $(LINTS)
+
+# `--workspace` unites features, so that the core is tested with documents; then without.
+unit:
+	$(CARGO) build $(CORE) --no-default-features --locked
+	$(CARGO) test --workspace --locked
+	$(CARGO) test $(CORE) --locked
+	$(CARGO) test $(CORE) --locked --release --test allocation
+
+nostd: ## the core without std, linked into a C program, and no allocation after construction
+	tests/nostd/run.sh
+
+deny:
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+	    $(CARGO) deny --locked --log-level error check bans licenses sources; \
+	else \
+	    echo "cargo-deny is not installed: licences and sources not checked"; \
+	fi
+
+# Say which it was: tests pass with and without the data, but they do not show the same.
+shared:
+	@if [ -d "$$RAMPMETER_SHARED/traces" ]; then \
+	    echo "test: with shared data from $$RAMPMETER_SHARED"; \
+	else \
+	    echo "test: without shared data (none at $$RAMPMETER_SHARED): real-data checks not run"; \
+	fi

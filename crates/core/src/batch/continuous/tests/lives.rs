@@ -1,0 +1,223 @@
+//! The life of a request: steps in flight, cancelling, what the engine really did.
+
+use super::*;
+
+fn steps_in_flight(steps: u32) -> Policy {
+    let mut policy = policy();
+    policy.limits.steps_in_flight_max = steps;
+    policy
+}
+
+#[test]
+fn as_many_steps_as_allowed_can_be_in_flight() {
+    for steps in 1..=4 {
+        let mut rig = Rig::new(&steps_in_flight(steps));
+        let id = rig.submit(0, 0, 100, 50);
+        for step in 0..steps {
+            let entries = rig.form();
+            assert_eq!(*requests(&entries), [id]);
+            let computed = if step == 0 { 0 } else { 99 + step };
+            assert_eq!(entries[0].computed_tokens, Tokens(computed));
+        }
+        let mut plan = Plan {
+            entries: &mut [PlanEntry::default(); 8],
+            preempted: &mut [Preemption::default(); 8],
+        };
+        let full = Error::Full { field: "steps_in_flight", capacity: u64::from(steps) };
+        assert_eq!(rig.batcher.form(rig.now, &mut plan), Err(full));
+        // Each begins where the one before is expected to end: 11 ms, then 10 ms each.
+        let ends: Vec<u64> = rig.flying.iter().map(|step| step.ends_at.get()).collect();
+        let expected: Vec<u64> =
+            (0..u64::from(steps)).map(|i| 11_000_000 + i * 10_000_000).collect();
+        assert_eq!(ends, expected);
+        for landed in 1..=steps {
+            rig.land();
+            assert_eq!(rig.batcher.progress(id).unwrap().output_tokens, Tokens(landed));
+        }
+    }
+}
+
+#[test]
+fn steps_behind_a_late_one_are_expected_later() {
+    let mut rig = Rig::new(&steps_in_flight(2));
+    rig.submit(0, 0, 100, 50);
+    rig.form();
+    rig.form();
+    rig.wait(1.0);
+    rig.land();
+    assert_eq!(rig.batcher.next_event(rig.now), Some(rig.now), "there is room for another");
+    rig.form();
+    assert_eq!(rig.flying[1].ends_at, rig.now.offset_seconds(0.020));
+}
+
+#[test]
+fn nothing_is_planned_past_the_last_token() {
+    let mut rig = Rig::new(&steps_in_flight(4));
+    let id = rig.submit(0, 0, 100, 2);
+    assert_eq!(rig.form().len(), 1);
+    assert_eq!(rig.form().len(), 1);
+    assert!(rig.form().is_empty(), "both tokens are on their way");
+    rig.land();
+    assert_eq!(rig.land().finished, 1);
+    assert!(rig.batcher.progress(id).is_err());
+    assert_eq!(rig.batcher.stats().requests, 0);
+}
+
+/// Cancels in each stage; afterwards the batcher is as empty as before.
+#[test]
+fn a_request_can_be_taken_back_in_every_stage() {
+    for stage in 0..6 {
+        let mut rig = Rig::with_blocks(&steps_in_flight(2), 100);
+        let id = rig.submit(0, 0, 500, 50);
+        match stage {
+            0 => {}
+            1 => {
+                rig.wait(5.0);
+                let other = rig.submit(0, 0, 900, 50);
+                rig.form();
+                rig.land();
+                assert_eq!(rig.stage(id), Stage::Late);
+                rig.batcher.cancel(rig.now, other).unwrap();
+            }
+            2 => drop(rig.step()),
+            3 => drop(rig.form()),
+            4 => {
+                rig.form();
+                rig.form();
+            }
+            _ => {
+                rig.step();
+                rig.batcher.preempt(id.index());
+                assert_eq!(rig.stage(id), Stage::Preempted);
+            }
+        }
+        rig.batcher.cancel(rig.now, id).unwrap();
+        let stale = Err(Error::Stale { field: "request", handle: id.to_raw() });
+        assert_eq!(rig.batcher.cancel(rig.now, id), stale, "stage {stage}: twice");
+        assert_eq!(rig.batcher.set_cached_tokens(id, Tokens(1)), stale);
+        // Results of steps in flight are taken and ignored.
+        while !rig.flying.is_empty() {
+            assert_eq!(rig.stage(id), Stage::Ended);
+            assert_eq!(rig.land(), Observed::default());
+        }
+        let stats = rig.batcher.stats();
+        assert_eq!((stats.requests, stats.waiting, stats.late, stats.running), (0, 0, 0, 0));
+        assert_eq!(stats.kv_blocks_free, Blocks(100), "stage {stage}");
+        assert_eq!(rig.batcher.next_event(rig.now), None);
+        rig.batcher.close_account(rig.account(0)).unwrap();
+    }
+}
+
+#[test]
+fn a_place_is_not_reused_while_a_step_in_flight_names_it() {
+    let mut policy = steps_in_flight(2);
+    policy.limits.requests_max = 8;
+    let mut rig = Rig::new(&policy);
+    let ids: Vec<RequestId> = (0..8).map(|_| rig.submit(0, 0, 50, 5)).collect();
+    rig.form();
+    rig.batcher.cancel(rig.now, ids[3]).unwrap();
+    let submission = Submission {
+        tag: 0,
+        class: 0,
+        account: rig.account(0),
+        arrival: rig.now,
+        prompt_tokens: Tokens(5),
+        cached_tokens: Tokens(0),
+        output_tokens_max: Tokens(5),
+    };
+    let full = Err(Error::Full { field: "request", capacity: 8 });
+    assert_eq!(rig.batcher.submit(rig.now, &submission), full);
+    rig.land();
+    assert_eq!(rig.batcher.submit(rig.now, &submission).unwrap().index(), ids[3].index());
+}
+
+#[test]
+fn several_tokens_of_one_step_are_taken_in() {
+    let mut rig = Rig::new(&policy());
+    let id = rig.submit(0, 0, 100, 50);
+    rig.step();
+    rig.form();
+    rig.land_with(|_| Tokens(3));
+    let progress = rig.batcher.progress(id).unwrap();
+    assert_eq!((progress.output_tokens, progress.computed_tokens), (Tokens(4), Tokens(103)));
+    assert_eq!(rig.form()[0].computed_tokens, Tokens(103));
+}
+
+#[test]
+fn a_token_that_did_not_come_is_planned_again() {
+    let mut rig = Rig::new(&policy());
+    let id = rig.submit(0, 0, 100, 50);
+    rig.step();
+    let first = rig.form();
+    rig.land_with(|_| Tokens(0));
+    assert_eq!(rig.batcher.progress(id).unwrap().output_tokens, Tokens(1));
+    assert_eq!(rig.form(), first);
+    // Not named at all means the same.
+    let step = rig.flying.remove(0);
+    let seen = Observation { step: step.id, kv_blocks_free: None, results: &[] };
+    rig.batcher.observe(rig.now, &seen).unwrap();
+    assert_eq!(rig.form(), first);
+}
+
+#[test]
+fn a_prompt_whose_first_token_did_not_come_is_finished_again() {
+    let mut rig = Rig::new(&policy());
+    rig.submit(0, 0, 100, 50);
+    let first = rig.form();
+    rig.land_with(|_| Tokens(0));
+    let again = rig.form();
+    assert_eq!((again[0].computed_tokens, again[0].tokens), (Tokens(0), first[0].tokens));
+    assert!(again[0].emits);
+}
+
+#[test]
+fn a_changed_policy_keeps_what_waits_and_runs() {
+    let mut rig = Rig::new(&steps_in_flight(2));
+    for account in 0..3 {
+        rig.submit(0, account, 400, 50);
+        rig.submit(1, account, 400, 50);
+    }
+    rig.form();
+    let (stats, counters) = (rig.batcher.stats(), rig.counters());
+    let mut changed = steps_in_flight(2);
+    changed.limits.step_tokens_max = Tokens(50);
+    changed.accounts[1].weight = 4.0;
+    rig.batcher.set_policy(&changed).unwrap();
+    assert_eq!((rig.batcher.stats(), rig.counters()), (stats, counters));
+    assert_eq!(rig.batcher.lines.ledger.weight(rig.account(1)), Ok(4.0));
+    let tokens: u32 = rig.form().iter().map(|entry| entry.tokens.get()).sum();
+    assert_eq!(tokens, 50, "the new limit holds from the next step on");
+    rig.land();
+    rig.land();
+}
+
+#[test]
+fn a_policy_of_another_size_is_refused_whole() {
+    let mut rig = Rig::new(&policy());
+    let mut larger = policy();
+    larger.accounts[1].weight = 4.0;
+    larger.limits.running_max = 9;
+    let refused = Error::Range { field: "running_max", value: 9, min: 8, max: 8 };
+    assert_eq!(rig.batcher.set_policy(&larger), Err(refused));
+    assert_eq!(rig.batcher.lines.ledger.weight(rig.account(1)), Ok(1.0));
+}
+
+#[test]
+fn a_host_that_asks_when_to_come_back_is_never_sent_in_circles() {
+    let mut rig = Rig::new(&steps_in_flight(2));
+    rig.submit(0, 0, 100, 1);
+    rig.form();
+    assert!(rig.form().is_empty(), "its only token is on its way");
+    let ends_at = rig.flying[0].ends_at;
+    assert_eq!(rig.batcher.next_event(rig.now), Some(ends_at));
+    let more = rig.submit(0, 0, 100, 1);
+    assert_eq!(rig.batcher.next_event(rig.now), Some(rig.now));
+    assert_eq!(*requests(&rig.form()), [more]);
+}
+
+impl Rig {
+    fn counters(&self) -> Vec<f64> {
+        let ledger = &self.batcher.lines.ledger;
+        (0..3).map(|index| ledger.counter(0, self.account(index)).unwrap()).collect()
+    }
+}

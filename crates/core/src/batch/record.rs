@@ -1,0 +1,254 @@
+//! A recorded stream of calls replays bit for bit: that is how a bug is reported.
+//!
+//! A [`Recorder`] stands between a host and its [`Batcher`], passes every call on and writes it
+//! down with its answer. [`replay`] makes the same calls again and stops at the first answer that
+//! is not the same. Nothing else has to be kept, because a batcher knows nothing but its calls:
+//! no clock, no randomness, no environment.
+//!
+//! ```
+//! use rampmeter::batch::record::{Recorder, replay};
+//! use rampmeter::batch::continuous::{Plan, PlanEntry, Preemption, Submission};
+//! use rampmeter::engine::Profile;
+//! use rampmeter::policy::{Account, Policy};
+//! use rampmeter::{Nanos, Tokens};
+//!
+//! let policy = Policy::default().with_accounts([Account::new("search", 1.0)]);
+//! let profile = Profile::named("llama-3.1-8b").ok_or("no such profile")?;
+//! let (kv, model) = (profile.kv()?, profile.step_model()?);
+//! let mut recorder = Recorder::new(&policy, kv, model, Vec::new())?;
+//! let submission = Submission {
+//!     tag: 1,
+//!     class: 0,
+//!     account: recorder.batcher().policy_account(0).ok_or("no such account")?,
+//!     arrival: Nanos(5),
+//!     prompt_tokens: Tokens(700),
+//!     cached_tokens: Tokens(0),
+//!     output_tokens_max: Tokens(50),
+//! };
+//! recorder.submit(Nanos(5), &submission)?;
+//! let seats = policy.limits.running_max as usize;
+//! let mut entries = vec![PlanEntry::default(); seats];
+//! let mut preempted = vec![Preemption::default(); seats];
+//! let mut plan = Plan { entries: &mut entries, preempted: &mut preempted };
+//! recorder.form(Nanos(6), &mut plan)?;
+//! let recording = recorder.finish()?;
+//! assert_eq!(replay(recording.as_slice())?.calls, 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Format
+//! Lines of JSON. The first holds the format, the policy as TOML, the KV cache and the step-time
+//! model; then one line for each call, with its arguments and its answer; the last says how many
+//! calls there were. Numbers survive exactly: integers have 64 bits, and fractions are written
+//! with as many digits as it takes; NaN and the infinities are written as words.
+//!
+//! # Bounds and cost
+//! For looking into a bug, not for the hot path: a line takes some microseconds, allocates, and
+//! is as long as the step is large. Without a recorder none of it is there.
+
+mod line;
+mod replay;
+
+use std::io::{self, Write};
+use std::vec::Vec;
+
+pub use self::line::{Answer, Call, FORMAT, Header, RecordedCall};
+pub use self::replay::{Divergence, Replayed, replay};
+
+use super::continuous::{
+    Batcher, Formed, Observation, Observed, Plan, RequestId, StepResult, Submission,
+};
+use crate::engine::{KvGeometry, StepModel};
+use crate::error::Error;
+use crate::policy::Policy;
+use crate::share::AccountId;
+use crate::units::{Nanos, Tokens};
+
+/// A batcher that writes down what it is asked and what it answers.
+///
+/// Answers are those of the batcher, whatever becomes of the recording: when the sink fails,
+/// nothing more is written, and [`Recorder::finish`] says why.
+#[derive(Debug)]
+pub struct Recorder<W> {
+    batcher: Batcher,
+    sink: W,
+    calls: u64,
+    failure: Option<io::Error>,
+}
+
+impl<W: Write> Recorder<W> {
+    /// As [`Batcher::new`]. The sink gets many small writes: hand over a buffered one.
+    ///
+    /// # Errors
+    /// As [`Batcher::new`].
+    pub fn new(policy: &Policy, kv: KvGeometry, model: StepModel, sink: W) -> Result<Self, Error> {
+        let batcher = Batcher::new(policy, kv, model)?;
+        let mut recorder = Self { batcher, sink, calls: 0, failure: None };
+        recorder.write(&Header::new(policy, kv, model));
+        Ok(recorder)
+    }
+
+    /// The batcher, for everything that only asks.
+    #[must_use]
+    pub const fn batcher(&self) -> &Batcher {
+        &self.batcher
+    }
+
+    /// Writes the last line and returns the sink, flushed.
+    ///
+    /// # Errors
+    /// The first failure of the sink.
+    pub fn finish(mut self) -> io::Result<W> {
+        self.write(&line::End { calls: self.calls });
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        self.sink.flush()?;
+        Ok(self.sink)
+    }
+
+    /// As [`Batcher::submit`].
+    ///
+    /// # Errors
+    /// As [`Batcher::submit`].
+    pub fn submit(&mut self, now: Nanos, submission: &Submission) -> Result<RequestId, Error> {
+        let answer = self.batcher.submit(now, submission);
+        self.note(Call::Submit { now, submission: *submission }, answer, Answer::Request)
+    }
+
+    /// As [`Batcher::cancel`].
+    ///
+    /// # Errors
+    /// As [`Batcher::cancel`].
+    pub fn cancel(&mut self, now: Nanos, request: RequestId) -> Result<(), Error> {
+        let answer = self.batcher.cancel(now, request);
+        self.note(Call::Cancel { now, request }, answer, Answer::from)
+    }
+
+    /// As [`Batcher::set_cached_tokens`].
+    ///
+    /// # Errors
+    /// As [`Batcher::set_cached_tokens`].
+    pub fn set_cached_tokens(&mut self, request: RequestId, tokens: Tokens) -> Result<(), Error> {
+        let answer = self.batcher.set_cached_tokens(request, tokens);
+        self.note(Call::SetCachedTokens { request, tokens }, answer, Answer::from)
+    }
+
+    /// As [`Batcher::open_account`].
+    ///
+    /// # Errors
+    /// As [`Batcher::open_account`].
+    pub fn open_account(&mut self, weight: f64) -> Result<AccountId, Error> {
+        let answer = self.batcher.open_account(weight);
+        self.note(Call::OpenAccount { weight }, answer, Answer::Account)
+    }
+
+    /// As [`Batcher::set_account_weight`].
+    ///
+    /// # Errors
+    /// As [`Batcher::set_account_weight`].
+    pub fn set_account_weight(&mut self, account: AccountId, weight: f64) -> Result<(), Error> {
+        let answer = self.batcher.set_account_weight(account, weight);
+        self.note(Call::SetAccountWeight { account, weight }, answer, Answer::from)
+    }
+
+    /// As [`Batcher::close_account`].
+    ///
+    /// # Errors
+    /// As [`Batcher::close_account`].
+    pub fn close_account(&mut self, account: AccountId) -> Result<(), Error> {
+        let answer = self.batcher.close_account(account);
+        self.note(Call::CloseAccount { account }, answer, Answer::from)
+    }
+
+    /// As [`Batcher::form`].
+    ///
+    /// # Errors
+    /// As [`Batcher::form`].
+    pub fn form(&mut self, now: Nanos, plan: &mut Plan<'_>) -> Result<Formed, Error> {
+        self.form_with_cache(now, plan, &mut |_, _| None)
+    }
+
+    /// As [`Batcher::form_with_cache`]; what the cache answered is recorded, too.
+    ///
+    /// # Errors
+    /// As [`Batcher::form_with_cache`].
+    pub fn form_with_cache(
+        &mut self,
+        now: Nanos,
+        plan: &mut Plan<'_>,
+        cached: &mut dyn FnMut(RequestId, u64) -> Option<Tokens>,
+    ) -> Result<Formed, Error> {
+        let (mut asked, mut answers) = (Vec::new(), Vec::new());
+        let mut listen = |request: RequestId, tag: u64| {
+            let answer = cached(request, tag);
+            asked.push(request);
+            answers.push(answer);
+            answer
+        };
+        let answer = self.batcher.form_with_cache(now, plan, &mut listen);
+        let call = Call::Form {
+            now,
+            entries_size: plan.entries.len() as u64,
+            preempted_size: plan.preempted.len() as u64,
+            cached: answers,
+        };
+        self.note(call, answer, |formed| Answer::formed(formed, plan, asked))
+    }
+
+    /// As [`Batcher::observe`].
+    ///
+    /// # Errors
+    /// As [`Batcher::observe`].
+    pub fn observe(&mut self, now: Nanos, seen: &Observation<'_>) -> Result<Observed, Error> {
+        let answer = self.batcher.observe(now, seen);
+        let results: Vec<StepResult> = seen.results.into();
+        let (step, kv_blocks_free) = (seen.step, seen.kv_blocks_free);
+        self.note(Call::Observe { now, step, kv_blocks_free, results }, answer, Answer::Observed)
+    }
+
+    /// As [`Batcher::set_policy`]. A policy that is not valid is refused before it reaches the
+    /// batcher, cannot be written as a document, and is not recorded.
+    ///
+    /// # Errors
+    /// As [`Batcher::set_policy`].
+    pub fn set_policy(&mut self, policy: &Policy) -> Result<(), Error> {
+        policy.validate()?;
+        let answer = self.batcher.set_policy(policy);
+        self.note(Call::SetPolicy { policy_toml: policy.to_toml() }, answer, Answer::from)
+    }
+
+    /// As [`Batcher::set_model`].
+    pub fn set_model(&mut self, model: StepModel) {
+        self.batcher.set_model(model);
+        let call = Call::SetModel { coefficients: model.coefficients() };
+        self.write_call(call, Answer::Done);
+    }
+
+    fn note<T: Copy>(
+        &mut self,
+        call: Call,
+        answer: Result<T, Error>,
+        to_answer: impl FnOnce(T) -> Answer,
+    ) -> Result<T, Error> {
+        let written = match answer {
+            Ok(value) => to_answer(value),
+            Err(error) => Answer::refused(error),
+        };
+        self.write_call(call, written);
+        answer
+    }
+
+    fn write_call(&mut self, call: Call, answer: Answer) {
+        self.calls += 1;
+        self.write(&RecordedCall { call, answer });
+    }
+
+    fn write(&mut self, line: &impl serde::Serialize) {
+        if self.failure.is_some() {
+            return;
+        }
+        let written = serde_json::to_writer(&mut self.sink, line).map_err(io::Error::from);
+        self.failure = written.and_then(|()| self.sink.write_all(b"\n")).err();
+    }
+}

@@ -1,0 +1,202 @@
+//! What stands in the lines of a recording.
+
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::batch::continuous::{
+    Formed, Observed, Plan, PlanEntry, Preemption, RequestId, StepResult, Submission,
+};
+use crate::engine::{FEATURES, KvGeometry, StepModel};
+use crate::error::Error;
+use crate::policy::Policy;
+use crate::share::AccountId;
+use crate::units::{Blocks, Nanos, Tokens};
+
+/// Version of the format; a recording of another one is refused.
+pub const FORMAT: u32 = 1;
+
+/// The first line: what the batcher was built from.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// [`FORMAT`] of the version that wrote it.
+    pub format: u32,
+    /// The version that wrote it.
+    pub rampmeter: String,
+    /// The policy as a document.
+    pub policy_toml: String,
+    /// Blocks of the KV cache.
+    pub kv_blocks: Blocks,
+    /// Tokens in a block.
+    pub kv_block_tokens: u32,
+    /// Coefficients of the step-time model.
+    pub coefficients: [f64; FEATURES],
+}
+
+impl Header {
+    pub(super) fn new(policy: &Policy, kv: KvGeometry, model: StepModel) -> Self {
+        Self {
+            format: FORMAT,
+            rampmeter: env!("CARGO_PKG_VERSION").into(),
+            policy_toml: policy.to_toml(),
+            kv_blocks: kv.blocks(),
+            kv_block_tokens: kv.block_tokens(),
+            coefficients: model.coefficients(),
+        }
+    }
+}
+
+/// The last line.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct End {
+    /// Calls recorded.
+    pub(super) calls: u64,
+}
+
+/// A line between the first and the last.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedCall {
+    /// What was asked.
+    pub call: Call,
+    /// What was answered.
+    pub answer: Answer,
+}
+
+/// A call with all its arguments; each is a method of [`crate::batch::Batcher`].
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[expect(missing_docs, reason = "names and meanings are those of the methods and their arguments")]
+pub enum Call {
+    Submit {
+        now: Nanos,
+        submission: Submission,
+    },
+    Cancel {
+        now: Nanos,
+        request: RequestId,
+    },
+    SetCachedTokens {
+        request: RequestId,
+        tokens: Tokens,
+    },
+    OpenAccount {
+        #[serde(with = "any_number")]
+        weight: f64,
+    },
+    SetAccountWeight {
+        account: AccountId,
+        #[serde(with = "any_number")]
+        weight: f64,
+    },
+    CloseAccount {
+        account: AccountId,
+    },
+    Form {
+        now: Nanos,
+        entries_size: u64,
+        preempted_size: u64,
+        /// What the host's prefix cache answered, in the order in which it was asked.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        cached: Vec<Option<Tokens>>,
+    },
+    Observe {
+        now: Nanos,
+        step: u64,
+        kv_blocks_free: Option<Blocks>,
+        results: Vec<StepResult>,
+    },
+    SetPolicy {
+        policy_toml: String,
+    },
+    SetModel {
+        coefficients: [f64; FEATURES],
+    },
+}
+
+/// What a call answered.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Answer {
+    /// It was done, and there is nothing to say.
+    Done,
+    /// The request that was submitted.
+    Request(RequestId),
+    /// The account that was opened.
+    Account(AccountId),
+    /// The step that was formed.
+    Formed {
+        /// What was returned.
+        formed: Formed,
+        /// What was written to the array.
+        entries: Vec<PlanEntry>,
+        /// What was written to the array.
+        preempted: Vec<Preemption>,
+        /// For whom the host's prefix cache was asked.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        asked: Vec<RequestId>,
+    },
+    /// What the observation changed.
+    Observed(Observed),
+    /// The call was wrong.
+    Refused {
+        /// [`Error::code`].
+        code: i32,
+        /// The whole message.
+        text: String,
+    },
+}
+
+impl Answer {
+    pub(super) fn refused(error: Error) -> Self {
+        Self::Refused { code: error.code(), text: error.to_string() }
+    }
+
+    pub(super) fn formed(formed: Formed, plan: &Plan<'_>, asked: Vec<RequestId>) -> Self {
+        Self::Formed {
+            formed,
+            entries: plan.entries[..formed.entries_len as usize].into(),
+            preempted: plan.preempted[..formed.preempted_len as usize].into(),
+            asked,
+        }
+    }
+}
+
+impl From<()> for Answer {
+    fn from((): ()) -> Self {
+        Self::Done
+    }
+}
+
+/// Fractions as numbers where JSON has them, as words where it has not: wrong calls must be
+/// recorded exactly, too.
+mod any_number {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+    use std::string::{String, ToString};
+
+    #[derive(Deserialize, Serialize)]
+    #[serde(untagged)]
+    enum AnyNumber {
+        Number(f64),
+        Word(String),
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over this way")]
+    pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        let any = match value {
+            value if value.is_finite() => AnyNumber::Number(*value),
+            value => AnyNumber::Word(value.to_string()),
+        };
+        any.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        match AnyNumber::deserialize(deserializer)? {
+            AnyNumber::Number(value) => Ok(value),
+            AnyNumber::Word(word) => word.parse().map_err(D::Error::custom),
+        }
+    }
+}

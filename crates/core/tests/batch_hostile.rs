@@ -1,0 +1,350 @@
+//! Whatever a caller does, nothing panics, and a call that is refused leaves no trace.
+//!
+//! Two batchers get the same calls, but the second is spared those that the first refused. From
+//! then on both must give the same answers: a trace of a refused call would show sooner or later.
+
+mod support;
+
+use proptest::prelude::*;
+use rampmeter::batch::continuous::{
+    Batcher, Formed, Observation, Plan, PlanEntry, Preemption, RequestId, StepResult, Submission,
+};
+use rampmeter::engine::{KvGeometry, StepModel};
+use rampmeter::policy::Policy;
+use rampmeter::share::AccountId;
+use rampmeter::{Blocks, Error, Nanos, Tokens};
+use support::Setup;
+
+/// Handles that were issued lately, and that a call may pick instead of a number of its own.
+const HANDLES_MAX: usize = 24;
+
+/// A number as hostile callers choose it.
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        4 => 0_u64..40,
+        2 => 0_u64..3_000,
+        1 => any::<u64>(),
+        1 => any::<u32>().prop_map(u64::from),
+        1 => Just(u64::from(u32::MAX)),
+        1 => Just(u64::MAX),
+    ]
+}
+
+/// A fraction as hostile callers choose it.
+fn fraction() -> impl Strategy<Value = f64> {
+    prop_oneof![4 => 0.01_f64..100.0, 2 => any::<f64>(), 1 => Just(f64::NAN), 1 => Just(0.0)]
+}
+
+/// Which handle: one that was issued (by its place), or any number.
+#[derive(Clone, Copy, Debug)]
+enum Pick {
+    Issued(usize),
+    Forged(u64),
+}
+
+fn pick() -> impl Strategy<Value = Pick> {
+    prop_oneof![
+        6 => (0..HANDLES_MAX).prop_map(Pick::Issued),
+        1 => any::<u64>().prop_map(Pick::Forged),
+        1 => (0_u64..4, 0_u64..9).prop_map(|(v, i)| Pick::Forged(v << 32 | i)),
+    ]
+}
+
+#[derive(Clone, Debug)]
+enum Call {
+    Advance(u64),
+    Submit {
+        class: u64,
+        account: Pick,
+        arrival: u64,
+        prompt: u64,
+        cached: u64,
+        output: u64,
+    },
+    Cancel(Pick),
+    SetCached(Pick, u64),
+    Form {
+        entries: usize,
+        preempted: usize,
+        cached: Option<u64>,
+    },
+    /// The oldest step ends with what it planned.
+    Land {
+        speculated: u32,
+    },
+    Observe {
+        step: u64,
+        blocks: Option<u64>,
+        results: Vec<(Pick, u64, bool)>,
+    },
+    Reverse(u64),
+    Open(f64),
+    Weigh(Pick, f64),
+    Close(Pick),
+    SetPolicy(usize),
+    SetModel(f64, f64),
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let result = (pick(), number(), any::<bool>());
+    prop_oneof![
+        2 => number().prop_map(Call::Advance),
+        3 => (0_u64..50_000_000).prop_map(Call::Advance),
+        8 => (number(), pick(), number(), number(), number(), number()).prop_map(
+            |(class, account, arrival, prompt, cached, output)| {
+                Call::Submit { class, account, arrival, prompt, cached, output }
+            }
+        ),
+        12 => (0_u64..2, 0_usize..3, 1_u64..200, 0_u64..3, 1_u64..40).prop_map(
+            |(class, account, prompt, cached, output)| {
+                let account = Pick::Issued(account);
+                Call::Submit { class, account, arrival: 0, prompt, cached, output }
+            }
+        ),
+        3 => pick().prop_map(Call::Cancel),
+        3 => (pick(), number()).prop_map(|(id, tokens)| Call::SetCached(id, tokens)),
+        14 => (prop::option::weighted(0.1, number()), 0_usize..40).prop_map(|(cached, short)| {
+            let short = |this| usize::from(short == this);
+            Call::Form { entries: 8 - short(0), preempted: 8 - short(1), cached }
+        }),
+        10 => (0_u32..3).prop_map(|speculated| Call::Land { speculated }),
+        4 => (number(), prop::option::of(number()), prop::collection::vec(result, 0..4)).prop_map(
+            |(step, blocks, results)| Call::Observe { step, blocks, results }
+        ),
+        1 => number().prop_map(Call::Reverse),
+        1 => fraction().prop_map(Call::Open),
+        1 => (pick(), fraction()).prop_map(|(account, weight)| Call::Weigh(account, weight)),
+        1 => pick().prop_map(Call::Close),
+        1 => (0_usize..4).prop_map(Call::SetPolicy),
+        1 => (fraction(), fraction()).prop_map(|(step, token)| Call::SetModel(step, token)),
+    ]
+}
+
+/// What a call answered, as far as a caller can see it.
+#[derive(Clone, Debug, PartialEq)]
+enum Answer {
+    Request(RequestId),
+    Account(AccountId),
+    Formed(Formed, Vec<PlanEntry>, Vec<Preemption>),
+    Observed(rampmeter::batch::continuous::Observed),
+    Nothing,
+}
+
+/// One batcher with what its host remembers.
+struct Side {
+    batcher: Batcher,
+    now: Nanos,
+    requests: Vec<RequestId>,
+    accounts: Vec<AccountId>,
+    flying: Vec<(u64, Nanos, Vec<PlanEntry>)>,
+}
+
+impl Side {
+    fn new(policy: &Policy, kv: KvGeometry) -> Self {
+        let batcher = Batcher::new(policy, kv, support::model()).unwrap();
+        let accounts = (0..3).map(|i| batcher.policy_account(i).unwrap()).collect();
+        Self { batcher, now: Nanos(1_000_000), requests: Vec::new(), accounts, flying: Vec::new() }
+    }
+
+    fn request(&self, pick: Pick) -> RequestId {
+        match pick {
+            Pick::Issued(place) if self.requests.is_empty() => RequestId::from_raw(place as u64),
+            Pick::Issued(place) => self.requests[place % self.requests.len()],
+            Pick::Forged(raw) => RequestId::from_raw(raw),
+        }
+    }
+
+    fn account(&self, pick: Pick) -> AccountId {
+        match pick {
+            Pick::Issued(place) => self.accounts[place % self.accounts.len()],
+            Pick::Forged(raw) => AccountId::from_raw(raw),
+        }
+    }
+
+    fn make(&mut self, call: &Call, policies: &[Policy]) -> Result<Answer, Error> {
+        match call {
+            Call::Advance(by) => {
+                // Most clocks stay far from their end; one that does not must not break anything.
+                self.now = self.now.saturating_add(Nanos(*by));
+                std::hint::black_box(self.batcher.next_event(self.now));
+                Ok(Answer::Nothing)
+            }
+            Call::Submit { class, account, arrival, prompt, cached, output } => {
+                let submission = Submission {
+                    tag: *prompt,
+                    class: *class as u16,
+                    account: self.account(*account),
+                    arrival: Nanos(*arrival),
+                    prompt_tokens: Tokens(*prompt as u32),
+                    cached_tokens: Tokens(*cached as u32),
+                    output_tokens_max: Tokens(*output as u32),
+                };
+                let id = self.batcher.submit(self.now, &submission)?;
+                self.requests.insert(0, id);
+                self.requests.truncate(HANDLES_MAX);
+                Ok(Answer::Request(id))
+            }
+            Call::Cancel(id) => self.batcher.cancel(self.now, self.request(*id)).map(nothing),
+            Call::SetCached(id, tokens) => {
+                let id = self.request(*id);
+                self.batcher.set_cached_tokens(id, Tokens(*tokens as u32)).map(nothing)
+            }
+            Call::Form { entries, preempted, cached } => self.form(*entries, *preempted, *cached),
+            Call::Land { speculated } => self.land(*speculated),
+            Call::Observe { step, blocks, results } => self.observe(*step, *blocks, results),
+            Call::Reverse(to) => {
+                let earlier = Nanos(*to % self.now.get().max(1));
+                self.batcher.cancel(earlier, self.request(Pick::Issued(0))).map(nothing)
+            }
+            Call::Open(weight) => {
+                let account = self.batcher.open_account(*weight)?;
+                self.accounts.push(account);
+                Ok(Answer::Account(account))
+            }
+            Call::Weigh(id, weight) => {
+                self.batcher.set_account_weight(self.account(*id), *weight).map(nothing)
+            }
+            Call::Close(id) => self.batcher.close_account(self.account(*id)).map(nothing),
+            Call::SetPolicy(pick) => self.batcher.set_policy(&policies[*pick]).map(nothing),
+            Call::SetModel(step, token) => {
+                let model = StepModel::new([*step, *token, *step, *token, *token, *step, *token])?;
+                self.batcher.set_model(model);
+                Ok(Answer::Nothing)
+            }
+        }
+    }
+
+    fn form(
+        &mut self,
+        entries: usize,
+        preempted: usize,
+        cached: Option<u64>,
+    ) -> Result<Answer, Error> {
+        let mut entries = vec![PlanEntry::default(); entries];
+        let mut preempted = vec![Preemption::default(); preempted];
+        let mut plan = Plan { entries: &mut entries, preempted: &mut preempted };
+        let mut ask = |_: RequestId, _: u64| cached.map(|tokens| Tokens(tokens as u32));
+        let formed = self.batcher.form_with_cache(self.now, &mut plan, &mut ask)?;
+        entries.truncate(formed.entries_len as usize);
+        preempted.truncate(formed.preempted_len as usize);
+        if let Some(id) = formed.step {
+            self.flying.push((id, formed.ends_at, entries.clone()));
+        }
+        Ok(Answer::Formed(formed, entries, preempted))
+    }
+
+    fn land(&mut self, speculated: u32) -> Result<Answer, Error> {
+        let Some((step, ends_at, entries)) = self.flying.first() else {
+            return Ok(Answer::Nothing);
+        };
+        let emitting = entries.iter().filter(|entry| entry.emits);
+        let results: Vec<StepResult> = emitting
+            .map(|entry| StepResult {
+                request: entry.request,
+                output_tokens: Tokens(speculated),
+                finished: false,
+            })
+            .collect();
+        let seen = Observation { step: *step, kv_blocks_free: None, results: &results };
+        let now = if *ends_at < Nanos(u64::MAX / 2) { self.now.max(*ends_at) } else { self.now };
+        let observed = self.batcher.observe(now, &seen)?;
+        self.now = now;
+        self.flying.remove(0);
+        Ok(Answer::Observed(observed))
+    }
+
+    fn observe(
+        &mut self,
+        step: u64,
+        blocks: Option<u64>,
+        results: &[(Pick, u64, bool)],
+    ) -> Result<Answer, Error> {
+        let oldest = self.flying.first().map(|flying| flying.0);
+        // Small numbers mean the oldest step, so that the results are looked at, too.
+        let step = if step < 40 { oldest.unwrap_or(step) } else { step };
+        let results: Vec<StepResult> = results
+            .iter()
+            .map(|(id, tokens, finished)| StepResult {
+                request: self.request(*id),
+                output_tokens: Tokens(*tokens as u32),
+                finished: *finished,
+            })
+            .collect();
+        let kv_blocks_free = blocks.map(|blocks| Blocks(blocks as u32));
+        let seen = Observation { step, kv_blocks_free, results: &results };
+        let observed = self.batcher.observe(self.now, &seen)?;
+        self.flying.remove(0);
+        Ok(Answer::Observed(observed))
+    }
+}
+
+fn nothing(_: ()) -> Answer {
+    Answer::Nothing
+}
+
+/// The policy to start with, one that changes rules, and two that must be refused.
+fn policies(extreme: bool) -> [Policy; 4] {
+    let setup = Setup { accounts: 3, requests_max: 20, ..Setup::default() };
+    let mut policy = setup.policy();
+    if extreme {
+        policy.limits.prompt_tokens_max = Tokens(1 << 24);
+        policy.limits.output_tokens_max = Tokens(1 << 24);
+        policy.limits.step_tokens_max = Tokens(1 << 20);
+        policy.batch.prompt_token_cost = 1000.0;
+        policy.batch.output_token_cost = 1000.0;
+        policy.batch.urgency_credit_tokens = 1e9;
+        policy.accounts[1].weight = 0.001;
+    }
+    let mut changed = policy.clone();
+    changed.classes[1].guaranteed_ratio = 0.5;
+    changed.batch.background_step_ratio = 0.1;
+    changed.limits.step_tokens_max = Tokens(8);
+    let mut larger = policy.clone();
+    larger.limits.requests_max += 1;
+    let mut wrong = policy.clone();
+    wrong.accounts[2].weight = f64::NAN;
+    [policy, changed, larger, wrong]
+}
+
+fn run(extreme: bool, calls: &[Call]) -> Result<(), TestCaseError> {
+    let policies = policies(extreme);
+    let kv = if extreme {
+        KvGeometry::new(Blocks(u32::MAX - 1), 65_536).unwrap()
+    } else {
+        KvGeometry::new(Blocks(40), 16).unwrap()
+    };
+    let (mut first, mut second) = (Side::new(&policies[0], kv), Side::new(&policies[0], kv));
+    for call in calls {
+        let before = first.batcher.stats();
+        let answer = first.make(call, &policies);
+        let after = first.batcher.stats();
+        if answer.is_err() {
+            prop_assert_eq!(before, after, "{:?} was refused: {:?}", call, answer);
+            continue;
+        }
+        prop_assert_eq!(&answer, &second.make(call, &policies), "{:?}", call);
+        prop_assert_eq!(after, second.batcher.stats());
+        let events = [&first, &second].map(|side| side.batcher.next_event(side.now));
+        prop_assert_eq!(events[0], events[1]);
+        prop_assert!(after.running <= after.running_max && after.requests <= after.requests_max);
+        prop_assert!(after.kv_blocks_free <= after.kv_blocks);
+        for id in &first.requests {
+            prop_assert_eq!(first.batcher.progress(*id), second.batcher.progress(*id));
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn refused_calls_leave_no_trace(calls in prop::collection::vec(call(), 1..250)) {
+        run(false, &calls)?;
+    }
+
+    /// The same at the far ends of all ranges: the largest cache, lengths, costs and credit.
+    #[test]
+    fn the_ends_of_all_ranges_are_safe(calls in prop::collection::vec(call(), 1..250)) {
+        run(true, &calls)?;
+    }
+}

@@ -1,0 +1,254 @@
+//! A recording replays bit for bit, and one that was changed or cut off is found out.
+
+#![cfg(feature = "document")]
+
+mod support;
+
+use proptest::prelude::*;
+use rampmeter::batch::continuous::{
+    Observation, Plan, PlanEntry, Preemption, RequestId, StepResult, Submission,
+};
+use rampmeter::batch::record::{Recorder, replay};
+use rampmeter::engine::StepModel;
+use rampmeter::{Blocks, Nanos, Tokens};
+use support::{Prng, Setup, model};
+
+const RUNNING_MAX: usize = 6;
+
+/// A host with a recorder, driven by a seed through calls of every kind, right and wrong.
+struct Swarm {
+    recorder: Recorder<Vec<u8>>,
+    prng: Prng,
+    setup: Setup,
+    now: Nanos,
+    ids: Vec<RequestId>,
+    flying: Vec<(u64, Nanos, Vec<PlanEntry>)>,
+}
+
+impl Swarm {
+    fn new(seed: u64) -> Self {
+        let setup = Setup {
+            running_max: RUNNING_MAX as u32,
+            kv_blocks: 40,
+            requests_max: 40,
+            ..Setup::default()
+        };
+        let recorder = Recorder::new(&setup.policy(), setup.kv(), model(), Vec::new()).unwrap();
+        let (now, ids, flying) = (Nanos(1), Vec::new(), Vec::new());
+        Self { recorder, prng: Prng(seed), setup, now, ids, flying }
+    }
+
+    fn some_id(&mut self) -> RequestId {
+        let forged = RequestId::from_raw(self.prng.draw());
+        let pick = self.prng.below(self.ids.len() as u64 + 1) as usize;
+        self.ids.get(pick).copied().unwrap_or(forged)
+    }
+
+    fn step(&mut self) {
+        self.now = self.now.saturating_add(Nanos(self.prng.below(3_000_000)));
+        match self.prng.below(20) {
+            0..6 => self.submit(),
+            6..11 => self.form(),
+            11..16 => self.observe(),
+            16 => {
+                let id = self.some_id();
+                let _ = self.recorder.cancel(self.now, id);
+            }
+            17 => {
+                let (id, tokens) = (self.some_id(), self.prng.below(150) as u32);
+                let _ = self.recorder.set_cached_tokens(id, Tokens(tokens));
+            }
+            18 => self.account(),
+            _ => self.settings(),
+        }
+    }
+
+    fn submit(&mut self) {
+        let account = self.prng.below(5) as usize;
+        let submission = Submission {
+            tag: self.prng.draw(),
+            class: self.prng.below(3) as u16,
+            account: self.recorder.batcher().policy_account(account).unwrap_or_default(),
+            arrival: self.now,
+            prompt_tokens: Tokens(self.prng.below(150) as u32),
+            cached_tokens: Tokens(0),
+            output_tokens_max: Tokens(self.prng.below(30) as u32),
+        };
+        if let Ok(id) = self.recorder.submit(self.now, &submission) {
+            self.ids.push(id);
+        }
+    }
+
+    fn form(&mut self) {
+        let short = usize::from(self.prng.chance(5));
+        let mut entries = vec![PlanEntry::default(); RUNNING_MAX - short];
+        let mut preempted = vec![Preemption::default(); RUNNING_MAX];
+        let mut plan = Plan { entries: &mut entries, preempted: &mut preempted };
+        let mut cached = Prng(self.prng.draw());
+        let mut ask =
+            |_: RequestId, _: u64| cached.chance(50).then(|| Tokens(cached.below(99) as u32));
+        let Ok(formed) = self.recorder.form_with_cache(self.now, &mut plan, &mut ask) else {
+            return;
+        };
+        entries.truncate(formed.entries_len as usize);
+        if let Some(id) = formed.step {
+            self.flying.push((id, formed.ends_at, entries));
+        }
+    }
+
+    fn observe(&mut self) {
+        let Some((step, ends_at, entries)) = self.flying.first().cloned() else { return };
+        self.now = self.now.max(ends_at);
+        let emitting = entries.iter().filter(|entry| entry.emits);
+        let results: Vec<StepResult> = emitting
+            .map(|entry| StepResult {
+                request: entry.request,
+                output_tokens: Tokens(1),
+                finished: self.prng.chance(5),
+            })
+            .collect();
+        let kv_blocks_free = self.prng.chance(5).then(|| Blocks(self.prng.below(60) as u32));
+        let seen = Observation { step, kv_blocks_free, results: &results };
+        if self.recorder.observe(self.now, &seen).is_ok() {
+            self.flying.remove(0);
+        }
+    }
+
+    fn account(&mut self) {
+        let weight =
+            [1.0 / 3.0, f64::NAN, f64::INFINITY, -0.0, 5e-324][self.prng.below(5) as usize];
+        let id = self.recorder.open_account(weight).or_else(|_| self.recorder.open_account(0.1));
+        if let Ok(id) = id {
+            let _ = self.recorder.set_account_weight(id, weight);
+            let _ = self.recorder.close_account(id);
+            let _ = self.recorder.close_account(id);
+        }
+    }
+
+    fn settings(&mut self) {
+        let mut policy = self.setup.policy();
+        policy.accounts[0].weight = 1.0 + self.prng.below(1_000_000) as f64 / 7.0e5;
+        policy.limits.running_max += u32::from(self.prng.chance(20));
+        policy.limits.step_tokens_max = Tokens(RUNNING_MAX as u32 + 1 + self.prng.below(99) as u32);
+        let _ = self.recorder.set_policy(&policy);
+        let per_token = (1 + self.prng.below(99)) as f64 * 1e-5 / 3.0;
+        let coefficients = [8e-3, per_token, 30e-6, 90e-9, 1e-9, 1e-3, 20e-9];
+        self.recorder.set_model(StepModel::new(coefficients).unwrap());
+    }
+}
+
+/// A finished recording of so many rounds.
+fn recording(seed: u64, rounds: u32) -> String {
+    let mut swarm = Swarm::new(seed);
+    for _ in 0..rounds {
+        swarm.step();
+    }
+    String::from_utf8(swarm.recorder.finish().unwrap()).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn a_recording_replays_identically(seed in any::<u64>()) {
+        let text = recording(seed, 300);
+        let calls = text.lines().count() as u64 - 2;
+        prop_assert_eq!(replay(text.as_bytes()).map(|replayed| replayed.calls), Ok(calls));
+    }
+
+    /// Cut off anywhere, between lines or within one, it is not taken for whole.
+    #[test]
+    fn a_recording_cut_off_is_found_out(seed in 0_u64..8, part in 0.0_f64..1.0) {
+        let text = recording(seed, 60);
+        let kept = &text[..(text.len() as f64 * part) as usize];
+        let divergence = replay(kept.as_bytes()).unwrap_err();
+        prop_assert_eq!(divergence.line, kept.matches('\n').count() as u64 + 1);
+    }
+}
+
+#[test]
+fn every_kind_of_call_and_answer_is_recorded() {
+    let text: String = (0..4).map(|seed| recording(seed, 400)).collect();
+    let calls = [
+        "submit",
+        "cancel",
+        "set_cached_tokens",
+        "open_account",
+        "set_account_weight",
+        "close_account",
+        "form",
+        "observe",
+        "set_policy",
+        "set_model",
+    ];
+    for call in calls {
+        assert!(text.contains(&format!("{{\"call\":{{\"{call}\":")), "{call}");
+    }
+    for answer in ["request", "account", "formed", "observed", "refused"] {
+        assert!(text.contains(&format!("\"answer\":{{\"{answer}\":")), "{answer}");
+    }
+    for detail in ["\"weight\":\"NaN\"", "\"weight\":\"inf\"", "\"asked\":[", "\"code\":-6"] {
+        assert!(text.contains(detail), "{detail}");
+    }
+}
+
+/// Changes the first line that has `from`, and replays.
+fn tampered(from: &str, to: &str) -> (u64, rampmeter::batch::record::Divergence) {
+    let text = recording(3, 200);
+    let line = text.lines().position(|line| line.contains(from)).unwrap() as u64 + 1;
+    (line, replay(text.replacen(from, to, 1).as_bytes()).unwrap_err())
+}
+
+#[test]
+fn a_changed_line_is_named() {
+    let (line, divergence) =
+        tampered("\"answer\":{\"request\":4294967297}", "\"answer\":{\"request\":7}");
+    assert_eq!(divergence.line, line);
+    assert_eq!(divergence.expected, "Request(Handle(7v0))");
+    assert_eq!(divergence.got, "Request(Handle(1v1))");
+    let (line, divergence) = tampered("\"code\":-1,", "\"code\":-2,");
+    assert_eq!(divergence.line, line);
+    let (line, divergence) = tampered("\"call\":{\"cancel\"", "\"call\":{\"cancle\"");
+    assert_eq!(divergence.line, line);
+    assert!(divergence.to_string().starts_with(&format!("line {line}: expected a call")));
+}
+
+#[test]
+fn a_header_of_another_kind_is_refused() {
+    for (from, to, named) in [
+        ("\"format\":1", "\"format\":2", "format 2"),
+        ("running_max = 6", "running_max = 0", "running_max"),
+        ("\"kv_blocks\":40", "\"kv_blocks\":0", "kv_blocks"),
+        ("\"coefficients\":[0.008", "\"coefficients\":[-0.008", "step_s"),
+    ] {
+        let (line, divergence) = tampered(from, to);
+        assert_eq!((line, divergence.line), (1, 1), "{from}");
+        assert!(divergence.got.contains(named), "{divergence}");
+    }
+}
+
+/// A sink that fails after so many bytes.
+struct Failing(usize);
+
+impl std::io::Write for Failing {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 = self.0.checked_sub(bytes.len()).ok_or(std::io::ErrorKind::StorageFull)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_sink_that_fails_does_not_disturb_the_batcher() {
+    let setup = Setup::default();
+    let mut recorder = Recorder::new(&setup.policy(), setup.kv(), model(), Failing(3_000)).unwrap();
+    for _ in 0..50 {
+        recorder.open_account(1.0).ok();
+        recorder.set_model(model());
+    }
+    assert_eq!(recorder.batcher().stats().accounts, setup.accounts + 2);
+    let failure = recorder.finish().err().unwrap();
+    assert_eq!(failure.kind(), std::io::ErrorKind::StorageFull);
+}
