@@ -170,20 +170,11 @@ mod tests {
             load: Some(1.25),
             offered: 9_999,
             completed,
-            refused: 0,
             elapsed_s: 540.0,
-            steps: 10_000,
-            service_uncompared: 0,
             tokens_per_s: 12_345.6,
-            prefix_hit_rate: 0.0,
-            replica_load_max_over_mean: 1.0,
             utilization: 0.999_9,
-            preemptions: 0,
-            jain: 1.0,
-            service_difference_max: 0.0,
-            service_difference_mean: 0.0,
             classes: BTreeMap::from([("interactive".to_owned(), felt)]),
-            accounts: BTreeMap::new(),
+            ..ServingRun::default()
         }
     }
 

@@ -56,7 +56,6 @@ fn run(policy: &str, load: Option<f64>, patience: f64) -> ServingRun {
         refused: 0,
         elapsed_s: 540.0 / x,
         steps: 20_000,
-        service_uncompared: 0,
         tokens_per_s: 5200.0 * x.min(1.0),
         prefix_hit_rate: 0.0,
         replica_load_max_over_mean: 1.0,
@@ -67,6 +66,7 @@ fn run(policy: &str, load: Option<f64>, patience: f64) -> ServingRun {
         service_difference_mean: 9_000.0 / patience,
         classes,
         accounts,
+        ..ServingRun::default()
     }
 }
 

@@ -36,9 +36,9 @@ const BATCH_GUARANTEED_RATIO: f64 = 0.02;
 /// |---|---|---|---|
 /// | prefill floor | 32 tokens | 64 | 128 |
 /// | deadline margin | 0.90 | 0.95 | 0.95 |
-/// | background steps | 0.50 | 0.65 | 0.90 |
+/// | background steps | 0.65 | 0.80 | 0.95 |
 /// | guarantee of `batch` | 0.02 | 0.02 | 0.10 |
-/// | share of late requests | 0.01 | 0.02 | 0.05 |
+/// | share of late requests | 0.002 | 0.005 | 0.02 |
 /// | tokens in a step | 2,048 | 2,048 | 8,192 |
 /// | attainment line | 0.95 | 0.90 | 0.90 |
 /// | slowdown floor | 1 s | 1 s | 10 s |
@@ -101,8 +101,8 @@ impl Preset {
                 batch: BatchRules {
                     prefill_floor_tokens: Tokens(32),
                     deadline_margin_ratio: 0.90,
-                    background_step_ratio: 0.50,
-                    late_ratio: 0.01,
+                    background_step_ratio: 0.65,
+                    late_ratio: 0.002,
                     ..balanced.batch
                 },
                 ..balanced
@@ -116,8 +116,8 @@ impl Preset {
                 limits: Limits { step_tokens_max: Tokens(8_192), ..balanced.limits },
                 batch: BatchRules {
                     prefill_floor_tokens: Tokens(128),
-                    background_step_ratio: 0.90,
-                    late_ratio: 0.05,
+                    background_step_ratio: 0.95,
+                    late_ratio: 0.02,
                     ..balanced.batch
                 },
                 ..balanced
@@ -190,9 +190,9 @@ impl Default for BatchRules {
         Self {
             prefill_floor_tokens: Tokens(64),
             deadline_margin_ratio: 0.95,
-            background_step_ratio: 0.65,
+            background_step_ratio: 0.8,
             urgency_credit_tokens: 50_000.0,
-            late_ratio: 0.02,
+            late_ratio: 0.005,
             prompt_token_cost: 1.0,
             cached_token_cost: 0.0,
             output_token_cost: 5.0,

@@ -3,6 +3,7 @@
 //! Everything stands in one [`Document`]: `{"schema": 1, "runs": [...]}`. A key never changes its
 //! meaning; new keys may be added.
 
+mod fairness;
 mod recorder;
 mod validation;
 
@@ -119,6 +120,8 @@ pub struct ServingRun {
     pub service_difference_mean: f64,
     /// Times that an account was backlogged and not compared, because too many were.
     pub service_uncompared: u64,
+    /// The same within each class: accounts that wait in it, by the service of that class.
+    pub class_service_difference_max: BTreeMap<String, f64>,
     /// By class.
     pub classes: BTreeMap<String, Felt>,
     /// By account.

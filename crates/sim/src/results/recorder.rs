@@ -15,10 +15,13 @@
 use std::collections::BTreeMap;
 
 use rampmeter::error::check_range;
-use rampmeter::outcome::{Ended, Histogram, Options, Outcomes, Status, Tally, Targets, Work};
+use rampmeter::outcome::{
+    Ended, Histogram, Options, Outcomes, Status, Tally, Targets, TokenCosts, Work,
+};
 use rampmeter::policy::Policy;
 use rampmeter::{Error, Nanos};
 
+use super::fairness::ClassFairness;
 use super::{Felt, Quantiles, ServingRun};
 use crate::engine::Step;
 use crate::serving::Observer;
@@ -65,6 +68,7 @@ struct Life {
 pub struct Recorder<'w> {
     workload: &'w Workload,
     outcomes: Outcomes,
+    fairness: ClassFairness,
     targets: Vec<Targets>,
     lives: Vec<Life>,
     /// Requests waiting for a seat, by account.
@@ -96,6 +100,11 @@ impl<'w> Recorder<'w> {
         judged_by.limits.accounts_max = workload.accounts.len() as u32;
         let backlogged_max = judged_by.limits.accounts_max.clamp(1, BACKLOGGED_MAX);
         let options = Options { account_histograms: false, backlogged_max };
+        let costs = TokenCosts {
+            prompt: policy.batch.prompt_token_cost,
+            cached: policy.batch.cached_token_cost,
+            output: policy.batch.output_token_cost,
+        };
         let mut outcomes = Outcomes::new(&judged_by, options)?;
         // The observed span begins with the run, not with the first arrival.
         outcomes.difference(Nanos::ZERO)?;
@@ -108,6 +117,7 @@ impl<'w> Recorder<'w> {
         Ok(Self {
             workload,
             outcomes,
+            fairness: ClassFairness::new(workload, backlogged_max, costs)?,
             targets: targets.collect(),
             lives: vec![Life::default(); workload.requests.len()],
             waiting: vec![0; workload.accounts.len()],
@@ -139,6 +149,9 @@ impl<'w> Recorder<'w> {
             return Err(problem);
         }
         let difference = self.outcomes.difference(end)?;
+        let largest = self.fairness.largest(end)?;
+        let names = self.workload.classes.iter().map(|class| class.name.clone());
+        let class_service_difference_max = names.zip(largest).collect();
         let mut ended: Vec<Ended> = Vec::with_capacity(self.lives.len());
         for (request, life) in self.workload.requests.iter().zip(&self.lives) {
             ended.extend(ending_of(request, life, end));
@@ -169,6 +182,7 @@ impl<'w> Recorder<'w> {
             service_difference_max: difference.max,
             service_difference_mean: difference.mean,
             service_uncompared: difference.uncompared,
+            class_service_difference_max,
             accounts: self.felt_by_account(ended, end)?,
             classes,
         })
@@ -264,15 +278,19 @@ impl<'w> Recorder<'w> {
         stage: Stage,
     ) -> Result<(), Error> {
         let was_waiting = std::mem::replace(&mut life.stage, stage) == Stage::Waiting;
+        let waits = stage == Stage::Waiting;
         let Some(waiting) = self.waiting.get_mut(request.account as usize) else {
             let max = (self.waiting.len() as u64).saturating_sub(1);
             let value = u64::from(request.account);
             return Err(Error::Range { field: "account", value, min: 0, max });
         };
         let before = *waiting;
-        *waiting += u32::from(stage == Stage::Waiting);
+        *waiting += u32::from(waits);
         *waiting -= u32::from(was_waiting);
         let after = *waiting;
+        if waits != was_waiting {
+            self.fairness.set_waiting(now, request, waits)?;
+        }
         if (before == 0) == (after == 0) {
             return Ok(());
         }
@@ -293,6 +311,7 @@ impl Observer for Recorder<'_> {
                 books.cached_tokens += u64::from(cached_tokens);
                 let work = Work { cached_tokens: u64::from(cached_tokens), ..Work::default() };
                 books.outcomes.served(now, request.account, work)?;
+                books.fairness.served(now, request, work)?;
             }
             books.enter(now, request, life, Stage::Running)
         });
@@ -313,7 +332,8 @@ impl Observer for Recorder<'_> {
                 cached_tokens: 0,
                 output_tokens: u64::from(output_tokens),
             };
-            books.outcomes.served(now, request.account, work)
+            books.outcomes.served(now, request.account, work)?;
+            books.fairness.served(now, request, work)
         });
     }
 
