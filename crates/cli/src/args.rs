@@ -9,7 +9,8 @@ use crate::jobs::EngineChoice;
 
 /// GPU scheduling policies on real traffic: what users feel, next to how busy the GPU is.
 #[derive(Debug, Parser)]
-#[command(name = "rampmeter", version, about, after_help = help::exit_codes())]
+#[command(name = "rampmeter", version, about, max_term_width = 100)]
+#[command(after_help = help::exit_codes())]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -48,17 +49,18 @@ pub(crate) struct Highway {
     pub(crate) minutes: f64,
     /// Offered work over what saturated FCFS completes
     #[arg(long, value_name = "X,...", value_delimiter = ',', value_parser = load,
-        default_value = "0.5,0.7,0.8,0.9,1.0,1.2")]
+        default_value = help::LOADS_DEFAULT)]
     pub(crate) load: Vec<f64>,
-    /// Policies to compare
+    /// Policies to compare; see below for those compared by default
     #[arg(
         long,
         value_name = "NAME|FILE,...",
         value_delimiter = ',',
-        default_value = "fcfs,priority,sarathi,vtc,past-future,priority+chunk=384+triage,rampmeter"
+        hide_default_value = true,
+        default_value = help::POLICIES_DEFAULT
     )]
     pub(crate) policy: Vec<String>,
-    /// Write the highway curve alone as an SVG picture
+    /// Write utilization and attainment over load as an SVG picture
     #[arg(long, value_name = "OUT.svg")]
     pub(crate) picture: Option<PathBuf>,
     #[command(flatten)]

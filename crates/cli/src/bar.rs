@@ -9,7 +9,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A bar on standard error, or nothing at all.
 pub(crate) struct Bar {
-    bar: ProgressBar,
+    drawn: ProgressBar,
     started: Instant,
     terminal: bool,
 }
@@ -17,8 +17,8 @@ pub(crate) struct Bar {
 impl Bar {
     /// Draws only if `terminal`, and only after the first second.
     pub(crate) fn new(terminal: bool) -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        Self { bar, started: Instant::now(), terminal }
+        let drawn = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        Self { drawn, started: Instant::now(), terminal }
     }
 
     /// So much of so much is done; `what` comes next.
@@ -26,20 +26,20 @@ impl Bar {
         if !self.terminal {
             return;
         }
-        if self.bar.is_hidden() && self.started.elapsed() >= PATIENCE {
+        if self.drawn.is_hidden() && self.started.elapsed() >= PATIENCE {
             // A template that indicatif cannot read is a typing error: fall back to its own.
             let style = ProgressStyle::with_template("{bar:32} {pos}/{len} {elapsed} {msg}");
-            self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            self.drawn.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            self.drawn.set_draw_target(ProgressDrawTarget::stderr());
         }
-        self.bar.set_length(total);
-        self.bar.set_position(done);
-        self.bar.set_message(what.to_owned());
+        self.drawn.set_length(total);
+        self.drawn.set_position(done);
+        self.drawn.set_message(what.to_owned());
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.drawn.finish_and_clear();
     }
 }

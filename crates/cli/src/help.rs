@@ -5,6 +5,14 @@ use crate::jobs;
 /// The engine of the demo.
 pub(crate) const PROFILE_DEFAULT: &str = "llama-3.1-8b";
 
+/// From where a GPU first looks busy to where it is asked for more than it can do.
+pub(crate) const LOADS_DEFAULT: &str = "0.02,0.1,0.3,0.6,0.8,0.9,1.0,1.2";
+
+/// What the demo compares: each peer as it ships, the strongest combination of peer and options
+/// that is known, and the library's own.
+pub(crate) const POLICIES_DEFAULT: &str =
+    "fcfs,priority,sarathi,vtc,past-future,priority+chunk=384+triage,rampmeter";
+
 /// For the command as a whole.
 pub(crate) fn exit_codes() -> String {
     "Exit codes: 0 it ran; 1 a check that was asked for failed; 2 wrong usage or input,\n\
@@ -14,7 +22,13 @@ pub(crate) fn exit_codes() -> String {
 
 /// For `highway`.
 pub(crate) fn highway() -> String {
-    format!("{}\n{}\n{}\n{}", policies(), profiles(), mixes(), traffic())
+    format!(
+        "{}\n  default: {POLICIES_DEFAULT}\n{}\n{}\n{}",
+        policies(),
+        profiles(),
+        mixes(),
+        traffic()
+    )
 }
 
 /// For `replay serving`.

@@ -1,12 +1,21 @@
 //! The seam between the command line and the library: one function for each job, plain data in
 //! and out. Nothing here prints, and nothing outside calls the simulator.
 
+use std::fmt::Display;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use rampmeter::engine::profile::PROFILES;
+use rampmeter::policy::{self, Policy};
 use rampmeter_sim::InputError;
+use rampmeter_sim::engine::{Engine, EngineOverrides, FitReport};
 use rampmeter_sim::report::ClassTarget;
-use rampmeter_sim::results::ServingRun;
+use rampmeter_sim::results::{Latency, ServingRun, Validation};
+use rampmeter_sim::serving::replay::replay;
+use rampmeter_sim::serving::{PolicySpec, RunOptions, capacity, validate as ground_truth};
+use rampmeter_sim::trace::{self, Format, ReadOptions};
+use rampmeter_sim::workload::{Extent, Generator, Mix, Preset, Workload};
 use serde::Serialize;
 
 /// An engine, and what the user states about it.
@@ -22,6 +31,17 @@ pub(crate) struct EngineChoice {
     pub(crate) running_max: Option<u32>,
     /// Tokens that one step may compute.
     pub(crate) step_tokens_max: Option<u32>,
+}
+
+impl EngineChoice {
+    fn overrides(&self) -> EngineOverrides {
+        EngineOverrides {
+            tensor_parallel: self.tensor_parallel,
+            kv_blocks: self.kv_blocks,
+            running_max: self.running_max,
+            step_tokens_max: self.step_tokens_max,
+        }
+    }
 }
 
 /// Where requests come from.
@@ -79,45 +99,16 @@ pub(crate) struct Served {
     pub(crate) runs: Vec<ServingRun>,
 }
 
-/// One figure, measured and simulated.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct QuantileError {
-    /// `ttft_s`, `tpot_s` or `latency_s`.
-    pub(crate) metric: String,
-    /// `mean`, `median`, `p90`, `p95` or `p99`.
-    pub(crate) stat: String,
-    /// On the real engine, in seconds.
-    pub(crate) measured: f64,
-    /// In the simulator, in seconds.
-    pub(crate) simulated: f64,
-    /// How far off, in percent of what was measured.
-    pub(crate) error_pct: f64,
-}
-
-/// The simulator against a measured run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Validation {
-    /// Every figure.
-    pub(crate) quantiles: Vec<QuantileError>,
-}
-
 /// A fitted step-time model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Fitted {
     /// The engine that it describes.
     pub(crate) engine: String,
-    /// Name (with its unit) and value of each coefficient.
-    pub(crate) coefficients: Vec<(String, f64)>,
-    /// Mean absolute error over all steps, in percent.
-    pub(crate) mape_pct: f64,
-    /// The same over steps that contain prompt tokens.
-    pub(crate) mape_prefill_pct: f64,
-    /// 95th percentile of the absolute error, in percent.
-    pub(crate) p95_pct: f64,
-    /// Largest absolute error, in percent.
-    pub(crate) max_pct: f64,
-    /// Steps that it was fitted on.
-    pub(crate) samples: u64,
+    /// Where its step times come from.
+    pub(crate) source: String,
+    /// Coefficients and errors.
+    #[serde(flatten)]
+    pub(crate) report: FitReport,
 }
 
 /// A valid policy document, in both forms, with every default.
@@ -135,27 +126,22 @@ pub(crate) struct Document {
 
 /// Every policy that `--policy` takes.
 pub(crate) fn policy_names() -> Vec<&'static str> {
-    vec!["rampmeter", "fcfs", "priority", "sarathi", "vtc", "past-future"]
+    PolicySpec::names().collect()
 }
 
 /// Every trace format.
 pub(crate) fn format_names() -> Vec<&'static str> {
-    vec!["azure", "mooncake", "lengths", "vtc", "servegen", "csv"]
-}
-
-/// Every mix.
-pub(crate) fn mix_names() -> Vec<&'static str> {
-    vec!["a", "b", "single"]
+    Format::ALL.map(Format::name).to_vec()
 }
 
 /// Every kind of service that can be imitated.
 pub(crate) fn traffic_names() -> Vec<&'static str> {
-    vec!["chat", "code", "mixed", "summarisation"]
+    Preset::ALL.map(Preset::name).to_vec()
 }
 
 /// Every preset of the policy document.
 pub(crate) fn policy_preset_names() -> Vec<&'static str> {
-    vec!["interactive", "balanced", "throughput"]
+    policy::Preset::ALL.map(policy::Preset::name).to_vec()
 }
 
 /// Every built-in engine profile.
@@ -163,99 +149,171 @@ pub(crate) fn profile_names() -> Vec<&'static str> {
     PROFILES.iter().map(|profile| profile.name).collect()
 }
 
+/// Any failure of the simulator as one sentence about where it came from.
+fn about(place: impl AsRef<Path>, error: &dyn Display) -> InputError {
+    InputError::new(place, error.to_string())
+}
+
+/// A named thing, or a sentence about the option that misnames it.
+fn named<T: FromStr<Err = String>>(option: &str, name: &str) -> Result<T, InputError> {
+    name.parse().map_err(|problem: String| InputError::new(option, problem))
+}
+
+fn policies(job: &ServingJob) -> Result<Vec<PolicySpec>, InputError> {
+    job.policies.iter().map(|name| name.parse()).collect()
+}
+
 /// Refuses a job that names something unknown, before anything is read.
 pub(crate) fn check(job: &ServingJob) -> Result<(), InputError> {
-    for policy in &job.policies {
-        check_policy(policy)?;
-    }
-    known("--mix", "mix", &job.mix, &mix_names())?;
-    if let Requests::Generated { preset, .. } = &job.requests {
-        known("--preset", "preset of traffic", preset, &traffic_names())?;
-    }
-    if !Path::new(&job.engine.spec).exists() {
-        let what = "engine profile, and no folder of tables";
-        known("--engine", what, &job.engine.spec, &profile_names())?;
-    }
-    Ok(())
-}
-
-fn check_policy(text: &str) -> Result<(), InputError> {
-    let path = Path::new(text);
-    let is_document = path.extension().is_some_and(|extension| {
-        extension.eq_ignore_ascii_case("toml") || extension.eq_ignore_ascii_case("json")
-    });
-    if is_document {
-        return if path.is_file() {
-            Ok(())
-        } else {
-            Err(InputError::new(path, "is no file that can be read"))
-        };
-    }
-    let mut parts = text.split('+');
-    known("--policy", "policy", parts.next().unwrap_or_default(), &policy_names())?;
-    for part in parts {
-        let (key, value) = part.split_once('=').unwrap_or((part, ""));
-        known("--policy", "option of a policy", key, &["chunk", "triage"])?;
-        let sound = match key {
-            "chunk" => value.parse::<u32>().is_ok_and(|tokens| tokens > 0),
-            _ => part == key,
-        };
-        if !sound {
-            let problem = format!("`+{part}` in `{text}` must be `+chunk=N`, N > 0, or `+triage`");
-            return Err(InputError::new("--policy", problem));
+    for policy in policies(job)? {
+        if let PolicySpec::Rampmeter { document: Some(path) } = policy {
+            document(&path)??;
         }
     }
+    named::<Mix>("--mix", &job.mix)?;
+    if let Requests::Generated { preset, .. } = &job.requests {
+        named::<Preset>("--preset", preset)?;
+    }
     Ok(())
 }
 
-/// `name` is one of `names`, or the error says which of them is spelt most like it.
-pub(crate) fn known(
-    option: &str,
-    what: &str,
-    name: &str,
-    names: &[&str],
-) -> Result<(), InputError> {
-    if names.contains(&name) {
-        return Ok(());
-    }
-    let distance = |known: &&&str| strsim::damerau_levenshtein(&name.to_lowercase(), known);
-    let nearest = names.iter().min_by_key(distance).copied().unwrap_or_default();
-    let shown: String =
-        name.chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let problem =
-        format!("`{shown}` is no {what}; the nearest is `{nearest}` (known: {})", names.join(", "));
-    Err(InputError::new(option, problem))
+fn workload(job: &ServingJob) -> Result<Workload, InputError> {
+    let trace = match &job.requests {
+        Requests::Generated { preset, minutes } => {
+            let preset: Preset = named("--preset", preset)?;
+            let extent = Extent::Seconds(minutes * 60.0);
+            Generator { extent, ..Generator::new(preset, job.seed) }.generate()?
+        }
+        Requests::Trace { spec, rate_per_s, lengths } => {
+            let spec = trace::Spec::parse(spec)?;
+            let options = ReadOptions {
+                seed: job.seed,
+                rate_per_s: *rate_per_s,
+                lengths: lengths.clone(),
+                ..ReadOptions::default()
+            };
+            trace::read(&spec.path, spec.format()?, &options)?
+        }
+    };
+    named::<Mix>("--mix", &job.mix)?.apply(trace, job.seed)
 }
 
 /// Runs every policy at every load. `tell` hears how many runs are done, of how many, and the
 /// policy that comes next.
 pub(crate) fn serve(job: &ServingJob, tell: &dyn Fn(u64, u64, &str)) -> Result<Served, InputError> {
-    tell(0, (job.policies.len() * job.loads.len().max(1)) as u64, &job.policies[0]);
-    Err(InputError::new("replay serving", "not wired"))
+    let policies = policies(job)?;
+    let engine = Engine::load(&job.engine.spec, &job.engine.overrides())?;
+    let recorded = workload(job)?;
+    let workloads = at_loads(&recorded, &engine, &job.loads)?;
+    let total = (policies.len() * workloads.len()) as u64;
+    let mut runs = Vec::new();
+    for policy in &policies {
+        for (load, workload) in &workloads {
+            tell(runs.len() as u64, total, &policy.to_string());
+            let run = replay(workload, &engine, policy, RunOptions::default(), *load)
+                .map_err(|error| about(policy.to_string(), &error))?;
+            runs.push(run);
+        }
+    }
+    let classes = recorded.classes.iter().map(|class| ClassTarget {
+        name: class.name.clone(),
+        ttft_s: class.ttft_target.as_seconds(),
+        tpot_s: class.tpot_target.as_seconds(),
+    });
+    Ok(Served {
+        engine: engine.name.clone(),
+        engine_source: engine.source.clone(),
+        workload: recorded.source.clone(),
+        classes: classes.collect(),
+        attainment_min_ratio: Policy::default().objectives.attainment_min_ratio,
+        runs,
+    })
+}
+
+/// The workload at each load, or as recorded where none is asked for.
+fn at_loads(
+    recorded: &Workload,
+    engine: &Engine,
+    loads: &[f64],
+) -> Result<Vec<(Option<f64>, Workload)>, InputError> {
+    if loads.is_empty() {
+        return Ok(vec![(None, recorded.clone())]);
+    }
+    let measured =
+        capacity::measure(recorded, engine).map_err(|error| about(&recorded.source, &error))?;
+    let mut workloads = Vec::new();
+    for load in loads {
+        let mut workload = recorded.clone();
+        capacity::rescale(&mut workload, measured.arrival_factor(*load, 1)?);
+        workloads.push((Some(*load), workload));
+    }
+    Ok(workloads)
 }
 
 /// Replays a measured run in the simulator.
 pub(crate) fn validate(
     measured: &Path,
-    _tables: &Path,
-    _kv_blocks: Option<u32>,
+    tables: &Path,
+    kv_blocks: Option<u32>,
 ) -> Result<Validation, InputError> {
-    Err(InputError::new(measured, "not wired"))
+    let run = ground_truth::read(measured)?;
+    let overrides = EngineOverrides {
+        tensor_parallel: Some(run.tensor_parallel),
+        kv_blocks: run.kv_blocks.or(kv_blocks),
+        running_max: Some(run.running_max),
+        step_tokens_max: Some(run.step_tokens_max),
+    };
+    let (engine, _) = Engine::fitted(tables, &overrides)?;
+    let compared = ground_truth::replay(&run, &engine).map_err(|error| about(measured, &error))?;
+    let side = |of: fn(&ground_truth::Compared) -> ground_truth::Latency| -> Vec<Latency> {
+        let latencies = compared.iter().map(of);
+        let latencies = latencies.map(|latency| Latency {
+            ttft_s: latency.ttft_s,
+            tpot_s: latency.tpot_s,
+            latency_s: latency.latency_s,
+        });
+        latencies.collect()
+    };
+    Validation::compare(&side(|row| row.measured), &side(|row| row.simulated))
+        .map_err(|error| about(measured, &error))
 }
 
 /// Fits the step-time model to a folder of tables.
-pub(crate) fn fit(tables: &Path, _tensor_parallel: Option<u32>) -> Result<Fitted, InputError> {
-    Err(InputError::new(tables, "not wired"))
+pub(crate) fn fit(tables: &Path, tensor_parallel: Option<u32>) -> Result<Fitted, InputError> {
+    let overrides = EngineOverrides { tensor_parallel, ..EngineOverrides::default() };
+    let (engine, report) = Engine::fitted(tables, &overrides)?;
+    Ok(Fitted { engine: engine.name, source: engine.source, report })
 }
 
 /// Reads and checks a policy document. The outer error: it cannot be read; the inner: it can,
 /// and is not valid.
 pub(crate) fn document(path: &Path) -> Result<Result<Document, InputError>, InputError> {
-    Err(InputError::new(path, "not wired"))
+    let text = fs::read_to_string(path)
+        .map_err(|error| InputError::new(path, format!("cannot be read: {error}")))?;
+    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let policy = if is_json { Policy::from_json(&text) } else { Policy::from_toml(&text) };
+    Ok(policy.map(|policy| Document::of(&policy)).map_err(|error| {
+        let invalid = InputError::new(path, error.message.clone());
+        match error.line {
+            Some(line) => invalid.at_line(u64::from(line)),
+            None => invalid,
+        }
+    }))
 }
 
 /// A preset as a document; `None` where there is no such preset.
 pub(crate) fn preset(name: &str) -> Option<Document> {
-    let _ = name;
-    None
+    policy::Preset::from_name(name).map(|preset| Document::of(&preset.policy()))
+}
+
+impl Document {
+    fn of(policy: &Policy) -> Self {
+        Self {
+            toml: policy.to_toml_with_comments(),
+            // The core writes JSON; should it not parse, the text itself is still the truth.
+            json: serde_json::from_str(&policy.to_json()).unwrap_or_default(),
+            classes: policy.classes.iter().map(|class| class.name.clone()).collect(),
+            accounts: policy.accounts.len(),
+        }
+    }
 }

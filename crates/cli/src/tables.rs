@@ -2,12 +2,20 @@
 
 use std::io;
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Row, Table, presets};
+use comfy_table::{
+    Cell, CellAlignment, ContentArrangement, LineStyle, Row, Table, TableStyle, presets,
+};
+use rampmeter::engine::FEATURE_NAMES;
 use rampmeter_sim::report::Report;
-use rampmeter_sim::results::{Felt, ServingRun};
+use rampmeter_sim::results::{Felt, ServingRun, Validation};
 
 use crate::console::Console;
-use crate::jobs::{Document, Fitted, Validation};
+use crate::jobs::{Document, Fitted};
+
+/// Rules above, below and under the heads; none between rows.
+const STYLE: TableStyle = presets::UTF8_HORIZONTAL_ONLY
+    .header_separator(LineStyle::none().fill('─').junction('─'))
+    .row_separator(LineStyle::none());
 
 /// Width where there is no terminal to ask.
 const COLUMNS: u16 = 80;
@@ -15,7 +23,7 @@ const COLUMNS: u16 = 80;
 /// A table that fits, with these heads; all columns but the first are numbers.
 fn table(heads: &[&str], console: &Console<'_>) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(STYLE);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     if !console.out_terminal {
         table.force_no_tty().set_width(COLUMNS);
@@ -47,7 +55,7 @@ fn seconds(value: f64) -> String {
 /// Two figures after the point where one would claim a full 100.
 fn percent(ratio: f64) -> String {
     let percent = ratio * 100.0;
-    if percent < 100.0 && percent >= 99.95 {
+    if (99.95..100.0).contains(&percent) {
         return format!("{:.2}", percent.min(99.99));
     }
     format!("{percent:.1}")
@@ -66,7 +74,8 @@ pub(crate) fn serving(report: &Report, console: &mut Console<'_>) -> io::Result<
             target.tpot_s * 1e3
         )?;
     }
-    let heads = ["policy", "load", "busy %", "met %", "p99 TTFT s", "p99 TPOT ms", "tokens/s"];
+    let heads =
+        ["policy", "load", "busy\n%", "met\n%", "p99\nTTFT s", "p99\nTPOT ms", "tokens\n/s"];
     let mut table = table(&heads, console);
     for run in &report.runs {
         table.add_row(serving_row(run, &class));
@@ -76,17 +85,21 @@ pub(crate) fn serving(report: &Report, console: &mut Console<'_>) -> io::Result<
     writeln!(console.out, "met: share of all offered {class} requests within both targets")
 }
 
+/// A time of nobody at all is no time of zero.
+fn shown(value: f64, show: fn(f64) -> String) -> String {
+    if value > 0.0 { show(value) } else { "-".to_owned() }
+}
+
 fn serving_row(run: &ServingRun, class: &str) -> Row {
     let nobody = Felt::default();
     let felt = run.classes.get(class).unwrap_or(&nobody);
-    let served = |text: String| if felt.completed > 0 { text } else { "-".to_owned() };
     row([
         run.policy.clone(),
         run.load.map_or_else(|| "-".to_owned(), |load| load.to_string()),
         percent(run.utilization),
         if felt.offered > 0 { percent(felt.attainment) } else { "-".to_owned() },
-        served(seconds(felt.ttft_s.p99)),
-        served(format!("{:.1}", felt.tpot_s.p99 * 1e3)),
+        shown(felt.ttft_s.p99, seconds),
+        shown(felt.tpot_s.p99, |value| format!("{:.1}", value * 1e3)),
         format!("{:.0}", run.tokens_per_s),
     ])
 }
@@ -105,7 +118,7 @@ pub(crate) fn validation(validation: &Validation, console: &mut Console<'_>) -> 
     for quantile in &validation.quantiles {
         table.add_row(row([
             quantile.metric.trim_end_matches("_s").to_uppercase(),
-            quantile.stat.clone(),
+            quantile.stat.to_owned(),
             format!("{:.4}", quantile.measured),
             format!("{:.4}", quantile.simulated),
             format!("{:+.1}", quantile.error_pct),
@@ -118,14 +131,18 @@ pub(crate) fn validation(validation: &Validation, console: &mut Console<'_>) -> 
 pub(crate) fn fitted(fitted: &Fitted, console: &mut Console<'_>) -> io::Result<()> {
     writeln!(console.out, "Engine  {}", fitted.engine)?;
     let mut table = table(&["coefficient", "value"], console);
-    for (name, value) in &fitted.coefficients {
-        table.add_row(row([name.clone(), format!("{value:.4e}")]));
+    for (name, value) in FEATURE_NAMES.into_iter().zip(fitted.report.coefficients) {
+        table.add_row(row([name.to_owned(), format!("{value:.4e}")]));
     }
     print(&table, console)?;
     writeln!(
         console.out,
         "Error over {} steps: mean {:.2}%, steps with prompts {:.2}%, p95 {:.2}%, most {:.2}%",
-        fitted.samples, fitted.mape_pct, fitted.mape_prefill_pct, fitted.p95_pct, fitted.max_pct
+        fitted.report.samples,
+        fitted.report.mape_pct,
+        fitted.report.mape_prefill_pct,
+        fitted.report.p95_pct,
+        fitted.report.max_pct
     )
 }
 
@@ -154,6 +171,9 @@ mod tests {
             offered: 9_999,
             completed,
             refused: 0,
+            elapsed_s: 540.0,
+            steps: 10_000,
+            service_uncompared: 0,
             tokens_per_s: 12_345.6,
             prefix_hit_rate: 0.0,
             replica_load_max_over_mean: 1.0,
@@ -204,9 +224,9 @@ mod tests {
 
     #[test]
     fn validation_and_fit_print_every_figure() {
-        let quantile = |stat: &str| crate::jobs::QuantileError {
-            metric: "ttft_s".to_owned(),
-            stat: stat.to_owned(),
+        let quantile = |stat: &'static str| rampmeter_sim::results::QuantileError {
+            metric: "ttft_s",
+            stat,
             measured: 1.0,
             simulated: 0.96,
             error_pct: -4.0,
@@ -216,12 +236,16 @@ mod tests {
         assert!(text.contains("TTFT") && text.contains("p99") && text.contains("-4.0"), "{text}");
         let model = Fitted {
             engine: "Llama-3.1-8B".to_owned(),
-            coefficients: vec![("prefill_attention_s_per_token2".to_owned(), 1.5e-9)],
-            mape_pct: 0.61,
-            mape_prefill_pct: 1.4,
-            p95_pct: 3.0,
-            max_pct: 9.0,
-            samples: 12_345,
+            source: "a test".to_owned(),
+            report: rampmeter_sim::engine::FitReport {
+                coefficients: [1.5e-9; 7],
+                mape_pct: 0.61,
+                mape_prefill_pct: 1.4,
+                p95_pct: 3.0,
+                max_pct: 9.0,
+                samples: 12_345,
+                prefill_samples: 345,
+            },
         };
         let text = printed(|console| fitted(&model, console));
         assert!(text.contains("1.5000e-9") && text.contains("mean 0.61%"), "{text}");

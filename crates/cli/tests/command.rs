@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use rampmeter_cli::{EXIT_RAN, EXIT_USAGE, run};
+use rampmeter_cli::{EXIT_CHECK_FAILED, EXIT_RAN, EXIT_USAGE, run};
 
 /// Exit code, standard output, standard error.
 fn rampmeter(args: &[&str]) -> (u8, String, String) {
@@ -55,8 +55,8 @@ fn unknown_names_meet_the_nearest_known_one() {
     refused(&replay(&["--policy", "fcfs+chunk=0"]), &["chunk=0"]);
     refused(&replay(&["--policy", "no-such.toml"]), &["no-such.toml"]);
     refused(&replay(&["--policy", "vtc", "--mix", "c"]), &["--mix", "`c`"]);
-    refused(&["highway", "--preset", "chatt"], &["nearest is `chat`"]);
-    refused(&["highway", "--engine", "llama-3-8b"], &["nearest is `llama-3.1-8b`"]);
+    refused(&["highway", "--preset", "chatt"], &["--preset", "`chatt`", "chat"]);
+    refused(&["highway", "--engine", "llama-3-8b"], &["--engine", "llama-3.1-8b"]);
 }
 
 #[test]
@@ -91,6 +91,50 @@ fn a_run_that_fails_leaves_what_was_there() {
     refused(&replay(&["--policy", "fcfs", "--report", &path]), &[]);
     assert_eq!(fs::read_to_string(&report).unwrap(), "earlier");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_small_run_leaves_table_page_picture_and_figures() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let (page, picture, json) = (at("page.html"), at("picture.svg"), at("runs.json"));
+    let small = ["highway", "--minutes", "0.2", "--load", "0.5,1", "--policy", "fcfs,rampmeter"];
+    let with = |more: &[&str]| rampmeter(&[&small[..], more].concat());
+    let (code, out, err) = with(&["--report", &page, "--picture", &picture, "--json", &json]);
+    assert_eq!((code, err.as_str()), (EXIT_RAN, ""));
+    assert!(out.contains("fcfs") && out.contains("rampmeter") && out.contains(&page), "{out}");
+    assert!(out.lines().filter(|line| !line.contains(&at(""))).all(|l| l.chars().count() <= 80));
+    assert!(fs::read_to_string(&page).unwrap().contains("<svg"));
+    assert!(fs::read_to_string(&picture).unwrap().starts_with("<svg"));
+    let text = fs::read_to_string(&json).unwrap();
+    let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(parsed["schema"], 1);
+    assert_eq!(parsed["runs"].as_array().unwrap().len(), 4);
+    assert_eq!(parsed["runs"][3]["policy"], "rampmeter");
+    // The same bytes again, and nothing but them where standard output was asked for.
+    assert_eq!(with(&["--json", "-"]), (EXIT_RAN, text, String::new()));
+}
+
+#[test]
+fn policy_documents_are_checked_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let (code, shown, _) = rampmeter(&["policy", "show", "interactive"]);
+    assert_eq!(code, EXIT_RAN);
+    fs::write(at("good.toml"), &shown).unwrap();
+    let (code, out, err) = rampmeter(&["policy", "check", &at("good.toml")]);
+    assert_eq!((code, err.as_str()), (EXIT_RAN, ""), "what is shown can be read");
+    assert!(out.contains("valid"), "{out}");
+    fs::write(at("bad.toml"), "[batch]\nlate_ration = 0.1\n").unwrap();
+    let (code, out, err) = rampmeter(&["policy", "check", &at("bad.toml")]);
+    assert_eq!((code, out.as_str()), (EXIT_CHECK_FAILED, ""));
+    assert!(err.contains("bad.toml:2") && err.contains("late_ratio"), "{err}");
+    refused(&["policy", "check", &at("absent.toml")], &["absent.toml"]);
+    refused(&["policy", "show", "balnced"], &["balnced"]);
+    let bad = at("bad.toml");
+    refused(&["highway", "--policy", &bad], &["bad.toml", "late_ratio"]);
+    let (_, out, _) = rampmeter(&["policy", "presets"]);
+    assert!(["interactive", "balanced", "throughput"].iter().all(|name| out.contains(name)));
 }
 
 #[test]
@@ -137,8 +181,9 @@ fn help_lists_every_name() {
         for name in names {
             assert!(out.contains(name), "{args:?}: {name} not in {out}");
         }
-        let widest = out.lines().map(|line| line.chars().count()).max().unwrap_or(0);
-        assert!(widest <= 120, "{args:?}: {widest} columns");
+        let lines = out.lines().filter(|line| !line.starts_with("Usage:"));
+        let widest = lines.map(|line| line.chars().count()).max().unwrap_or(0);
+        assert!(widest <= 100, "{args:?}: {widest} columns");
     }
     assert_eq!(rampmeter(&["--version"]).1, format!("rampmeter {}\n", env!("CARGO_PKG_VERSION")));
 }

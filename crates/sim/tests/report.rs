@@ -29,6 +29,8 @@ fn felt(offered: u64, load: f64, patience: f64) -> Felt {
         ttft_s: spread(1.0),
         tpot_s: Quantiles { p50: 0.02, p90: 0.03, p99: 0.02 + 0.03 * load / patience, mean: 0.02 },
         queue_wait_s: spread(0.9),
+        e2e_s: spread(3.0),
+        slowdown: spread(1.0),
     }
 }
 
@@ -52,6 +54,9 @@ fn run(policy: &str, load: Option<f64>, patience: f64) -> ServingRun {
         offered,
         completed: offered,
         refused: 0,
+        elapsed_s: 540.0 / x,
+        steps: 20_000,
+        service_uncompared: 0,
         tokens_per_s: 5200.0 * x.min(1.0),
         prefix_hit_rate: 0.0,
         replica_load_max_over_mean: 1.0,
@@ -181,14 +186,8 @@ fn the_page_asks_nobody_for_anything() {
 fn plots_have_titles_and_words_for_those_who_cannot_see_them() {
     let document = parsed(&html(&report(7, &LOADS)));
     let charts = document.select(&Selector::parse("figure svg.chart").unwrap()).count();
-    assert_eq!(
-        charts,
-        count(
-            &document,
-            "figure svg.chart[role=img][aria-label*='interactive'], \
-        figure svg.chart[role=img][aria-label*='batch']"
-        )
-    );
+    let told = "figure svg.chart[role=img][aria-label*=' against '][aria-label*='fcfs, load']";
+    assert_eq!(charts, count(&document, told));
     assert_eq!(charts, count(&document, "figure figcaption"));
     assert!(charts >= 8, "{charts}");
     // 7 policies, 7 loads: a mark for each run on the curve that leads.

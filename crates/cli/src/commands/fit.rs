@@ -14,11 +14,13 @@ pub(super) fn run(args: &Fit, console: &mut Console<'_>) -> Result<(), Failure> 
     }
     json.write(std::slice::from_ref(&fitted), console)?;
     match args.max_error {
-        // Not `>`: an error that is no number has failed too.
-        Some(max) if !(fitted.mape_pct <= max) => Err(Failure::Check(format!(
-            "the mean error over all steps is {:.2}%, more than the {max}% allowed",
-            fitted.mape_pct
-        ))),
+        // Asked this way round, an error that is no number has failed too.
+        Some(max) if !(0.0..=max).contains(&fitted.report.mape_pct) => {
+            Err(Failure::Check(format!(
+                "the mean error over all steps is {:.2}%, more than the {max}% allowed",
+                fitted.report.mape_pct
+            )))
+        }
         _ => Ok(()),
     }
 }

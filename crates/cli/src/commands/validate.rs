@@ -16,8 +16,8 @@ pub(super) fn run(args: &Validate, console: &mut Console<'_>) -> Result<(), Fail
     let worst =
         validation.quantiles.iter().max_by(|a, b| a.error_pct.abs().total_cmp(&b.error_pct.abs()));
     match (worst, args.max_error) {
-        // Not `>`: an error that is no number has failed too.
-        (Some(worst), Some(max)) if !(worst.error_pct.abs() <= max) => {
+        // Asked this way round, an error that is no number has failed too.
+        (Some(worst), Some(max)) if !(0.0..=max).contains(&worst.error_pct.abs()) => {
             Err(Failure::Check(format!(
                 "{} {} is {:+.1}% off, more than the {max}% allowed",
                 worst.metric, worst.stat, worst.error_pct

@@ -6,19 +6,22 @@
 //!
 //! # Formula
 //! ```text
-//! seconds = c0                      every step: launches, sampling, host
-//!         + c1 * p                  dense layers over prompt tokens
+//! seconds = c0                      every step: launches, weights, sampling, host
 //!         + c2 * n                  one more decoding request
 //!         + c3 * kd                 reading the decoding requests' KV
+//!         + max(0,
+//!           c1 * p                  dense layers over prompt tokens
 //!         + c4 * p * (kp + p / 2)   attention of the prompt chunk over its history and itself
 //!         + c5 * [p > 0]            a step that has any prompt at all
-//!         + c6 * [p > 0] * kd       mixed steps read decode KV more slowly
+//!         + c6 * [p > 0] * kd )     mixed steps read decode KV more slowly
 //! ```
 //! `p` prompt tokens, `kp` their history, `n` decoding requests, `kd` their KV tokens.
 //!
 //! # Bounds and cost
-//! O(1), no allocation. All coefficients are non-negative, so that the prediction never falls
-//! when work is added and the inverse has one answer.
+//! O(1), no allocation. All coefficients but `c5` are non-negative, so that the prediction never
+//! falls when work is added and the inverse has one answer. `c5` is negative on most engines: the
+//! dense layers read their weights whether one token asks for them or three hundred, so that the
+//! first tokens of a chunk ride along; the `max` says that no chunk makes a step shorter.
 //!
 //! # What it is bad at
 //! Kernel tile effects (steps of a few hundred tokens are quantised), speculative decoding, and
@@ -91,10 +94,16 @@ impl StepShape {
     }
 }
 
+/// Position of `prefill_step_s`, the one coefficient that may be negative.
+pub const PREFILL_STEP: usize = 5;
+
+/// Longest step that a coefficient may stand for, in seconds; anything above is a wrong unit.
+const SECONDS_MAX: f64 = 3600.0;
+
 /// A span that no step lasts, a century: the inverse of the model treats longer ones as this.
 const ENDLESS_S: f64 = 3.2e9;
 
-/// Seconds of a step from its contents: seven non-negative coefficients.
+/// Seconds of a step from its contents, by seven coefficients.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepModel {
     coefficients: [f64; FEATURES],
@@ -104,13 +113,15 @@ impl StepModel {
     /// A model with these coefficients, in the order and units of [`FEATURE_NAMES`].
     ///
     /// # Errors
-    /// [`Error::RangeReal`] naming the coefficient if one is negative, over an hour, or NaN.
+    /// [`Error::RangeReal`] naming the coefficient if one is NaN, over an hour, or negative where
+    /// it must not be (only `prefill_step_s` may), or if a prompt token takes no time.
     pub fn new(coefficients: [f64; FEATURES]) -> Result<Self, Error> {
-        for (name, value) in FEATURE_NAMES.into_iter().zip(coefficients) {
-            check_real(name, value, 0.0, 3600.0)?;
+        for (index, (name, value)) in FEATURE_NAMES.into_iter().zip(coefficients).enumerate() {
+            let least = if index == PREFILL_STEP { -SECONDS_MAX } else { 0.0 };
+            check_real(name, value, least, SECONDS_MAX)?;
         }
-        // A step costs something, or a prompt would be predicted to take no time at all.
-        check_real(FEATURE_NAMES[1], coefficients[1], f64::MIN_POSITIVE, 3600.0)?;
+        // A token costs something, or a prompt would be predicted to take no time at all.
+        check_real(FEATURE_NAMES[1], coefficients[1], f64::MIN_POSITIVE, SECONDS_MAX)?;
         Ok(Self { coefficients })
     }
 
@@ -123,11 +134,10 @@ impl StepModel {
     /// Predicted seconds of a step. O(1).
     #[must_use]
     pub fn seconds(&self, shape: &StepShape) -> f64 {
-        let mut sum = 0.0;
-        for (feature, coefficient) in shape.features().into_iter().zip(self.coefficients) {
-            sum += feature * coefficient;
-        }
-        sum
+        let [c0, c1, c2, c3, c4, c5, c6] = self.coefficients;
+        let [_, p, n, kd, attention, any, mixed] = shape.features();
+        let decode_s = c0 + c2 * n + c3 * kd;
+        decode_s + (c1 * p + c4 * attention + c5 * any + c6 * mixed).max(0.0)
     }
 
     /// Predicted duration of a step. O(1).
@@ -149,9 +159,9 @@ impl StepModel {
     ) -> Tokens {
         let [c0, c1, c2, c3, c4, c5, c6] = self.coefficients;
         let kd = shape.decode_context_tokens as f64;
-        let fixed = c0 + c2 * f64::from(shape.decode_requests) + c3 * kd + c5 + c6 * kd;
-        let left = seconds - fixed;
-        if left.is_nan() || left <= 0.0 {
+        let spare = seconds - (c0 + c2 * f64::from(shape.decode_requests) + c3 * kd);
+        let left = spare - (c5 + c6 * kd);
+        if spare.is_nan() || spare < 0.0 || left <= 0.0 {
             return Tokens::ZERO;
         }
         // With no deadline at all, infinity would divide itself below.
@@ -171,7 +181,7 @@ impl StepModel {
         let (p, h) = (f64::from(tokens), f64::from(history_tokens));
         let steps = f64::from(tokens.div_ceil(chunk_tokens.max(1)));
         // Attention over all chunks together is that of one long chunk.
-        steps * (c0 + c5) + c1 * p + c4 * p * (h + p / 2.0)
+        steps * c0 + (steps * c5 + c1 * p + c4 * p * (h + p / 2.0)).max(0.0)
     }
 }
 
@@ -223,8 +233,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn model() -> StepModel {
-        StepModel::new([8e-3, 40e-6, 30e-6, 90e-9, 1e-9, 1e-3, 20e-9]).unwrap()
+    fn with_step_cost(c5: f64) -> StepModel {
+        StepModel::new([8e-3, 40e-6, 30e-6, 90e-9, 1e-9, c5, 20e-9]).unwrap()
     }
 
     #[test]
@@ -237,13 +247,14 @@ mod tests {
     }
 
     proptest! {
-        /// The inverse is exact: that many tokens fit, one more does not.
+        /// The inverse is exact: that many tokens fit, one more does not. Also where the first
+        /// tokens of a chunk are free.
         #[test]
         fn inverse_is_the_largest_chunk_that_fits(
             seconds in 0.0f64..0.5, p in 0u32..3000, kp in 0u64..50_000,
-            n in 0u32..256, kd in 0u64..500_000, h in 0u32..20_000,
+            n in 0u32..256, kd in 0u64..500_000, h in 0u32..20_000, c5 in -4e-3f64..2e-3,
         ) {
-            let model = model();
+            let model = with_step_cost(c5);
             let shape = StepShape { prefill_tokens: p, prefill_history_tokens: kp,
                 decode_requests: n, decode_context_tokens: kd };
             let fits = model.prefill_tokens_within(seconds, &shape, h).get();
@@ -255,8 +266,11 @@ mod tests {
 
         /// More work never takes less time.
         #[test]
-        fn prediction_grows_with_work(p in 0u32..4000, kp in 0u64..90_000, n in 0u32..256, kd in 0u64..900_000) {
-            let model = model();
+        fn prediction_grows_with_work(
+            p in 0u32..4000, kp in 0u64..90_000, n in 0u32..256, kd in 0u64..900_000,
+            c5 in -4e-3f64..2e-3,
+        ) {
+            let model = with_step_cost(c5);
             let shape = StepShape { prefill_tokens: p, prefill_history_tokens: kp,
                 decode_requests: n, decode_context_tokens: kd };
             prop_assert!(model.seconds(&shape.with_prefill(1, 7)) >= model.seconds(&shape));

@@ -34,10 +34,9 @@ pub struct Profile {
 /// Made by `rampmeter fit` on public kernel measurements, which are not part of this crate; seven
 /// digits are kept. Seats and step tokens are those of the measured vLLM runs; KV blocks follow
 /// from 90% of 96 GiB a GPU less the weights, which gives the blocks of both runs. The errors are
-/// those of steps whose chunks are as large as the step allows. Chunks of 64 to 512 tokens beside
-/// 64 decodes are predicted 8 to 16% too long (Llama) or 2 to 9% (Qwen on two GPUs): below about
-/// 400 tokens a step takes the time to read the weights whatever it holds, and no straight line
-/// through both regimes follows that.
+/// those of steps with whole and with small chunks. Chunks of some 64 tokens beside few decodes
+/// are predicted 10 to 16% too short for the larger model: the first tokens of a chunk are taken
+/// to be free, and there they are not quite.
 pub const PROFILES: &[Profile] = &[
     Profile {
         name: "llama-3.1-8b",
@@ -45,21 +44,21 @@ pub const PROFILES: &[Profile] = &[
         hardware: "RTX PRO 6000",
         tensor_parallel: 1,
         coefficients: [
-            1.172_527e-2,
-            3.207_100e-5,
-            2.224_568e-5,
-            8.960_474e-8,
-            2.094_898e-9,
-            0.0,
-            8.019_507e-8,
+            1.172_476e-2,
+            3.391_715e-5,
+            3.227_593e-5,
+            8.553_016e-8,
+            2.141_629e-9,
+            -3.773_865e-3,
+            7.227_458e-8,
         ],
         kv_blocks: 36_578,
         kv_block_tokens: 16,
         running_max: 128,
         step_tokens_max: 2_048,
         source: "fitted to RTXPRO6000/Llama-3.1-8B/tp1 of LLMServingSim's kernel measurements \
-                 (MIT, github.com/casys-kaist/LLMServingSim at 5daddb21); mean error 1.7% over \
-                 the steps of a replay, 2.8% over those with prompts",
+                 (MIT, github.com/casys-kaist/LLMServingSim at 5daddb21); mean error 1.6% over \
+                 the steps of a replay, 2.2% over those with prompts",
     },
     Profile {
         name: "qwen3-32b",
@@ -67,21 +66,21 @@ pub const PROFILES: &[Profile] = &[
         hardware: "RTX PRO 6000",
         tensor_parallel: 1,
         coefficients: [
-            4.586_971e-2,
-            1.481_992e-4,
-            1.035_656e-4,
-            1.884_409e-7,
-            7.938_898e-9,
-            0.0,
-            2.599_580e-7,
+            4.589_340e-2,
+            1.527_938e-4,
+            2.130_223e-4,
+            1.332_436e-7,
+            8.035_356e-9,
+            -1.697_419e-2,
+            4.549_422e-7,
         ],
         kv_blocks: 6_496,
         kv_block_tokens: 16,
         running_max: 128,
         step_tokens_max: 2_048,
         source: "fitted to RTXPRO6000/Qwen3-32B/tp1 of LLMServingSim's kernel measurements \
-                 (MIT, github.com/casys-kaist/LLMServingSim at 5daddb21); mean error 1.6% over \
-                 the steps of a replay, 2.4% over those with prompts",
+                 (MIT, github.com/casys-kaist/LLMServingSim at 5daddb21); mean error 1.5% over \
+                 the steps of a replay, 1.7% over those with prompts",
     },
     Profile {
         name: "qwen3-32b-tp2",
@@ -89,20 +88,20 @@ pub const PROFILES: &[Profile] = &[
         hardware: "2x RTX PRO 6000",
         tensor_parallel: 2,
         coefficients: [
-            2.754_192e-2,
-            1.542_729e-4,
-            1.384_516e-4,
-            9.212_681e-8,
-            4.324_457e-9,
-            0.0,
-            2.011_440e-7,
+            2.753_701e-2,
+            1.562_544e-4,
+            1.285_552e-4,
+            9.919_381e-8,
+            4.465_954e-9,
+            -7.904_092e-3,
+            2.173_852e-7,
         ],
         kv_blocks: 28_614,
         kv_block_tokens: 16,
         running_max: 128,
         step_tokens_max: 2_048,
         source: "fitted to RTXPRO6000/Qwen3-32B/tp2 of LLMServingSim's kernel measurements \
-                 (MIT, github.com/casys-kaist/LLMServingSim at 5daddb21); mean error 1.0% over \
+                 (MIT, github.com/casys-kaist/LLMServingSim at 5daddb21); mean error 1.2% over \
                  the steps of a replay, 1.7% over those with prompts",
     },
 ];

@@ -5,17 +5,18 @@
 //!
 //! # Formula
 //! ```text
-//! minimise sum_i ((seconds_i - features_i . c) / seconds_i)^2   over c >= 0
+//! minimise sum_i ((seconds_i - features_i . c) / seconds_i)^2   over c >= 0, but for c5
 //! ```
 //! The weight `1 / seconds^2` makes it the *relative* error that counts: a policy that cuts a
 //! chunk to a 50 ms target needs a 20 ms step as exactly as a 200 ms one. Negative coefficients
 //! would fit a little better and predict that some work takes time away, which the inverse
-//! ([`StepModel::prefill_tokens_within`]) must never see.
+//! ([`StepModel::prefill_tokens_within`]) must never see. The cost of having a prompt at all may
+//! be negative, because the model itself sees to it that no chunk makes a step shorter.
 //!
 //! # How
 //! A non-negative least-squares problem in seven unknowns has at most 127 sets of coefficients
 //! that are not zero. Each is tried: its normal equations are solved, and of the solutions
-//! without a negative coefficient the one with the least error is the optimum, exactly. (The
+//! without a forbidden sign the one with the least error is the optimum, exactly. (The
 //! optimum is the unconstrained optimum over its own non-zero coefficients, so that it is among
 //! those tried.) Columns are scaled to one before, since the features span twelve decades.
 //!
@@ -26,7 +27,7 @@
 //! Kernel tile effects: a step of 129 tokens takes as long as one of 192 on some GPUs, and no
 //! straight line follows that.
 
-use rampmeter::engine::{FEATURE_NAMES, FEATURES, StepModel};
+use rampmeter::engine::{FEATURE_NAMES, FEATURES, PREFILL_STEP, StepModel};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -178,12 +179,13 @@ impl Equations {
             }
         }
         let solutions = (1..1_u32 << FEATURES).filter_map(|set| scaled.solve_set(set));
-        let feasible = solutions.filter(|c| c.iter().all(|value| *value >= 0.0));
+        let allowed = |(i, value): (usize, &f64)| *value >= 0.0 || i == PREFILL_STEP;
+        let feasible = solutions.filter(|c| c.iter().enumerate().all(allowed));
         // At an optimum over its own set the squared error is `rows - moment . c`.
         let explained =
             |c: &Vector| -> f64 { c.iter().zip(scaled.moment).map(|(c, m)| c * m).sum() };
         let best = feasible.max_by(|a, b| explained(a).total_cmp(&explained(b)))?;
-        Some(std::array::from_fn(|i| if best[i] > 0.0 { best[i] * scale[i] } else { 0.0 }))
+        Some(std::array::from_fn(|i| best[i] * scale[i]))
     }
 
     /// The optimum over the coefficients in `set` (as bits), the others zero: a Cholesky solution
@@ -275,7 +277,7 @@ mod tests {
                     size += features[i];
                 }
                 let slope = slope / f64::max(size, f64::MIN_POSITIVE);
-                prop_assert!(coefficient >= 0.0);
+                prop_assert!(coefficient >= 0.0 || i == PREFILL_STEP);
                 prop_assert!(slope > -1e-6, "{i}: {slope}");
                 prop_assert!(coefficient == 0.0 || slope < 1e-6, "{i}: {slope}");
             }

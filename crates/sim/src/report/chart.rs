@@ -13,8 +13,12 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::axis::{Axis, Ruler, Scale};
 
-/// Looks a line can have: eight colours, then the same with other dashes and marks.
-pub(super) const COLOURS: usize = 8;
+/// The look of what a dashboard shows, which is no policy: a dotted line without marks.
+pub(super) const DASHBOARD_SLOT: usize = usize::MAX;
+
+/// Colours of the peers. Colour 0 is the library's own and is not shared.
+const COLOURS: usize = 7;
+/// When the colours are used up they come again with another dash.
 const DASHES: usize = 4;
 const MARKS: usize = 6;
 
@@ -77,7 +81,14 @@ pub(super) struct Chart {
 
 /// The CSS classes of a look.
 pub(super) fn classes(slot: usize) -> String {
-    format!("p{slot} c{} d{}", slot % COLOURS, slot / COLOURS % DASHES)
+    if slot == DASHBOARD_SLOT {
+        return "busy".to_owned();
+    }
+    let (colour, dash) = match slot.checked_sub(1) {
+        None => (0, 0),
+        Some(peer) => (1 + peer % COLOURS, peer / COLOURS % DASHES),
+    };
+    format!("p{slot} c{colour} d{dash}")
 }
 
 /// The SVG, or a sentence when there is nothing to draw.
@@ -140,7 +151,7 @@ fn draw_titles(root: &Root<'_>, chart: &Chart) -> Result<(), Failure> {
     let style = ("sans-serif", LABEL_SIZE).into_font().color(&INK);
     root.draw(&Text::new(chart.y.title.clone(), (8, 8), style.clone()))?;
     let style = style.pos(Pos::new(HPos::Right, VPos::Bottom));
-    let corner = (WIDTH as i32 - 24, HEIGHT as i32 - 10);
+    let corner = (WIDTH.cast_signed() - 24, HEIGHT.cast_signed() - 10);
     root.draw(&Text::new(chart.x.title.clone(), corner, style))
 }
 

@@ -1,7 +1,7 @@
 //! Which charts a report has, and the points on them.
 
 use super::axis::{Axis, Scale};
-use super::chart::{Chart, Point, Stroke};
+use super::chart::{self, Chart, Point, Stroke};
 use super::measures::{self, Line};
 use super::{Report, text};
 use crate::results::ServingRun;
@@ -52,9 +52,26 @@ pub(super) const GOODPUT: Reading = Reading {
     show: text::figures,
 };
 
+/// Share of the run with the GPU at work, over all classes.
+pub(super) const UTILIZATION: Reading = Reading {
+    name: "GPU utilization",
+    axis: "GPU utilization (busy share)",
+    scale: Scale::Percent,
+    of: |run, _| measures::finite(run.utilization),
+    show: text::percent,
+};
+/// Tokens of completed requests a second, over all classes.
+pub(super) const THROUGHPUT: Reading = Reading {
+    name: "throughput",
+    axis: "Throughput (tokens per second)",
+    scale: Scale::FromZero,
+    of: |run, _| measures::finite(run.tokens_per_s),
+    show: text::figures,
+};
+
 /// A reading against utilization: the highway curve.
 pub(super) fn highway(report: &Report, lines: &[Line<'_>], class: &str, reading: Reading) -> Chart {
-    let x = Axis { title: "GPU utilization (busy share)".to_owned(), scale: Scale::Percent };
+    let x = Axis { title: UTILIZATION.axis.to_owned(), scale: Scale::Percent };
     build(report, lines, class, reading, x, |run| measures::finite(run.utilization))
 }
 
@@ -69,6 +86,25 @@ pub(super) fn over_load(
     build(report, lines, class, reading, Axis { title, scale: Scale::Span }, |run| {
         run.load.and_then(measures::finite)
     })
+}
+
+/// Attainment over load, with utilization (the mean over policies) on the same scale: what a
+/// dashboard shows beside what users get.
+pub(super) fn dashboard(report: &Report, lines: &[Line<'_>], class: &str) -> Chart {
+    let mut chart = over_load(report, lines, class, ATTAINMENT);
+    "GPU utilization, and requests that met both targets".clone_into(&mut chart.title);
+    "Share: GPU busy (dotted), requests in time".clone_into(&mut chart.y.title);
+    let points = measures::loads(report).into_iter().filter_map(|load| {
+        let at_load = lines.iter().filter_map(|line| measures::at(line, Some(load)));
+        let busy: Vec<f64> = at_load.filter_map(|run| measures::finite(run.utilization)).collect();
+        let mean = measures::finite(busy.iter().sum::<f64>() / busy.len() as f64)?;
+        let note = format!("GPU utilization at load {load}: {}", text::percent(mean));
+        Some(Point { x: load, y: mean, note })
+    });
+    let points: Vec<Point> = points.collect();
+    let label = "GPU utilization".to_owned();
+    chart.strokes.push(Stroke { label, slot: chart::DASHBOARD_SLOT, strong: false, points });
+    chart
 }
 
 fn build(
@@ -96,7 +132,10 @@ fn build(
         })
         .collect();
     Chart {
-        title: format!("{} of class {class}", reading.name),
+        title: match reading.axis {
+            axis if axis == UTILIZATION.axis || axis == THROUGHPUT.axis => reading.name.to_owned(),
+            _ => format!("{} of class {class}", reading.name),
+        },
         x,
         y: Axis { title: reading.axis.to_owned(), scale: reading.scale },
         strokes,

@@ -20,8 +20,10 @@ pub(super) struct Headline {
     pub(super) figures: Vec<(&'static str, String, String)>,
 }
 
-/// A value with the label of the policy that it belongs to, from least to most.
-type Spread = Vec<(f64, String)>;
+/// A value, and the label of the policy that it belongs to.
+type Labelled = (f64, String);
+/// From least to most.
+type Spread = Vec<Labelled>;
 
 /// Reads the headline out of the runs; `None` when there are none.
 pub(super) fn headline(report: &Report, lines: &[Line<'_>], class: &str) -> Option<Headline> {
@@ -47,18 +49,14 @@ pub(super) fn headline(report: &Report, lines: &[Line<'_>], class: &str) -> Opti
         (false, 1) => "How busy it was, and what users felt",
         (false, _) => "How busy the GPU was, and what users felt",
     };
-    Some(Headline {
-        title,
-        lead: lead(
-            report,
-            class,
-            load,
-            lines.len(),
-            &Spreads { busy: &busy, met: &met, wait: &wait },
-        ) + &conclusion(equal && differ, &unserved),
-        load,
-        figures: figures(&busy, &met, &wait),
-    })
+    let spreads = Spreads { busy: &busy, met: &met, wait: &wait };
+    let mut sentences = lead(report, class, load, lines.len(), &spreads);
+    if let Some(before) = busy_before(lines, load, &busy) {
+        sentences.insert(1, before);
+    }
+    sentences.extend(conclusion(equal && differ, &unserved));
+    let figures = figures(&busy, &met, &wait);
+    Some(Headline { title, lead: sentences.join(" "), load, figures })
 }
 
 struct Spreads<'a> {
@@ -98,79 +96,92 @@ fn width(spread: &Spread) -> f64 {
     }
 }
 
+/// The paragraph under the heading, sentence by sentence.
 fn lead(
     report: &Report,
     class: &str,
     load: Option<f64>,
     policies: usize,
     spreads: &Spreads<'_>,
-) -> String {
+) -> Vec<String> {
     let when = match load {
         Some(load) => format!("At load {}", text::figures(load)),
         None => "With arrivals as recorded".to_owned(),
     };
     let whose = if policies > 1 { " under every policy" } else { "" };
-    let mut lead = match (spreads.busy.first(), spreads.busy.last()) {
-        (Some(low), Some(high)) => format!(
-            "{when} the GPU is busy {} of the time{whose}.",
-            text::range(low.0, high.0, text::percent)
-        ),
-        _ => format!("{when}:"),
-    };
+    let busy = ends(spreads.busy).map(|(low, high)| {
+        let busy = text::range(low.0, high.0, text::percent);
+        format!("{when} the GPU is busy {busy} of the time{whose}.")
+    });
     let promise = measures::target(report, class).map_or_else(String::new, |target| {
+        let (first, next) = (text::seconds(target.ttft_s), text::seconds(target.tpot_s));
+        format!(" (first token within {first}, then a token every {next})")
+    });
+    let met = ends(spreads.met).map(|(low, high)| {
+        let (least, most) = (text::percent(low.0), text::percent(high.0));
+        if low.1 == high.1 {
+            return format!(
+                "Of the {class} requests, {most} got what they were promised{promise}."
+            );
+        }
         format!(
-            " (first token within {}, then a token every {})",
-            text::seconds(target.ttft_s),
-            text::seconds(target.tpot_s)
+            "The share of {class} requests that got what they were promised{promise} runs from \
+             {least} with {} to {most} with {}.",
+            low.1, high.1
         )
     });
-    if let (Some(low), Some(high)) = (spreads.met.first(), spreads.met.last()) {
-        lead += &if policies > 1 && low.1 != high.1 {
-            format!(
-                " The share of {class} requests that got what they were promised{promise} runs \
-                 from {} with {} to {} with {}.",
-                text::percent(low.0),
-                low.1,
-                text::percent(high.0),
-                high.1
-            )
-        } else {
-            format!(
-                " Of the {class} requests, {} got what they were promised{promise}.",
-                text::percent(high.0)
-            )
-        };
-    }
-    if let (Some(low), Some(high)) = (spreads.wait.first(), spreads.wait.last()) {
-        lead += &if policies > 1 && low.1 != high.1 {
-            format!(
-                " One request in a hundred waits longer than {} for its first token with {}, and \
-                 longer than {} with {}.",
-                text::seconds(low.0),
-                low.1,
-                text::seconds(high.0),
-                high.1
-            )
-        } else {
-            format!(
-                " One request in a hundred waits longer than {} for its first token.",
-                text::seconds(high.0)
-            )
-        };
-    }
-    lead
+    let wait = ends(spreads.wait).map(|(low, high)| {
+        let (least, most) = (text::seconds(low.0), text::seconds(high.0));
+        if low.1 == high.1 {
+            return format!(
+                "One request in a hundred waits longer than {most} for its first token."
+            );
+        }
+        format!(
+            "One request in a hundred waits longer than {least} for its first token with {}, and \
+             longer than {most} with {}.",
+            low.1, high.1
+        )
+    });
+    [busy, met, wait].into_iter().flatten().collect()
 }
 
-fn conclusion(shown: bool, unserved: &[&str]) -> String {
-    let mut words = String::new();
+/// Utilization that was as high at half the load or less tells nothing about room.
+fn busy_before(lines: &[Line<'_>], load: Option<f64>, busy: &Spread) -> Option<String> {
+    let (load, (now, _)) = (load?, ends(busy)?);
+    let mut loads: Vec<f64> = measures::common_loads(lines).into_iter().flatten().collect();
+    loads.sort_by(f64::total_cmp);
+    let (earlier, then) = loads.into_iter().find_map(|earlier| {
+        let then = spread(lines, Some(earlier), |run| measures::finite(run.utilization));
+        let alike = ends(&then)?.0.0 >= now.0 - SAME_UTILIZATION;
+        (alike && earlier <= load / 2.0).then_some((earlier, then))
+    })?;
+    let (low, high) = ends(&then)?;
+    Some(format!(
+        "It was already busy {} of the time at load {}.",
+        text::range(low.0, high.0, text::percent),
+        text::figures(earlier)
+    ))
+}
+
+fn ends(spread: &Spread) -> Option<(&Labelled, &Labelled)> {
+    Some((spread.first()?, spread.last()?))
+}
+
+fn conclusion(shown: bool, unserved: &[&str]) -> Vec<String> {
+    let mut sentences = Vec::new();
     if !unserved.is_empty() {
-        words += &format!(" No request of this class was completed with {}.", unserved.join(", "));
+        let who = unserved.join(", ");
+        sentences.push(format!("No request of this class was completed with {who}."));
     }
     if shown {
-        words += " That is why utilization is the wrong goal: it looks the same whether users are \
-                  served or not.";
+        sentences.push(
+            "That is why utilization is the wrong goal: it looks the same whether users are \
+             served or not."
+                .to_owned(),
+        );
     }
-    words
+    sentences
 }
 
 fn figures(busy: &Spread, met: &Spread, wait: &Spread) -> Vec<(&'static str, String, String)> {

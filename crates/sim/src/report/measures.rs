@@ -111,9 +111,9 @@ pub(super) fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-/// A quantile of what was completed; nothing when nothing was, for then it would read as zero.
+/// A time, which may be a lower bound; nothing when nobody was completed and it reads as zero.
 pub(super) fn quantile(felt: &Felt, pick: fn(&Felt) -> f64) -> Option<f64> {
-    if felt.completed == 0 { None } else { finite(pick(felt)) }
+    finite(pick(felt)).filter(|value| felt.completed > 0 || *value > 0.0)
 }
 
 /// p99 of the time to first token of a class.
@@ -138,5 +138,6 @@ pub(super) fn goodput(run: &ServingRun, class: &str) -> Option<f64> {
 
 /// A quantile for a table cell.
 pub(super) fn cell(felt: &Felt, of: fn(&Felt) -> Quantiles, pick: fn(&Quantiles) -> f64) -> f64 {
-    if felt.completed == 0 { f64::NAN } else { pick(&of(felt)) }
+    let value = pick(&of(felt));
+    if felt.completed == 0 && value == 0.0 { f64::NAN } else { value }
 }

@@ -58,7 +58,7 @@ pub fn html(report: &Report) -> String {
     page::page(report)
 }
 
-/// The highway curve alone, as an SVG file that carries its own light and dark colours.
+/// Utilization and attainment over load, as an SVG file with its own light and dark colours.
 #[must_use]
 pub fn picture(report: &Report) -> String {
     picture::picture(report)

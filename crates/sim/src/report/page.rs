@@ -5,7 +5,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::chart::{self, Chart};
-use super::curves::{self, ATTAINMENT, GOODPUT, TPOT, TTFT};
+use super::curves::{self, ATTAINMENT, GOODPUT, THROUGHPUT, TPOT, TTFT, UTILIZATION};
 use super::headline::{Headline, headline};
 use super::measures::{self, Line};
 use super::{Report, people, text, words};
@@ -52,13 +52,15 @@ pub(super) fn page(report: &Report) -> String {
 
 /// One rule for each policy: an unticked box of the legend hides it everywhere.
 fn toggles(lines: &[Line<'_>]) -> String {
-    lines
-        .iter()
-        .map(|line| {
-            let slot = line.slot;
-            format!("body:has(#t{slot}:not(:checked)) main .p{slot}:not(.entry){{display:none}}\n")
-        })
-        .collect()
+    let mut rules = String::new();
+    for Line { slot, .. } in lines {
+        rules += "body:has(#t";
+        rules += &slot.to_string();
+        rules += ":not(:checked)) main .p";
+        rules += &slot.to_string();
+        rules += ":not(.entry){display:none}\n";
+    }
+    rules
 }
 
 fn header(report: &Report, headline: Option<&Headline>) -> Markup {
@@ -148,12 +150,29 @@ fn highway(report: &Report, lines: &[Line<'_>], class: &str) -> Markup {
                  the line. Going right, the GPU is busier. Going up on the left plot, users wait \
                  longer; going down on the right one, more of them are let down."
             }
+            @if let Some(sentence) = pegged(report) { p { (sentence) } }
             div.pair {
                 (figure(&wait, &format!("Waiting of class {class}: lower is better.")))
                 (figure(&met, &format!("Targets met in class {class}: higher is better.")))
             }
         }
     }
+}
+
+/// Utilization from which on the dial stands at its end.
+const PEGGED: f64 = 0.99;
+
+/// How many runs stand in one spot of the dial, when that is most of them.
+fn pegged(report: &Report) -> Option<String> {
+    let high = report.runs.iter().filter(|run| run.utilization >= PEGGED).count();
+    (report.runs.len() > 1 && high * 2 > report.runs.len()).then(|| {
+        format!(
+            "{high} of {} runs stand at {} or more, good and bad alike: from there on the dial \
+             is at its end, and has nothing more to say.",
+            report.runs.len(),
+            text::percent(PEGGED)
+        )
+    })
 }
 
 fn rising_load(report: &Report, lines: &[Line<'_>], class: &str) -> Markup {
@@ -165,15 +184,19 @@ fn rising_load(report: &Report, lines: &[Line<'_>], class: &str) -> Markup {
         section {
             h2 { "When load rises" }
             p {
-                "Class " b { (class) } " only, from a quiet engine to one that is asked for more \
-                 than it can do. At a load above 1 somebody must wait; a policy decides who, and \
-                 whether the waiting was worth it."
+                "From a quiet engine to one that is asked for more than it can do. At a load above \
+                 1 somebody must wait; a policy decides who, and whether the waiting was worth it. \
+                 Utilization and throughput are over all classes, the other plots are class "
+                b { (class) } "."
             }
             div.pair {
-                (figure(&chart(ATTAINMENT), "Share of requests that met both targets."))
-                (figure(&chart(GOODPUT), "Requests a second that met both targets."))
+                (figure(&curves::dashboard(report, lines, class),
+                    "Dotted: how busy the GPU is. Lines: the share of requests in time."))
                 (figure(&chart(TTFT), "How long the unluckiest one in a hundred waits to begin."))
-                (figure(&chart(TPOT), "How slowly their answer is typed."))
+                (figure(&chart(GOODPUT), "Requests a second that met both targets."))
+                (figure(&chart(THROUGHPUT), "Tokens computed for requests that were completed."))
+                (figure(&chart(TPOT), "How slowly the unluckiest answer is typed."))
+                (figure(&chart(UTILIZATION), "How busy the GPU is, policy by policy."))
             }
         }
     }
@@ -233,7 +256,7 @@ fn all_figures(report: &Report, lines: &[Line<'_>], classes: &[String]) -> Marku
                 }
             }
             p.small { "Seed " (report.seed) ". Service differences are in tokens of weighted \
-                service. A dash means that nothing was completed to take the figure from." }
+                service. A dash means that there is nothing to take the figure from." }
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The highway curve as a small SVG file for a README: its own background, legend and colours.
+//! How busy the GPU is and what users get, as a small SVG file for a README: its own background, legend and colours.
 
 use maud::{PreEscaped, html};
 
-use super::curves::{self, TTFT};
+use super::curves::{self, ATTAINMENT};
 use super::measures::{self, Line};
 use super::{Report, chart, page};
 
@@ -20,11 +20,17 @@ const CHART_TOP: u32 = 110;
 const ROW_HEIGHT: u32 = 52;
 /// Legend columns; policy names with options are long.
 const COLUMNS: u32 = 2;
+const COLUMN_WIDTH: u32 = 490;
 
 pub(super) fn picture(report: &Report) -> String {
     let lines = measures::lines(report);
     let class = measures::classes(report).into_iter().next().unwrap_or_default();
-    let curve = curves::highway(report, &lines, &class, TTFT);
+    // Without loads there is nothing to draw over but utilization itself.
+    let curve = if measures::loads(report).is_empty() {
+        curves::highway(report, &lines, &class, ATTAINMENT)
+    } else {
+        curves::dashboard(report, &lines, &class)
+    };
     let rows = u32::try_from(lines.len()).unwrap_or(u32::MAX).div_ceil(COLUMNS);
     let legend_top = CHART_TOP + chart::HEIGHT + 40;
     let height = legend_top.saturating_add(rows.saturating_mul(ROW_HEIGHT));
@@ -36,11 +42,10 @@ pub(super) fn picture(report: &Report) -> String {
     html! {
         svg xmlns="http://www.w3.org/2000/svg" viewBox=(view) width="540"
             height=((height / 2)) role="img" {
-            title { "How long users wait, against how busy the GPU is" }
             style { (PreEscaped(STYLE)) }
             rect.paper width="100%" height="100%" rx="20" {}
-            text.title x=(LEFT) y="66" font-size="36" {
-                "Equally busy, not equally good"
+            text.title x=(LEFT) y="66" font-size="35" {
+                "How busy the GPU is, and what users get"
             }
             g transform=(place) { (PreEscaped(drawn)) }
             @for (index, line) in lines.iter().enumerate() {
@@ -52,13 +57,13 @@ pub(super) fn picture(report: &Report) -> String {
 }
 
 fn entry(line: &Line<'_>, index: u32, top: u32) -> maud::Markup {
-    let x = LEFT + 16 + index % COLUMNS * (WIDTH / COLUMNS);
+    let x = LEFT + index % COLUMNS * COLUMN_WIDTH;
     let y = top + index / COLUMNS * ROW_HEIGHT;
     let place = format!("translate({x} {})", y - 24);
     html! {
         g transform=(place) {
             (page::chip_lines(line))
-            text.name x="100" y="27" font-size="29" { (line.label) }
+            text.name x="98" y="26" font-size="27" { (line.label) }
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn percent(ratio: f64) -> String {
         return NONE.to_owned();
     }
     let percent = ratio * 100.0;
-    if percent < 100.0 && percent >= 99.95 {
+    if (99.95..100.0).contains(&percent) {
         return ">99.9%".to_owned();
     }
     if percent == percent.round() || percent.abs() >= 1000.0 {

@@ -14,8 +14,8 @@ pub(super) const GLOSSARY: &[(&str, &str)] = &[
     ),
     (
         "p99",
-        "99th percentile: one request in a hundred is worse than this. Figures are over requests \
-         that were served to the end.",
+        "99th percentile: one request in a hundred is worse than this. A request that was still \
+         waiting when the run ended counts with the time it had waited by then.",
     ),
     (
         "Attainment",

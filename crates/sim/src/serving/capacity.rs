@@ -82,7 +82,7 @@ pub fn rescale(workload: &mut Workload, factor: f64) {
 /// Offers all of `workload` to FCFS at once and measures what it completes.
 ///
 /// # Errors
-/// [`RunError`] if the workload or the engine cannot be used; [`InputError`] inside it never.
+/// [`RunError`] if the workload or the engine cannot be used.
 pub fn measure(workload: &Workload, engine: &Engine) -> Result<Capacity, RunError> {
     let engine = Engine { step_tokens_max: STEP_TOKENS, ..engine.clone() };
     let mut saturated = workload.clone();

@@ -120,7 +120,7 @@ impl Log {
         }
     }
 
-    fn note(&mut self, now: Nanos, text: String) {
+    fn note(&mut self, now: Nanos, text: &str) {
         assert!(now.0 >= self.last, "events come in order of time: {now} after {}", self.last);
         self.last = now.0;
         self.lines.push(format!("{now} {text}"));
@@ -139,37 +139,37 @@ impl Log {
 
 impl Observer for Log {
     fn arrived(&mut self, now: Nanos, request: u32) {
-        self.note(now, format!("arrived {request}"));
+        self.note(now, &format!("arrived {request}"));
     }
     fn admitted(&mut self, now: Nanos, request: u32, cached_tokens: u32) {
-        self.note(now, format!("admitted {request} with {cached_tokens}"));
+        self.note(now, &format!("admitted {request} with {cached_tokens}"));
         self.cached[request as usize].push(cached_tokens);
         self.admitted.push(request);
     }
     fn preempted(&mut self, now: Nanos, request: u32) {
-        self.note(now, format!("preempted {request}"));
+        self.note(now, &format!("preempted {request}"));
         self.preempted.push(request);
     }
     fn served(&mut self, now: Nanos, request: u32, prompt_tokens: u32, output_tokens: u32) {
-        self.note(now, format!("served {request} {prompt_tokens}+{output_tokens}"));
+        self.note(now, &format!("served {request} {prompt_tokens}+{output_tokens}"));
         let served = &mut self.served[request as usize];
         served.0 += u64::from(prompt_tokens);
         served.1 += u64::from(output_tokens);
     }
     fn first_token(&mut self, now: Nanos, request: u32) {
-        self.note(now, format!("first {request}"));
+        self.note(now, &format!("first {request}"));
         assert_eq!(self.first[request as usize].replace(now.0), None);
     }
     fn finished(&mut self, now: Nanos, request: u32) {
-        self.note(now, format!("finished {request}"));
+        self.note(now, &format!("finished {request}"));
         self.finished[request as usize].push(now.0);
     }
     fn refused(&mut self, now: Nanos, request: u32) {
-        self.note(now, format!("refused {request}"));
+        self.note(now, &format!("refused {request}"));
         self.refused.push(request);
     }
     fn step(&mut self, start: Nanos, end: Nanos, step: &Step) {
-        self.note(end, format!("step from {start}"));
+        self.note(end, &format!("step from {start}"));
         if let Some((_, last_end, _)) = self.steps.last() {
             assert!(start.0 >= *last_end, "the engine does one step at a time");
         }

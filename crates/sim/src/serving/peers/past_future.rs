@@ -26,9 +26,9 @@
 //! far too much, and starts slowly.
 //!
 //! # Source
-//! `LightLLM`'s scheduler, "Past-Future Scheduler for LLM Serving under SLA Guarantees" (ASPLOS '25,
-//! arXiv 2507.10150). Simplified: shared prefix blocks count for each request that holds them; a
-//! request is always admitted to an empty engine, where `LightLLM` refuses it at the door.
+//! `LightLLM`'s scheduler, "Past-Future Scheduler for LLM Serving under SLA Guarantees" (ASPLOS
+//! '25, arXiv 2507.10150). Simplified: shared prefix blocks count for each request that holds
+//! them; a request is always admitted to an empty engine, where `LightLLM` refuses it at the door.
 
 use std::collections::VecDeque;
 

@@ -266,7 +266,7 @@ fn difference_over_bound(workload: &Workload, policy: &str, steps_in_flight: u32
     let spec: PolicySpec = policy.parse().unwrap();
     let worst = std::cell::Cell::new(0.0);
     let ledger = Ledger {
-        inner: build(&spec, workload, &engine).unwrap(),
+        inner: build(&spec, workload, &engine, steps_in_flight).unwrap(),
         waiting: [0; 4],
         service: [0.0; 4],
         since: [[0.0; 4]; 4],
@@ -297,6 +297,14 @@ proptest! {
     fn vtc_keeps_its_published_bound(workload in unequal_arrivals(), steps_in_flight in 1u32..=2) {
         prop_assert!(difference_over_bound(&workload, "vtc", steps_in_flight) <= 1.0);
     }
+}
+
+#[test]
+fn an_account_that_returns_cannot_spend_what_it_saved() {
+    let busy = (0..120).map(|_| request(0.0, PROMPT_MAX, OUTPUT_MAX));
+    let back = (0..30).map(|_| of_account(1, request(300.0, PROMPT_MAX, OUTPUT_MAX)));
+    let workload = workload(busy.chain(back).collect());
+    assert!(difference_over_bound(&workload, "vtc", 2) <= 1.0);
 }
 
 #[test]
