@@ -12,7 +12,8 @@ use rampmeter_sim::InputError;
 use rampmeter_sim::engine::{Engine, EngineOverrides, FitReport};
 use rampmeter_sim::report::ClassTarget;
 use rampmeter_sim::results::{Latency, ServingRun, Validation};
-use rampmeter_sim::serving::replay::replay;
+use rampmeter_sim::serving::replay::{replay, steps_of};
+use rampmeter_sim::serving::spec::PeerKind;
 use rampmeter_sim::serving::{PolicySpec, RunOptions, capacity, validate as ground_truth};
 use rampmeter_sim::trace::{self, Format, ReadOptions};
 use rampmeter_sim::workload::{Extent, Generator, Mix, Preset, Workload};
@@ -106,10 +107,18 @@ pub(crate) struct Fitted {
     pub(crate) engine: String,
     /// Where its step times come from.
     pub(crate) source: String,
-    /// Coefficients and errors.
+    /// Coefficients, and errors over the steps that they were fitted to.
     #[serde(flatten)]
     pub(crate) report: FitReport,
+    /// Errors over the steps of a replay that they were not fitted to.
+    pub(crate) replay: FitReport,
 }
+
+/// Load of the replay that a fit is tried on: busy, with a queue now and then.
+const FIT_LOAD: f64 = 0.8;
+
+/// Seed of that replay; any fixed number.
+const FIT_SEED: u64 = 42;
 
 /// A valid policy document, in both forms, with every default.
 #[derive(Clone, Debug, PartialEq)]
@@ -278,11 +287,21 @@ pub(crate) fn validate(
         .map_err(|error| about(measured, &error))
 }
 
-/// Fits the step-time model to a folder of tables.
+/// Fits the step-time model to a folder of tables, and tries it on a replay that it was not
+/// fitted to: ten minutes of generated chat traffic at [`FIT_LOAD`], served first come, first
+/// served, with step times from the tables.
 pub(crate) fn fit(tables: &Path, tensor_parallel: Option<u32>) -> Result<Fitted, InputError> {
     let overrides = EngineOverrides { tensor_parallel, ..EngineOverrides::default() };
     let (engine, report) = Engine::fitted(tables, &overrides)?;
-    Ok(Fitted { engine: engine.name, source: engine.source, report })
+    let trace = Generator::new(Preset::Chat, FIT_SEED).generate()?;
+    let mut workload = Mix::A.apply(trace, FIT_SEED)?;
+    let capacity = capacity::measure(&workload, &engine).map_err(|error| about(tables, &error))?;
+    capacity::rescale(&mut workload, capacity.arrival_factor(FIT_LOAD, 1)?);
+    let fcfs = PolicySpec::peer(PeerKind::Fcfs);
+    let steps = steps_of(&workload, &engine, &fcfs, RunOptions::default())
+        .map_err(|error| about(tables, &error))?;
+    let replay = FitReport::of(&engine.model, &steps);
+    Ok(Fitted { engine: engine.name, source: engine.source, report, replay })
 }
 
 /// Reads and checks a policy document. The outer error: it cannot be read; the inner: it can,

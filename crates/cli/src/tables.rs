@@ -135,15 +135,16 @@ pub(crate) fn fitted(fitted: &Fitted, console: &mut Console<'_>) -> io::Result<(
         table.add_row(row([name.to_owned(), format!("{value:.4e}")]));
     }
     print(&table, console)?;
-    writeln!(
-        console.out,
-        "Error over {} steps: mean {:.2}%, steps with prompts {:.2}%, p95 {:.2}%, most {:.2}%",
-        fitted.report.samples,
-        fitted.report.mape_pct,
-        fitted.report.mape_prefill_pct,
-        fitted.report.p95_pct,
-        fitted.report.max_pct
-    )
+    let reports =
+        [("the steps fitted to", &fitted.report), ("a replay of chat traffic", &fitted.replay)];
+    for (what, report) in reports {
+        writeln!(
+            console.out,
+            "Error over {what} ({} steps): mean {:.2}%, steps with prompts {:.2}%, p95 {:.2}%",
+            report.samples, report.mape_pct, report.mape_prefill_pct, report.p95_pct,
+        )?;
+    }
+    Ok(())
 }
 
 /// The presets of the policy document.

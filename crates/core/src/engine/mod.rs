@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn without_a_deadline_any_number_of_tokens_fits() {
         let flat = StepModel::new([8e-3, 40e-6, 0.0, 0.0, 0.0, 0.0, 0.0]).unwrap();
-        for model in [with_step_cost(1e-3), flat] {
+        for model in [with_step_cost(1e-3), with_step_cost(-4e-3), flat] {
             for endless in [f64::INFINITY, f64::MAX, 1e12] {
                 let fits = model.prefill_tokens_within(endless, &StepShape::default(), 0).get();
                 assert!(fits > 1_000_000, "{fits} tokens within {endless} s");

@@ -157,7 +157,7 @@ const BAD_TOML: &[(&str, &str)] = &[
     ),
     (
         "[batch]\ndeadline_margin_ratio = 0.6",
-        "line 1: `batch.background_step_ratio (at most batch.deadline_margin_ratio)` = 0.65 \
+        "line 1: `batch.background_step_ratio (at most batch.deadline_margin_ratio)` = 0.8 \
          is outside 0..=0.6",
     ),
     (
