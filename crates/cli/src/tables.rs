@@ -226,21 +226,24 @@ mod tests {
         let both = Validation { quantiles: vec![quantile("mean"), quantile("p99")] };
         let text = printed(|console| validation(&both, console));
         assert!(text.contains("TTFT") && text.contains("p99") && text.contains("-4.0"), "{text}");
+        let report = |mape_pct| rampmeter_sim::engine::FitReport {
+            coefficients: [1.5e-9; 7],
+            mape_pct,
+            mape_prefill_pct: 1.4,
+            p95_pct: 3.0,
+            max_pct: 9.0,
+            samples: 12_345,
+            prefill_samples: 345,
+        };
         let model = Fitted {
             engine: "Llama-3.1-8B".to_owned(),
             source: "a test".to_owned(),
-            report: rampmeter_sim::engine::FitReport {
-                coefficients: [1.5e-9; 7],
-                mape_pct: 0.61,
-                mape_prefill_pct: 1.4,
-                p95_pct: 3.0,
-                max_pct: 9.0,
-                samples: 12_345,
-                prefill_samples: 345,
-            },
+            report: report(0.61),
+            replay: report(0.74),
         };
         let text = printed(|console| fitted(&model, console));
         assert!(text.contains("1.5000e-9") && text.contains("mean 0.61%"), "{text}");
+        assert!(text.contains("mean 0.74%"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     }
 }
