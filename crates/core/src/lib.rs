@@ -38,3 +38,8 @@ pub mod units;
 
 pub use error::Error;
 pub use units::{Blocks, Bytes, MilliGpu, Nanos, Tokens};
+
+/// The example of the README is compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;
