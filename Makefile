@@ -9,7 +9,7 @@ CORE := --package rampmeter
 LINTS := -- --deny warnings
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint fmt clippy unit nostd deny shared instructions
+.PHONY: help demo ablation test bench lint fmt clippy unit nostd deny shared instructions
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,10 @@ demo: ## one engine, rising load, policies side by side: prints a table, writes 
 	$(CARGO) run --release --locked --package rampmeter-cli -- highway --report report.html
 
 test: fmt clippy unit nostd deny shared ## everything that must pass before a change is taken
+
+ablation: ## the same traffic with one key of the policy changed at a time
+	$(CARGO) run --release --locked --package rampmeter-cli -- highway --load 0.9,1,1.2 \
+	    --policy rampmeter,$$(echo examples/ablation/*.toml | tr ' ' ',')
 
 bench: ## wall-clock of the calls on the hot path, next to a simple peer
 	$(CARGO) bench --locked $(CORE) --bench batch

@@ -23,7 +23,7 @@ const BATCH_TPOT: Nanos = Nanos::from_millis(200);
 /// same in both classes.
 const BATCH_DELAY_VALUE: f64 = 0.033;
 
-/// Share guaranteed to `batch`: best of those simulated for both classes together.
+/// Share guaranteed to `batch`; the table of keys has the measurements.
 const BATCH_GUARANTEED_RATIO: f64 = 0.02;
 
 /// A policy to start from.
@@ -45,8 +45,8 @@ const BATCH_GUARANTEED_RATIO: f64 = 0.02;
 ///
 /// - *Prefill floor*: 32 to 128 measured equal; its ends disturb decodes least, or need the
 ///   fewest steps.
-/// - *Deadline margin*: the step model errs by 3 to 7% on prefill steps at p95. 0.90 covers all of
-///   that, 0.95 what is usual; with 1.0 up to 29 points of attainment were lost.
+/// - *Deadline margin*: the step model errs by 3 to 5% at p95. 0.90 covers twice that, 0.95 what is
+///   usual.
 /// - *Background steps*: how near to the tightest decode late and batch prompts may push a step.
 /// - *Guarantee of `batch`*: both ends of the range in which batch keeps moving and interactive
 ///   keeps its targets.

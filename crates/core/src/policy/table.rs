@@ -87,9 +87,9 @@ pub(crate) static CLASS: [Field<Class>; 4] = [
         },
         about: "Share kept for this class while it has work waiting, however busy the classes \
                 before it are. All guarantees and `batch.late_ratio` together: at most 0.99.",
-        why: "0: the first class needs none. For a second class that must not starve, 0.02 did \
-              best in the simulation, with credit lent to urgent requests only (attainment 0.94 / \
-              0.93 at load 1.0).",
+        why: "0: the first class needs none. For `batch`, 0.02: at load 1.2 interactive / batch \
+              attainment 0.85 / 0.19, against 0.88 / 0.15 with 0 and 0.78 / 0.53 with 0.1 \
+              (`make ablation`, three seeds).",
     },
 ];
 
@@ -264,8 +264,9 @@ pub(crate) static BATCH: [Field<BatchRules>; 9] = [
         },
         about: "Prompt tokens that a step may always take, within `limits.step_tokens_max`, \
                 however tight the decoding requests are.",
-        why: "64: in the simulation 32 to 128 are equal and 512 is fatal (attainment 0.16 at load \
-              1.0). At least 1, or prompts could wait for ever.",
+        why: "64: 32 to 128 are equal on chat traffic at load 1.0 and 512 costs a quarter of all \
+              requests their targets (attainment 0.96 against 0.70; `make ablation`, three seeds). \
+              At least 1, or prompts could wait for ever.",
     },
     Field {
         path: "batch.deadline_margin_ratio",
@@ -278,8 +279,8 @@ pub(crate) static BATCH: [Field<BatchRules>; 9] = [
         },
         about: "Share of `tpot_target_ms` that steps are planned to keep; the rest absorbs errors \
                 of prediction.",
-        why: "0.95: attainment 0.89 / 0.91 in the simulation at load 1.0, against 0.74 / 0.62 \
-              with 1. More than 1 would plan to be late.",
+        why: "0.95: the step model errs by 3 to 5% at p95 (`rampmeter fit`). Where it is exact, 1 \
+              does as well; more than 1 would plan to be late.",
     },
     Field {
         path: "batch.background_step_ratio",
@@ -292,8 +293,8 @@ pub(crate) static BATCH: [Field<BatchRules>; 9] = [
         },
         about: "Prompts that are late or of a lower class fill a step only up to this share of \
                 the tightest running `tpot_target_ms`. At most `batch.deadline_margin_ratio`.",
-        why: "0.8: on generated chat traffic at load 1.0, attainment of interactive and batch work \
-              0.97 / 0.57, against 0.97 / 0.52 with 0.65 and 0.96 / 0.61 with 0.95.",
+        why: "0.8: on chat traffic at load 1.0 interactive / batch attainment 0.96 / 0.63, against \
+              0.97 / 0.57 with 0.65 and 0.95 / 0.64 with 0.95 (`make ablation`, three seeds).",
     },
     Field {
         path: "batch.urgency_credit_tokens",
@@ -306,8 +307,9 @@ pub(crate) static BATCH: [Field<BatchRules>; 9] = [
         },
         about: "How far past its fair turn an account may go for a request about to miss its \
                 target. The bound on unfairness grows by twice this.",
-        why: "50,000: attainment 0.89 / 0.91 in the simulation at load 1.0, against 0.65 / 0.83 \
-              with 0. A thousand million is no fairness at all.",
+        why: "50,000: attainment 0.96 / 0.76 on chat / code traffic at load 1.0, against 0.93 / 0.67 \
+              with 0; four times as much gains 0.01 / 0.02 and costs four times the service \
+              difference (`make ablation`, three seeds). A thousand million is no fairness at all.",
     },
     Field {
         path: "batch.late_ratio",
@@ -319,10 +321,9 @@ pub(crate) static BATCH: [Field<BatchRules>; 9] = [
             set: |batch, value| batch.late_ratio = value,
         },
         about: "Share kept for requests that have already missed their target, so that they end.",
-        why: "0.005: on generated chat traffic at load 0.9 every half percent costs about half a \
-              point of attainment, and without any a late request could wait for ever. Letting \
-              late requests keep their turn costs most: attainment 0.27 / 0.31 in the simulation \
-              at load 1.0. Above a half, overload feeds on itself.",
+        why: "0.005: without any a late request could wait for ever; attainment on chat traffic at \
+              load 1.0 is 0.956, against 0.963 with 0 and 0.942 with 0.05 (`make ablation`, three \
+              seeds). Above a half, overload feeds on itself.",
     },
     Field {
         path: "batch.prompt_token_cost",
@@ -372,7 +373,6 @@ pub(crate) static BATCH: [Field<BatchRules>; 9] = [
         },
         about: "Times that one request may lose its KV cache before others are preferred as \
                 victims.",
-        why: "2: such a request has paid for its prompt three times. With hopeful admission a \
-              third to a half of all prefill work in the simulation was such repetition.",
+        why: "2: such a request has paid for its prompt three times.",
     },
 ];
