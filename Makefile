@@ -20,8 +20,8 @@ demo: ## one engine, rising load, policies side by side: prints a table, writes 
 test: fmt clippy unit nostd deny shared ## everything that must pass before a change is taken
 
 ablation: ## the same traffic with one key of the policy changed at a time
-	$(CARGO) run --release --locked --package rampmeter-cli -- highway --load 0.9,1,1.2 \
-	    --policy rampmeter,$$(echo examples/ablation/*.toml | tr ' ' ',')
+	cd examples/ablation && $(CARGO) run --release --locked --package rampmeter-cli -- highway \
+	    --load 0.9,1,1.2 --policy rampmeter,$$(echo *.toml | tr ' ' ',')
 
 bench: ## wall-clock of the calls on the hot path, next to a simple peer
 	$(CARGO) bench --locked $(CORE) --bench batch
