@@ -37,11 +37,11 @@ clippy:
 	$(CARGO) clippy $(CORE) --all-targets --locked $(LINTS)
 	$(CARGO) clippy --manifest-path tests/nostd/Cargo.toml --release --locked $(LINTS)
 
-# `--workspace` unites features, so that the core is tested with documents; then without.
+# `--workspace` unites features, so that the core is tested with documents; then its rooms without.
 unit:
 	$(CARGO) build $(CORE) --no-default-features --locked
 	$(CARGO) test --workspace --locked
-	$(CARGO) test $(CORE) --locked
+	$(CARGO) test $(CORE) --locked --lib
 	$(CARGO) test $(CORE) --locked --release --test allocation
 
 nostd: ## the core without std, linked into a C program, and no allocation after construction
