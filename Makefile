@@ -20,7 +20,7 @@ demo: ## one engine, rising load, policies side by side: prints a table, writes 
 test: fmt clippy unit nostd deny shared ## everything that must pass before a change is taken
 
 bench: ## wall-clock of the calls on the hot path, next to a simple peer
-	$(CARGO) bench --locked $(CORE) --bench batch
+	$(CARGO) bench --locked $(CORE) --bench batch --bench outcome
 
 lint: fmt clippy deny ## formatting, lints, licences
 
