@@ -12,7 +12,7 @@ use crate::share::Ledger;
 use crate::units::Nanos;
 
 /// Seconds of priority that one second of remaining prompt work costs. Between "earliest deadline"
-/// (1: the moment it must start) and "shortest first"; measured in `docs/policies/batch.md`.
+/// (1: the moment it must start) and "shortest first"; see `docs/policies/batch.md`.
 pub(super) const WORK_DELAY: f64 = 2.0;
 
 /// Roots of the two queues of one account in one class.

@@ -106,8 +106,8 @@ impl Batcher {
                 partials_len += 1;
                 continue;
             }
-            let context = request.computed_tokens + 1;
-            if request.is_complete() || !self.memory.grow(request, context) {
+            let context = request.computed_tokens;
+            if request.is_complete() || !self.memory.grow(request, context + 1) {
                 continue;
             }
             draft.shape = draft.shape.with_decode(context);
