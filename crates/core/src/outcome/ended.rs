@@ -311,7 +311,8 @@ const VALUES: usize = 5;
 /// A bit for each value.
 pub(super) const PRESENT_ALL: u8 = (1 << VALUES) - 1;
 
-/// What the user of one request felt: made by [`Ended::judge`], entered by [`Tally::add`].
+/// What the user of one request felt: made by [`Ended::judge`], entered by
+/// [`Tally::add`](super::Tally::add).
 ///
 /// Plain numbers beside bits that say which are there, so that the usual case, where all are, is
 /// found out at once.
