@@ -127,10 +127,11 @@ impl Outcomes {
         let classes = policy.classes.len() as u64;
         let accounts = u64::from(policy.limits.accounts_max);
         let account_histograms = if options.account_histograms { accounts } else { 0 };
-        classes * size_of::<ClassBook>() as u64
+        let books = classes * size_of::<ClassBook>() as u64
             + accounts * size_of::<Tally>() as u64
-            + (classes + account_histograms) * Histograms::BYTES_NEEDED
-            + ServiceDifference::bytes_needed(policy.limits.accounts_max, options.backlogged_max)
+            + (classes + account_histograms) * Histograms::BYTES_NEEDED;
+        let (accounts_max, compared) = (policy.limits.accounts_max, options.backlogged_max);
+        books.saturating_add(ServiceDifference::bytes_needed(accounts_max, compared))
     }
 
     /// Takes a changed policy without losing what was recorded. What was recorded before stays

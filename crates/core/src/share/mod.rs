@@ -87,8 +87,9 @@ impl Ledger {
     /// Bytes that a ledger of this size takes from the heap.
     #[must_use]
     pub const fn bytes_needed(options: &LedgerOptions) -> u64 {
-        Slab::<AccountEntry>::bytes_needed(options.accounts_max)
-            + options.lanes as u64 * Lane::bytes_needed(options.accounts_max)
+        Slab::<AccountEntry>::bytes_needed(options.accounts_max).saturating_add(
+            (options.lanes as u64).saturating_mul(Lane::bytes_needed(options.accounts_max)),
+        )
     }
 
     /// Opens an account; its counters begin at zero and are lifted when it first waits.

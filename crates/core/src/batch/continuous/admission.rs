@@ -78,8 +78,8 @@ impl Lines {
     pub(super) fn bytes_needed(policy: &Policy) -> u64 {
         let queues = policy.classes.len() as u64 * u64::from(policy.limits.accounts_max);
         Ledger::bytes_needed(&ledger_options(policy))
-            + Forest::bytes_needed(policy.limits.requests_max)
-            + queues * size_of::<Roots>() as u64
+            .saturating_add(Forest::bytes_needed(policy.limits.requests_max))
+            .saturating_add(queues.saturating_mul(size_of::<Roots>() as u64))
     }
 
     pub(super) fn set_policy(&mut self, policy: &Policy) {

@@ -195,17 +195,21 @@ impl Batcher {
     }
 
     /// Bytes that a batcher for `policy` takes from the heap, to within its few fixed fields.
+    /// The policy need not be valid; the sum saturates.
     #[must_use]
     pub fn bytes_needed(policy: &Policy) -> u64 {
         let limits = &policy.limits;
         let per_seat = (size_of::<u32>() + size_of::<Partial>()) as u64;
-        Slab::<Request>::bytes_needed(limits.requests_max)
-            + Lines::bytes_needed(policy)
-            + StepRing::bytes_needed(limits.steps_in_flight_max, limits.running_max)
-            + u64::from(limits.running_max) * per_seat
-            + u64::from(limits.accounts_max) * size_of::<u32>() as u64
-            + (policy.classes.len() * size_of::<ClassRules>()) as u64
-            + (policy.accounts.len() * size_of::<AccountId>()) as u64
+        let parts = [
+            Slab::<Request>::bytes_needed(limits.requests_max),
+            Lines::bytes_needed(policy),
+            StepRing::bytes_needed(limits.steps_in_flight_max, limits.running_max),
+            u64::from(limits.running_max) * per_seat,
+            u64::from(limits.accounts_max) * size_of::<u32>() as u64,
+            (policy.classes.len() * size_of::<ClassRules>()) as u64,
+            (policy.accounts.len() * size_of::<AccountId>()) as u64,
+        ];
+        parts.into_iter().fold(0, u64::saturating_add)
     }
 
     /// The account at this place in the policy's list.

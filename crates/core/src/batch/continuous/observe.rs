@@ -126,7 +126,7 @@ impl Batcher {
                 observed.first_tokens += 1;
             }
             request.output_tokens += tokens;
-            observed.output_tokens += tokens;
+            observed.output_tokens = observed.output_tokens.saturating_add(tokens);
             self.book_output(result, tokens);
         }
         self.finish_or_follow(result, observed);

@@ -269,6 +269,38 @@ fn a_prompt_found_in_the_cache_can_begin_later() {
     }
 }
 
+#[test]
+fn sums_over_many_requests_saturate() {
+    const LONGEST: u32 = 1 << 24;
+    let mut policy = policy();
+    policy.limits.requests_max = 300;
+    policy.limits.running_max = 300;
+    policy.limits.output_tokens_max = Tokens(LONGEST);
+    let mut rig = Rig::with_blocks(&policy, LONGEST);
+    for _ in 0..300 {
+        rig.submit(0, 0, 1, LONGEST);
+    }
+    assert_eq!(rig.form().len(), 300);
+    let observed = rig.land_with(|_| Tokens(LONGEST));
+    assert_eq!((observed.finished, observed.output_tokens), (300, u32::MAX));
+}
+
+#[test]
+fn bytes_of_any_policy_can_be_asked_for() {
+    use crate::outcome::{Options, Outcomes};
+    let mut policy = policy();
+    let modest = Batcher::bytes_needed(&policy);
+    policy.limits.requests_max = u32::MAX;
+    policy.limits.running_max = u32::MAX;
+    policy.limits.accounts_max = u32::MAX;
+    policy.limits.steps_in_flight_max = u32::MAX;
+    assert!((modest..=u64::MAX).contains(&Batcher::bytes_needed(&policy)));
+    let options = Options { account_histograms: true, backlogged_max: u32::MAX };
+    assert_eq!(Outcomes::bytes_needed(&policy, options), u64::MAX);
+    let largest = LedgerOptions { accounts_max: u32::MAX, lanes: u32::MAX };
+    assert_eq!(Ledger::bytes_needed(&largest), u64::MAX);
+}
+
 impl Rig {
     fn counters(&self) -> Vec<f64> {
         let ledger = &self.batcher.lines.ledger;
