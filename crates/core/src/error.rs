@@ -23,7 +23,7 @@ pub enum Error {
         max: u64,
     },
     /// A fractional field is outside its range, or is not a number.
-    #[error("`{field}` = {value} is outside {min}..={max}")]
+    #[error("`{field}` = {} is outside {}..={}", Real(*value), Real(*min), Real(*max))]
     RangeReal {
         /// Name of the field as it stands in the options or the call.
         field: &'static str,
@@ -93,6 +93,17 @@ pub enum Error {
 }
 
 const _: () = assert!(core::mem::size_of::<Error>() <= 56);
+
+/// A fraction as people write it: with an exponent where it would else have hundreds of digits.
+struct Real(f64);
+
+impl core::fmt::Display for Real {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        // The bounds between which `f64` itself is printed without an exponent by `{:?}`.
+        let plain = self.0 == 0.0 || (1e-5..1e16).contains(&self.0.abs()) || !self.0.is_finite();
+        if plain { self.0.fmt(f) } else { core::fmt::LowerExp::fmt(&self.0, f) }
+    }
+}
 
 impl Error {
     /// The stable number of this kind of error: negative, the same in Rust, C and Python. A
@@ -174,6 +185,11 @@ mod tests {
         assert_eq!((error.code(), error.field()), (-1, "seats"));
         let error = check_real("weight", f64::NAN, 0.001, 1000.0).unwrap_err();
         assert_eq!(error.to_string(), "`weight` = NaN is outside 0.001..=1000");
+        let error = check_real("credit", -f64::MAX, f64::MIN_POSITIVE, 1e16).unwrap_err();
+        let text = "`credit` = -1.7976931348623157e308 is outside 2.2250738585072014e-308..=1e16";
+        assert_eq!(error.to_string(), text);
+        let error = check_real("x", f64::INFINITY, 0.0, 1e-5).unwrap_err();
+        assert_eq!(error.to_string(), "`x` = inf is outside 0..=0.00001");
     }
 
     #[test]

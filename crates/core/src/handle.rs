@@ -303,7 +303,8 @@ mod tests {
                         }
                     }
                     (2, Some(raw)) => {
-                        prop_assert_eq!(slab.remove(Handle::from_raw(raw)).ok(), model.remove(&raw));
+                        let removed = slab.remove(Handle::from_raw(raw)).ok();
+                        prop_assert_eq!(removed, model.remove(&raw));
                         dead.push(raw);
                     }
                     _ => prop_assert_eq!(

@@ -4,6 +4,57 @@
 //! queues. It asks rampmeter *what runs next, where, and may this come in at all*. Every answer
 //! is a value; the host acts on it and reports back what really happened.
 //!
+//! ```
+//! use rampmeter::batch::continuous::{Observation, Plan, PlanEntry, Preemption, StepResult};
+//! use rampmeter::batch::{Batcher, Submission};
+//! use rampmeter::engine::Profile;
+//! use rampmeter::policy::{Account, Policy};
+//! use rampmeter::{Nanos, Tokens};
+//!
+//! // Interactive work before batch work, and twice the share for `chat`.
+//! let accounts = [Account::new("search", 1.0), Account::new("chat", 2.0)];
+//! let policy = Policy::default().with_accounts(accounts);
+//! let engine = Profile::named("llama-3.1-8b").ok_or("no such profile")?;
+//! let mut batcher = Batcher::new(&policy, engine.kv()?, engine.step_model()?)?;
+//!
+//! // Two requests come in.
+//! let now = Nanos::from_millis(5);
+//! for (tag, account, prompt_tokens) in [(1, 0, Tokens(700)), (2, 1, Tokens(1_200))] {
+//!     batcher.submit(now, &Submission {
+//!         tag,
+//!         class: 0,
+//!         account: batcher.policy_account(account).ok_or("no such account")?,
+//!         arrival: now,
+//!         prompt_tokens,
+//!         cached_tokens: Tokens::ZERO,
+//!         output_tokens_max: Tokens(50),
+//!     })?;
+//! }
+//!
+//! // What should the engine compute next? The answer is written into arrays of the host.
+//! let seats = policy.limits.running_max as usize;
+//! let (mut entries, mut preempted) =
+//!     (vec![PlanEntry::default(); seats], vec![Preemption::default(); seats]);
+//! let plan = &mut Plan { entries: &mut entries, preempted: &mut preempted };
+//! let formed = batcher.form(now, plan)?;
+//! let entries = &entries[..formed.entries_len as usize];
+//! assert_eq!(entries.iter().map(|entry| entry.tokens.get()).sum::<u32>(), 1_900);
+//!
+//! // The engine has run it: both prompts are done, and each brought its first token.
+//! let results: Vec<StepResult> = entries
+//!     .iter()
+//!     .map(|entry| StepResult {
+//!         request: entry.request,
+//!         output_tokens: Tokens(1),
+//!         finished: false,
+//!     })
+//!     .collect();
+//! let step = formed.step.ok_or("nothing to run")?;
+//! let seen = Observation { step, kv_blocks_free: None, results: &results };
+//! assert_eq!(batcher.observe(formed.ends_at, &seen)?.first_tokens, 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Laws
 //! - **Time comes in.** Every call takes `now` from the host's monotonic clock. The same calls
 //!   give the same answers, bit for bit.

@@ -121,10 +121,15 @@ impl Nanos {
 }
 
 impl Tokens {
-    /// Blocks needed to hold this many tokens, rounded up. `block_tokens` must not be zero.
+    /// Blocks needed to hold this many tokens, rounded up. Of blocks that hold nothing, no number
+    /// is enough: [`Blocks::MAX`], unless there are no tokens.
     #[must_use]
     pub const fn blocks(self, block_tokens: u32) -> Blocks {
-        Blocks(self.0.div_ceil(block_tokens))
+        match (self.0, block_tokens) {
+            (0, _) => Blocks::ZERO,
+            (_, 0) => Blocks::MAX,
+            (tokens, each) => Blocks(tokens.div_ceil(each)),
+        }
     }
 }
 
@@ -154,5 +159,7 @@ mod tests {
         assert_eq!(Tokens(1).blocks(16), Blocks(1));
         assert_eq!(Tokens(16).blocks(16), Blocks(1));
         assert_eq!(Tokens(17).blocks(16), Blocks(2));
+        assert_eq!(Tokens::MAX.blocks(1), Blocks::MAX);
+        assert_eq!((Tokens(0).blocks(0), Tokens(1).blocks(0)), (Blocks(0), Blocks::MAX));
     }
 }

@@ -78,6 +78,7 @@ enum Call {
         results: Vec<(Pick, u64, bool)>,
     },
     Reverse(u64),
+    SetBlocks(u64),
     Open(f64),
     Weigh(Pick, f64),
     Close(Pick),
@@ -112,6 +113,7 @@ fn call() -> impl Strategy<Value = Call> {
             |(step, blocks, results)| Call::Observe { step, blocks, results }
         ),
         1 => number().prop_map(Call::Reverse),
+        2 => number().prop_map(Call::SetBlocks),
         1 => fraction().prop_map(Call::Open),
         1 => (pick(), fraction()).prop_map(|(account, weight)| Call::Weigh(account, weight)),
         1 => pick().prop_map(Call::Close),
@@ -195,6 +197,9 @@ impl Side {
             Call::Reverse(to) => {
                 let earlier = Nanos(*to % self.now.get().max(1));
                 self.batcher.cancel(earlier, self.request(Pick::Issued(0))).map(nothing)
+            }
+            Call::SetBlocks(blocks) => {
+                self.batcher.set_kv_blocks_free(self.now, Blocks(*blocks as u32)).map(nothing)
             }
             Call::Open(weight) => {
                 let account = self.batcher.open_account(*weight)?;

@@ -131,6 +131,7 @@ impl Swarm {
         policy.limits.running_max += u32::from(self.prng.chance(20));
         policy.limits.step_tokens_max = Tokens(RUNNING_MAX as u32 + 1 + self.prng.below(99) as u32);
         let _ = self.recorder.set_policy(&policy);
+        let _ = self.recorder.set_kv_blocks_free(self.now, Blocks(self.prng.below(42) as u32));
         let per_token = (1 + self.prng.below(99)) as f64 * 1e-5 / 3.0;
         let coefficients = [8e-3, per_token, 30e-6, 90e-9, 1e-9, 1e-3, 20e-9];
         self.recorder.set_model(StepModel::new(coefficients).unwrap());
@@ -177,6 +178,7 @@ fn every_kind_of_call_and_answer_is_recorded() {
         "close_account",
         "form",
         "observe",
+        "set_kv_blocks_free",
         "set_policy",
         "set_model",
     ];

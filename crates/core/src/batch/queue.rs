@@ -168,7 +168,9 @@ mod tests {
     proptest! {
         /// Three queues over one array behave as three ordered sets.
         #[test]
-        fn behaves_as_ordered_sets(ops in prop::collection::vec((0u32..40, 0usize..3, 0u64..9), 1..500)) {
+        fn behaves_as_ordered_sets(
+            ops in prop::collection::vec((0u32..40, 0usize..3, 0u64..9), 1..500),
+        ) {
             let mut forest = Forest::new(40);
             let mut roots = [NONE; 3];
             let mut sets: [BTreeSet<(Key, u32)>; 3] = Default::default();

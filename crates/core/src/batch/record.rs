@@ -62,7 +62,7 @@ use crate::engine::{KvGeometry, StepModel};
 use crate::error::Error;
 use crate::policy::Policy;
 use crate::share::AccountId;
-use crate::units::{Nanos, Tokens};
+use crate::units::{Blocks, Nanos, Tokens};
 
 /// A batcher that writes down what it is asked and what it answers.
 ///
@@ -205,6 +205,15 @@ impl<W: Write> Recorder<W> {
         let results: Vec<StepResult> = seen.results.into();
         let (step, kv_blocks_free) = (seen.step, seen.kv_blocks_free);
         self.note(Call::Observe { now, step, kv_blocks_free, results }, answer, Answer::Observed)
+    }
+
+    /// As [`Batcher::set_kv_blocks_free`].
+    ///
+    /// # Errors
+    /// As [`Batcher::set_kv_blocks_free`].
+    pub fn set_kv_blocks_free(&mut self, now: Nanos, free: Blocks) -> Result<(), Error> {
+        let answer = self.batcher.set_kv_blocks_free(now, free);
+        self.note(Call::SetKvBlocksFree { now, free }, answer, Answer::from)
     }
 
     /// As [`Batcher::set_policy`]. A policy that is not valid is refused before it reaches the

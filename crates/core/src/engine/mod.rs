@@ -62,7 +62,7 @@ pub struct StepShape {
     pub prefill_history_tokens: u64,
     /// Requests that decode in the step.
     pub decode_requests: u32,
-    /// KV tokens of the decoding requests, summed.
+    /// KV tokens that the decoding requests had before the step, summed.
     pub decode_context_tokens: u64,
 }
 
@@ -77,19 +77,23 @@ impl StepShape {
         [1.0, p, f64::from(self.decode_requests), kd, p * (kp + p / 2.0), any, any * kd]
     }
 
-    /// This step with one more prompt chunk in it.
+    /// This step with one more prompt chunk in it: `tokens` tokens of a request that has
+    /// `history_tokens` KV tokens before the step. Saturating.
     #[must_use]
     pub const fn with_prefill(mut self, tokens: u32, history_tokens: u32) -> Self {
         self.prefill_tokens = self.prefill_tokens.saturating_add(tokens);
-        self.prefill_history_tokens += history_tokens as u64;
+        self.prefill_history_tokens =
+            self.prefill_history_tokens.saturating_add(history_tokens as u64);
         self
     }
 
-    /// This step with one more decoding request of `context_tokens` KV tokens in it.
+    /// This step with one more decoding request in it, which has `context_tokens` KV tokens
+    /// before the step: the token that it computes is not among them. Saturating.
     #[must_use]
     pub const fn with_decode(mut self, context_tokens: u32) -> Self {
-        self.decode_requests += 1;
-        self.decode_context_tokens += context_tokens as u64;
+        self.decode_requests = self.decode_requests.saturating_add(1);
+        self.decode_context_tokens =
+            self.decode_context_tokens.saturating_add(context_tokens as u64);
         self
     }
 }
@@ -99,6 +103,10 @@ pub const PREFILL_STEP: usize = 5;
 
 /// Longest step that a coefficient may stand for, in seconds; anything above is a wrong unit.
 const SECONDS_MAX: f64 = 3600.0;
+
+/// Least time of a prompt token, in seconds: a million million tokens a second is beyond any
+/// engine, and anything below is a wrong unit.
+const PREFILL_TOKEN_SECONDS_MIN: f64 = 1e-12;
 
 /// A span that no step lasts, a century: the inverse of the model treats longer ones as this.
 const ENDLESS_S: f64 = 3.2e9;
@@ -114,14 +122,14 @@ impl StepModel {
     ///
     /// # Errors
     /// [`Error::RangeReal`] naming the coefficient if one is NaN, over an hour, or negative where
-    /// it must not be (only `prefill_step_s` may), or if a prompt token takes no time.
+    /// it must not be (only `prefill_step_s` may), or if a prompt token takes less than 1e-12 s.
     pub fn new(coefficients: [f64; FEATURES]) -> Result<Self, Error> {
         for (index, (name, value)) in FEATURE_NAMES.into_iter().zip(coefficients).enumerate() {
             let least = if index == PREFILL_STEP { -SECONDS_MAX } else { 0.0 };
             check_real(name, value, least, SECONDS_MAX)?;
         }
         // A token costs something, or a prompt would be predicted to take no time at all.
-        check_real(FEATURE_NAMES[1], coefficients[1], f64::MIN_POSITIVE, SECONDS_MAX)?;
+        check_real(FEATURE_NAMES[1], coefficients[1], PREFILL_TOKEN_SECONDS_MIN, SECONDS_MAX)?;
         Ok(Self { coefficients })
     }
 
@@ -166,7 +174,7 @@ impl StepModel {
         }
         // With no deadline at all, infinity would divide itself below.
         let left = left.min(ENDLESS_S);
-        let history = (shape.prefill_history_tokens + u64::from(history_tokens)) as f64;
+        let history = shape.prefill_history_tokens.saturating_add(history_tokens.into()) as f64;
         // c4/2 * P^2 + b * P = left, in the form that does not cancel when c4 is tiny.
         let b = c1 + c4 * history;
         let total = 2.0 * left / (b + libm::sqrt(b * b + 2.0 * c4 * left));
@@ -232,6 +240,26 @@ impl KvGeometry {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn shapes_saturate() {
+        let full = StepShape {
+            prefill_tokens: u32::MAX,
+            prefill_history_tokens: u64::MAX,
+            decode_requests: u32::MAX,
+            decode_context_tokens: u64::MAX,
+        };
+        assert_eq!(full.with_prefill(1, 1).with_decode(1), full);
+        let model = StepModel::new([0.01, 1e-12, 0.0, 0.0, 0.0, 0.0, 0.0]).unwrap();
+        assert_eq!(model.prefill_tokens_within(1e9, &full, 1), Tokens::ZERO);
+    }
+
+    #[test]
+    fn a_prompt_token_takes_time() {
+        let refused = StepModel::new([0.01, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]).unwrap_err();
+        let text = "`prefill_s_per_token` = 0 is outside 1e-12..=3600";
+        assert_eq!(std::string::ToString::to_string(&refused), text);
+    }
 
     fn with_step_cost(c5: f64) -> StepModel {
         StepModel::new([8e-3, 40e-6, 30e-6, 90e-9, 1e-9, c5, 20e-9]).unwrap()

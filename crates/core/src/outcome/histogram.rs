@@ -62,7 +62,7 @@ pub const RELATIVE_ERROR_MAX: f64 = 1.0 / 128.0;
 /// Counters of a distribution of `u64` values, usually nanoseconds.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Histogram {
-    buckets: Box<[u64]>,
+    buckets: Box<[u64; BUCKETS]>,
     /// Low and high half of the sum: the high one is hardly ever touched.
     sum: (u64, u64),
     /// Above `max` while empty.
@@ -76,6 +76,14 @@ impl Default for Histogram {
     }
 }
 
+/// By way of a slice: an array would be built on the stack first.
+fn zeroed() -> Box<[u64; BUCKETS]> {
+    match vec![0; BUCKETS].into_boxed_slice().try_into() {
+        Ok(buckets) => buckets,
+        Err(_) => unreachable!("the slice has the length of the array"),
+    }
+}
+
 impl Histogram {
     /// Bytes that one histogram takes from the heap.
     pub const BYTES_NEEDED: u64 = (BUCKETS * size_of::<u64>()) as u64;
@@ -83,7 +91,7 @@ impl Histogram {
     /// An empty histogram. Allocates all it will ever use.
     #[must_use]
     pub fn new() -> Self {
-        let buckets = vec![0; BUCKETS].into_boxed_slice();
+        let buckets = zeroed();
         Self { buckets, sum: (0, 0), min: u64::MAX, max: 0 }
     }
 
@@ -208,7 +216,7 @@ impl Histogram {
 
     /// Adds everything that `other` holds, as if it had been recorded here.
     pub fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in self.buckets.iter_mut().zip(&other.buckets) {
+        for (mine, theirs) in self.buckets.iter_mut().zip(other.buckets.iter()) {
             *mine = mine.saturating_add(*theirs);
         }
         let sum = self.sum().saturating_add(other.sum());
@@ -230,7 +238,8 @@ fn bucket_of(value: u64) -> usize {
     if value.wrapping_sub(RANGE_MIN) >= RANGE_END - RANGE_MIN {
         return if value < RANGE_MIN { 0 } else { BUCKETS - 1 };
     }
-    let exponent = value.ilog2();
+    // The logarithm: `ilog2` would ask about zero again.
+    let exponent = value.leading_zeros() ^ 63;
     let octave = (exponent - RANGE_MIN_BITS) << MANTISSA_BITS;
     // The leading one stays in the mantissa and stands for 64 buckets that are not there.
     let mantissa = (value >> (exponent - MANTISSA_BITS)) as usize;

@@ -13,6 +13,7 @@ pub const APDEX_TOLERATED_TARGETS: u64 = 4;
 ///
 /// `None` below two tokens: nobody waited for a second one. Rounded down to a nanosecond.
 #[must_use]
+#[inline]
 pub const fn tpot(ttft: Nanos, end_to_end: Nanos, output_tokens: u32) -> Option<Nanos> {
     match output_tokens {
         0 | 1 => None,
@@ -47,12 +48,20 @@ pub fn per_second(count: u64, span: Nanos) -> f64 {
 /// (Feitelson and Rudolph, "Metrics and benchmarking for parallel job scheduling", 1998). A floor
 /// and a run of zero together give the least slowdown, 1.
 #[must_use]
+#[inline]
 pub fn bounded_slowdown(wait: Nanos, run: Nanos, floor: Nanos) -> f64 {
     let alone = run.max(floor);
     if alone == Nanos::ZERO {
         return 1.0;
     }
-    ((wait.get() as f64 + run.get() as f64) / alone.get() as f64).max(1.0)
+    ((real(wait) + real(run)) / real(alone)).max(1.0)
+}
+
+/// Nanoseconds as a fraction; spans over 292 years count as that. Half the instructions of a
+/// conversion from all 64 bits.
+#[inline]
+fn real(span: Nanos) -> f64 {
+    span.get().min(i64::MAX as u64).cast_signed() as f64
 }
 
 /// Finish-time fairness: `shared / alone`, the time a job took on the shared cluster over the

@@ -8,7 +8,8 @@
 //! # Formula
 //! | part | question | where |
 //! |---|---|---|
-//! | waiting, TTFT, TPOT, slowdown, attainment, Apdex | what did one group feel? | [`tally`] |
+//! | waiting, TTFT, TPOT, slowdown | what did one user feel? | [`ended`] |
+//! | attainment, goodput, Apdex | what did one group feel? | [`tally`] |
 //! | quantiles | how bad is it for the unlucky? | [`histogram`] |
 //! | Jain's index, finish-time fairness | who got how much? | [`measures`] |
 //! | service difference of accounts that wait together | who was passed over? | [`service`] |
@@ -32,6 +33,7 @@
 //! # Source
 //! See each part.
 
+pub mod ended;
 pub mod histogram;
 pub mod measures;
 pub mod service;
@@ -44,9 +46,10 @@ use crate::error::{Error, check_range, check_real};
 use crate::policy::{CLASSES_MAX, Policy};
 use crate::units::Nanos;
 
+pub use ended::{Ended, Sample, Status, Targets};
 pub use histogram::Histogram;
 pub use service::{Difference, ServiceDifference, TokenCosts, Work};
-pub use tally::{Counts, Ended, Histograms, Sample, Status, Tally, Targets};
+pub use tally::{Counts, Histograms, Tally};
 
 /// What the books hold beyond what the policy says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -124,10 +127,11 @@ impl Outcomes {
         let classes = policy.classes.len() as u64;
         let accounts = u64::from(policy.limits.accounts_max);
         let account_histograms = if options.account_histograms { accounts } else { 0 };
-        classes * size_of::<ClassBook>() as u64
+        let books = classes * size_of::<ClassBook>() as u64
             + accounts * size_of::<Tally>() as u64
-            + (classes + account_histograms) * Histograms::BYTES_NEEDED
-            + ServiceDifference::bytes_needed(policy.limits.accounts_max, options.backlogged_max)
+            + (classes + account_histograms) * Histograms::BYTES_NEEDED;
+        let (accounts_max, compared) = (policy.limits.accounts_max, options.backlogged_max);
+        books.saturating_add(ServiceDifference::bytes_needed(accounts_max, compared))
     }
 
     /// Takes a changed policy without losing what was recorded. What was recorded before stays
@@ -154,22 +158,20 @@ impl Outcomes {
     /// # Errors
     /// [`Error::Range`] for a class or account outside these books; else as [`Ended::judge`].
     pub fn record(&mut self, ended: &Ended) -> Result<(), Error> {
-        let (classes, accounts) = (self.classes.len() as u64, self.accounts.len() as u64);
-        let class = self.classes.get_mut(usize::from(ended.class)).ok_or(Error::Range {
-            field: "class",
-            value: u64::from(ended.class),
-            min: 0,
-            max: classes - 1,
-        })?;
-        let account = self.accounts.get_mut(ended.account as usize).ok_or(Error::Range {
-            field: "account",
-            value: u64::from(ended.account),
-            min: 0,
-            max: accounts - 1,
-        })?;
-        let sample = ended.judge(&class.targets)?;
-        class.tally.add(&sample);
-        account.add(&sample);
+        let Some(class) = self.classes.get_mut(usize::from(ended.class)) else {
+            return Err(outside("class", ended.class.into(), self.classes.len()));
+        };
+        let Some(account) = self.accounts.get_mut(ended.account as usize) else {
+            return Err(outside("account", ended.account.into(), self.accounts.len()));
+        };
+        // Two ways to the same books: a sample that either may have made would be copied.
+        if let Some(sample) = ended.judge_served(&class.targets) {
+            class.tally.add(&sample);
+            account.add(&sample);
+        } else {
+            let sample = ended.judge_any(&class.targets)?;
+            enter(&sample, &mut class.tally, account);
+        }
         self.since = self.since.min(ended.arrival);
         self.until = self.until.max(ended.ended);
         Ok(())
@@ -330,6 +332,17 @@ impl Outcomes {
         self.since = self.since.min(now);
         self.until = self.until.max(now);
     }
+}
+
+#[cold]
+fn enter(sample: &Sample, class: &mut Tally, account: &mut Tally) {
+    class.add(sample);
+    account.add(sample);
+}
+
+#[cold]
+const fn outside(field: &'static str, value: u64, len: usize) -> Error {
+    Error::Range { field, value, min: 0, max: len as u64 - 1 }
 }
 
 fn check_policy(policy: &Policy) -> Result<(), Error> {

@@ -205,9 +205,9 @@ impl ServiceDifference {
     pub const fn bytes_needed(accounts_max: u32, backlogged_max: u32) -> u64 {
         let slot = size_of::<Slot>() + 2 * size_of::<u32>();
         let pairs = backlogged_max as u64 * backlogged_max as u64;
-        accounts_max as u64 * size_of::<Book>() as u64
-            + backlogged_max as u64 * slot as u64
-            + pairs * size_of::<f64>() as u64
+        let single =
+            accounts_max as u64 * size_of::<Book>() as u64 + backlogged_max as u64 * slot as u64;
+        pairs.saturating_mul(size_of::<f64>() as u64).saturating_add(single)
     }
 
     /// The share that `account` deserves, from the next service on; 1 until it is set.

@@ -430,3 +430,47 @@ fn bytes_are_said_beforehand() {
     let service = ServiceDifference::bytes_needed(4, 4);
     assert_eq!(Outcomes::bytes_needed(&policy(), options), held as u64 + service);
 }
+
+proptest! {
+    /// The short way for nearly every request gives what the long way for any request gives.
+    #[test]
+    fn served_requests_are_judged_alike_both_ways(
+        start in 0u64..1 << 60,
+        gaps in prop::array::uniform3((4u32..64, any::<u64>()).prop_map(|(bits, n)| n >> bits)),
+        output_tokens in prop_oneof![1u32..4, any::<u32>()],
+        floor_ms in 0u64..2_000,
+        pick in 0u8..5,
+    ) {
+        let targets = Targets {
+            ttft: Nanos::from_millis(100),
+            tpot: Nanos::from_millis(50),
+            slowdown_floor: Nanos::from_millis(floor_ms),
+        };
+        let scheduled = start + gaps[0];
+        let token = scheduled + gaps[1];
+        let mut ended = Ended {
+            class: 0,
+            account: 0,
+            arrival: Nanos(start),
+            first_scheduled: Some(Nanos(scheduled)),
+            first_token: Some(Nanos(token)),
+            ended: Nanos(token + gaps[2]),
+            output_tokens,
+            status: Status::Completed,
+        };
+        if output_tokens > 0 {
+            prop_assert_eq!(ended.judge_served(&targets), ended.judge_any(&targets).ok());
+        }
+        // Whatever is out of order or missing is left to the long way.
+        match pick {
+            0 => ended.arrival = Nanos(scheduled + 1),
+            1 => ended.first_scheduled = Some(Nanos(token + 1)),
+            2 => ended.ended = Nanos(token.saturating_sub(1)),
+            3 => ended.output_tokens = 0,
+            _ => ended.status = Status::Failed,
+        }
+        if pick != 2 || token > 0 {
+            prop_assert_eq!(ended.judge_served(&targets), None);
+        }
+    }
+}

@@ -44,6 +44,9 @@ pub const WEIGHT_MIN: f64 = 0.001;
 /// See [`WEIGHT_MIN`].
 pub const WEIGHT_MAX: f64 = 1000.0;
 
+/// Largest cost and credit, 2^53 prompt tokens: up to there `f64` counts every single one.
+const SERVICE_MAX: f64 = 9_007_199_254_740_992.0;
+
 /// An account as the ledger keeps it; named by an [`AccountId`].
 #[derive(Debug)]
 pub struct AccountEntry {
@@ -84,8 +87,9 @@ impl Ledger {
     /// Bytes that a ledger of this size takes from the heap.
     #[must_use]
     pub const fn bytes_needed(options: &LedgerOptions) -> u64 {
-        Slab::<AccountEntry>::bytes_needed(options.accounts_max)
-            + options.lanes as u64 * Lane::bytes_needed(options.accounts_max)
+        Slab::<AccountEntry>::bytes_needed(options.accounts_max).saturating_add(
+            (options.lanes as u64).saturating_mul(Lane::bytes_needed(options.accounts_max)),
+        )
     }
 
     /// Opens an account; its counters begin at zero and are lifted when it first waits.
@@ -164,7 +168,7 @@ impl Ledger {
     /// # Errors
     /// [`Error::RangeReal`] unless `0 <= cost <= 2^53`; otherwise as [`Ledger::arrive`].
     pub fn charge(&mut self, lane: u32, account: AccountId, cost: f64) -> Result<(), Error> {
-        check_real("cost", cost, 0.0, 9_007_199_254_740_992.0)?;
+        check_real("cost", cost, 0.0, SERVICE_MAX)?;
         let weight = self.accounts.get(account)?.weight;
         self.lane_mut(lane)?.charge(account.index(), cost / weight);
         Ok(())
@@ -200,13 +204,14 @@ impl Ledger {
     /// index ([`AccountId::index`]), in no particular but always the same order.
     ///
     /// # Errors
-    /// [`Error::Range`] for an unknown lane, [`Error::RangeReal`] for a negative or NaN credit.
+    /// [`Error::Range`] for an unknown lane, [`Error::RangeReal`] unless
+    /// `0 <= credit <= 2^53`.
     pub fn eligible(
         &self,
         lane: u32,
         credit: f64,
     ) -> Result<impl Iterator<Item = (u32, f64)> + '_, Error> {
-        check_real("credit", credit, 0.0, f64::MAX)?;
+        check_real("credit", credit, 0.0, SERVICE_MAX)?;
         Ok(self.lane(lane)?.within(credit))
     }
 

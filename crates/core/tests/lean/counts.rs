@@ -17,8 +17,8 @@ pub struct Counts {
     text: FixedText,
 }
 
-/// Longest message: a bound such as `f64::MAX` is written out with 309 digits.
-const TEXT_BYTES_MAX: usize = 1024;
+/// Longest message: three numbers of at most 24 characters, a name, and a dozen words.
+const TEXT_BYTES_MAX: usize = 256;
 
 /// A text of fixed length: messages are written here, since they are hot path too.
 struct FixedText {

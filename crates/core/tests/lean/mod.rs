@@ -94,7 +94,8 @@ impl Lean {
                 32..58 => self.form(),
                 58..84 => self.observe(),
                 84..88 => self.set_cached_tokens(),
-                88..94 => self.ask(),
+                88..89 => self.set_kv_blocks_free(),
+                89..94 => self.ask(),
                 94..98 => self.accounts(),
                 _ => self.settings(),
             }
@@ -222,6 +223,13 @@ impl Lean {
         let (id, tokens) = (self.some_id(), self.prng.below(300) as u32);
         let answer = self.batcher.set_cached_tokens(id, Tokens(tokens));
         self.counts.note("set_cached_tokens", answer);
+    }
+
+    fn set_kv_blocks_free(&mut self) {
+        // Few at times, and some that the cache does not have.
+        let (now, blocks) = (self.clock(), self.prng.below(70) as u32);
+        let answer = self.batcher.set_kv_blocks_free(now, Blocks(blocks));
+        self.counts.note("set_kv_blocks_free", answer);
     }
 
     fn ask(&mut self) {

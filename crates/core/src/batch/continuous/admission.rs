@@ -12,7 +12,7 @@ use crate::share::Ledger;
 use crate::units::Nanos;
 
 /// Seconds of priority that one second of remaining prompt work costs. Between "earliest deadline"
-/// (1: the moment it must start) and "shortest first"; measured in `docs/policies/batch.md`.
+/// (1: the moment it must start) and "shortest first"; see `docs/policies/batch.md`.
 pub(super) const WORK_DELAY: f64 = 2.0;
 
 /// Roots of the two queues of one account in one class.
@@ -78,8 +78,8 @@ impl Lines {
     pub(super) fn bytes_needed(policy: &Policy) -> u64 {
         let queues = policy.classes.len() as u64 * u64::from(policy.limits.accounts_max);
         Ledger::bytes_needed(&ledger_options(policy))
-            + Forest::bytes_needed(policy.limits.requests_max)
-            + queues * size_of::<Roots>() as u64
+            .saturating_add(Forest::bytes_needed(policy.limits.requests_max))
+            .saturating_add(queues.saturating_mul(size_of::<Roots>() as u64))
     }
 
     pub(super) fn set_policy(&mut self, policy: &Policy) {

@@ -15,6 +15,8 @@ pub(super) struct Draft {
     pub(super) shape: StepShape,
     pub(super) tokens_left: u32,
     pub(super) entries_len: u32,
+    /// Entries that decode; they come first.
+    decodes_len: u32,
     pub(super) admitted: u32,
     /// Seconds from the start until the first decoding request needs its next token.
     pub(super) slack_s: f64,
@@ -64,6 +66,7 @@ impl Batcher {
             shape: StepShape::default(),
             tokens_left: self.limits.step_tokens_max.get(),
             entries_len: 0,
+            decodes_len: 0,
             admitted: 0,
             slack_s: f64::INFINITY,
             tpot_s: f64::INFINITY,
@@ -106,8 +109,8 @@ impl Batcher {
                 partials_len += 1;
                 continue;
             }
-            let context = request.computed_tokens + 1;
-            if request.is_complete() || !self.memory.grow(request, context) {
+            let context = request.computed_tokens;
+            if request.is_complete() || !self.memory.grow(request, context + 1) {
                 continue;
             }
             draft.shape = draft.shape.with_decode(context);
@@ -118,28 +121,39 @@ impl Batcher {
 
     /// How long the step may take before a decoding request misses its next token.
     fn measure_slack(&self, draft: &mut Draft) {
+        draft.decodes_len = draft.entries_len;
         let alone_s = self.model.seconds(&draft.shape);
         let record = self.steps.record(draft.place);
-        for flight in &record.flights[..draft.entries_len as usize] {
+        let (mut due_min_ns, mut classes) = (u64::MAX, 0_u32);
+        for flight in &record.flights[..draft.decodes_len as usize] {
             let request = self.request(flight.slot);
             let class = &self.classes[usize::from(request.class)];
+            classes |= 1 << request.class;
             // This step's own token is expected already: its due time is the one before.
             let produced = request.tokens_expected() - 1;
             let due_ns = request
                 .first_token_ns
                 .saturating_add(class.tpot_planned_ns.saturating_mul(u64::from(produced)));
-            let slack_s = seconds_between(draft.start_ns, due_ns);
+            if due_ns >= draft.start_ns {
+                due_min_ns = due_min_ns.min(due_ns);
+                continue;
+            }
+            let behind_s = seconds_between(draft.start_ns, due_ns);
             let left = f64::from(request.output_tokens_max - produced);
             let regained_s = left * (class.tpot_s - alone_s).max(0.0);
             // Behind beyond recovery: it keeps its pace and holds up nobody.
-            let slack_s = if slack_s + regained_s < 0.0 {
-                class.tpot_planned_ns as f64 / 1e9
-            } else {
-                slack_s
-            };
+            let hopeless = behind_s + regained_s < 0.0;
+            let slack_s = if hopeless { class.tpot_planned_ns as f64 / 1e9 } else { behind_s };
             draft.slack_s = draft.slack_s.min(slack_s);
-            draft.tpot_s = draft.tpot_s.min(class.tpot_s);
-            draft.delay_value = draft.delay_value.max(class.delay_value);
+        }
+        if due_min_ns < u64::MAX {
+            draft.slack_s = draft.slack_s.min(seconds_between(draft.start_ns, due_min_ns));
+        }
+        for (index, class) in self.classes.iter().enumerate() {
+            if classes & 1 << index != 0 {
+                draft.tpot_s = draft.tpot_s.min(class.tpot_s);
+                draft.delay_value = draft.delay_value.max(class.delay_value);
+            }
         }
     }
 
@@ -196,8 +210,9 @@ impl Batcher {
         self.steps.record_mut(draft.place).flights_len = draft.entries_len;
         formed.step = Some(self.steps.push(starts_at, duration));
         formed.ends_at = starts_at.saturating_add(duration);
-        let record = self.steps.record(draft.place);
-        for flight in &record.flights[..draft.entries_len as usize] {
+        // Who decodes has had its first token, or is to have it in an earlier step.
+        let prompts = draft.decodes_len as usize..draft.entries_len as usize;
+        for flight in &self.steps.record(draft.place).flights[prompts] {
             let Some(request) = self.requests.at_mut(flight.slot) else { continue };
             if flight.emits && request.output_tokens == 0 && request.emitting.is_power_of_two() {
                 request.first_token_ns = formed.ends_at.get();

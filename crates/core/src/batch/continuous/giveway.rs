@@ -9,12 +9,15 @@ use crate::units::{Nanos, Tokens};
 impl Batcher {
     /// Preempts until every decoding request can have the block it needs, or nobody is left to
     /// give way. Returns how many were preempted.
+    ///
+    /// Blocks of requests whose last token is on its way count as free: those who need them wait
+    /// for a step, which costs less than computing anybody's context again.
     pub(super) fn make_room(&mut self, out: &mut [Preemption]) -> u32 {
         let mut preempted = 0;
         // Each decoding request needs one block at most: with that many free there is no need
         // to count.
         while self.running_len > self.memory.free().get()
-            && self.blocks_wanted() > self.memory.free().get()
+            && self.blocks_wanted() > self.blocks_soon_free()
         {
             let Some(victim) = self.victim() else { break };
             out[preempted as usize] = self.preempt(victim);
@@ -32,6 +35,13 @@ impl Batcher {
             }
         }
         wanted
+    }
+
+    fn blocks_soon_free(&self) -> u32 {
+        let running = self.running[..self.running_len as usize].iter();
+        let ending =
+            running.map(|slot| self.request(*slot)).filter(|request| request.is_complete());
+        ending.fold(self.memory.free().get(), |sum, request| sum.saturating_add(request.blocks))
     }
 
     /// Who loses least by being computed again, for each block that it frees. Requests that were

@@ -18,7 +18,8 @@
 //!           for late work and for work of less delay value than what decodes:
 //!           step_s(p) <= background_ratio * min tpot_target of what decodes
 //! admit     a seat, and KV blocks for the whole prompt
-//! preempt   argmin  recompute_s * delay_value / blocks freed
+//! preempt   argmin  recompute_s * delay_value / blocks freed, if the decoding requests need
+//!           more blocks than are free or held by requests whose last token is in flight
 //! guarantee owed_c += ratio_c * cost of everybody's service while c waits;
 //!           owed_c -= cost of its own, below 0 only for what the guarantee let in
 //! ```
@@ -27,13 +28,16 @@
 //!
 //! # States
 //! `Waiting -> Running -> Ended`; `Waiting -> Late` when the first token can no longer be in
-//! time; `Running -> Preempted -> Running`. A request that ends while later steps contain it stays
+//! time; `Running -> Preempted -> Running` (without a token yet, back to `Waiting`), once no step
+//! in flight contains it. A request that ends while later steps contain it stays
 //! `Ended` until those are observed; its tokens there are ignored.
 //!
 //! # Bounds and cost
-//! `form`: O(running + admitted * (eligible accounts + log requests)), `submit`, `cancel`:
-//! O(log requests + log accounts), `observe`: O(results). Each request becomes late at most once,
-//! O(log requests). No allocation after `new`; memory is [`Batcher::bytes_needed`].
+//! `form`: O(running + partial prompts * log of them + admitted * (eligible accounts + log
+//! requests)), and O(running) for each preemption; `submit`, `cancel`: O(log requests + log
+//! accounts); `observe`: O(requests of the step). Each request becomes late at most once before
+//! it runs, O(log requests). Counts of tokens stay below 2^26, because prompts and outputs have
+//! at most 2^24 each. No allocation after `new`; memory is [`Batcher::bytes_needed`].
 //! Fairness: between two accounts that wait in one class the service of that class differs by at
 //! most `2 * (max(w_p * L, w_q * M) + credit)` as long as nothing is preempted.
 //!
@@ -191,17 +195,21 @@ impl Batcher {
     }
 
     /// Bytes that a batcher for `policy` takes from the heap, to within its few fixed fields.
+    /// The policy need not be valid; the sum saturates.
     #[must_use]
     pub fn bytes_needed(policy: &Policy) -> u64 {
         let limits = &policy.limits;
         let per_seat = (size_of::<u32>() + size_of::<Partial>()) as u64;
-        Slab::<Request>::bytes_needed(limits.requests_max)
-            + Lines::bytes_needed(policy)
-            + StepRing::bytes_needed(limits.steps_in_flight_max, limits.running_max)
-            + u64::from(limits.running_max) * per_seat
-            + u64::from(limits.accounts_max) * size_of::<u32>() as u64
-            + (policy.classes.len() * size_of::<ClassRules>()) as u64
-            + (policy.accounts.len() * size_of::<AccountId>()) as u64
+        let parts = [
+            Slab::<Request>::bytes_needed(limits.requests_max),
+            Lines::bytes_needed(policy),
+            StepRing::bytes_needed(limits.steps_in_flight_max, limits.running_max),
+            u64::from(limits.running_max) * per_seat,
+            u64::from(limits.accounts_max) * size_of::<u32>() as u64,
+            (policy.classes.len() * size_of::<ClassRules>()) as u64,
+            (policy.accounts.len() * size_of::<AccountId>()) as u64,
+        ];
+        parts.into_iter().fold(0, u64::saturating_add)
     }
 
     /// The account at this place in the policy's list.
@@ -228,22 +236,30 @@ impl Batcher {
         self.lines.ledger.set_weight(account, weight)
     }
 
-    /// Closes an account without requests.
+    /// Closes an account without requests. Those that the policy names stay open, because a
+    /// changed policy sets their weights. A request that has ended does not count, even while a
+    /// step in flight still names it. O(accounts of the policy).
     ///
     /// # Errors
-    /// [`Error::Stale`] for an unknown account, [`Error::Contradiction`] while it has requests.
+    /// [`Error::Stale`] for an unknown account; [`Error::Contradiction`] while it has requests, or
+    /// if the policy names it.
     pub fn close_account(&mut self, account: AccountId) -> Result<(), Error> {
         self.lines.ledger.weight(account)?;
-        let requests = self.account_requests[account.index() as usize];
-        if requests > 0 {
-            return Err(Error::Contradiction {
+        let contradicts = |other, other_value| {
+            Err(Error::Contradiction {
                 field: "account",
                 value: account.to_raw(),
-                other: "requests",
-                other_value: u64::from(requests),
-            });
+                other,
+                other_value,
+            })
+        };
+        if let Some(place) = self.policy_accounts.iter().position(|named| *named == account) {
+            return contradicts("place in the policy", place as u64);
         }
-        self.lines.ledger.close(account)
+        match self.account_requests[account.index() as usize] {
+            0 => self.lines.ledger.close(account),
+            requests => contradicts("requests", requests.into()),
+        }
     }
 
     /// A request comes in and waits. O(log requests + log accounts).
@@ -294,7 +310,9 @@ impl Batcher {
         Ok(())
     }
 
-    /// More (or less) of a waiting request's prompt is found in the cache than was thought.
+    /// More (or less) of a waiting request's prompt is found in the cache than was thought. How
+    /// long it can still wait changes with it; its place in line and, once late, that it is late
+    /// do not. O(1).
     ///
     /// # Errors
     /// [`Error::Stale`] for a request that is unknown or does not wait; [`Error::Range`] unless
@@ -307,6 +325,12 @@ impl Batcher {
         let most = u64::from(entry.prompt_tokens + entry.tokens_expected()) - 1;
         check_range("cached_tokens", u64::from(tokens.get()), 0, most)?;
         entry.cached_tokens = tokens.get();
+        if entry.stage == Stage::Waiting {
+            let prefill_s = entry.prefill_seconds(&self.model, self.limits.step_tokens_max.get());
+            let ttft_ns = self.classes[usize::from(entry.class)].ttft_ns;
+            let deadline = Nanos(entry.arrival_ns.saturating_add(ttft_ns));
+            entry.latest_start_ns = deadline.offset_seconds(-prefill_s).get();
+        }
         self.stalled = false;
         Ok(())
     }
@@ -323,8 +347,8 @@ impl Batcher {
     /// before stay as they were; weights, guarantees and rules hold from the next step on.
     ///
     /// # Errors
-    /// As [`Policy::validate`]; [`Error::Range`] if it has other classes in number or a different
-    /// capacity than the one the batcher was built with: capacities are fixed.
+    /// As [`Policy::validate`]; [`Error::Range`] if it has another number of classes or accounts,
+    /// or a different capacity, than the one the batcher was built with: these are fixed.
     pub fn set_policy(&mut self, policy: &Policy) -> Result<(), Error> {
         policy.validate()?;
         let (new, old) = (&policy.limits, &self.limits);
@@ -339,11 +363,9 @@ impl Batcher {
         for (field, given, built) in fixed {
             check_range(field, given, built, built)?;
         }
-        for account in &self.policy_accounts {
-            self.lines.ledger.weight(*account)?;
-        }
         for (account, wanted) in self.policy_accounts.iter().zip(&policy.accounts) {
-            self.lines.ledger.set_weight(*account, wanted.weight)?;
+            let weighed = self.lines.ledger.set_weight(*account, wanted.weight);
+            debug_assert!(weighed.is_ok(), "accounts of the policy stay open");
         }
         for (class, wanted) in self.classes.iter_mut().zip(&policy.classes) {
             *class = ClassRules::new(wanted, &policy.batch);

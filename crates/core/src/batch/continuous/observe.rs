@@ -4,7 +4,7 @@ use super::plan::{Observation, Observed, StepResult};
 use super::request::{Stage, Turn};
 use super::{Batcher, Request};
 use crate::error::{Error, check_range};
-use crate::units::Nanos;
+use crate::units::{Blocks, Nanos};
 
 impl Batcher {
     /// Takes in what the oldest step in flight did. O(requests of that step).
@@ -37,6 +37,28 @@ impl Batcher {
         Ok(observed)
     }
 
+    /// The engine counts so many free KV blocks, told between observations: when blocks that
+    /// others held have become free, or somebody else has taken some. What the host last said
+    /// holds, here or in [`Observation::kv_blocks_free`]. O(1).
+    ///
+    /// As there, blocks of everything formed so far are not free.
+    ///
+    /// # Errors
+    /// [`Error::TimeReversed`]; [`Error::Range`] on `kv_blocks_free` beyond the cache.
+    pub fn set_kv_blocks_free(&mut self, now: Nanos, free: Blocks) -> Result<(), Error> {
+        self.check_time(now)?;
+        self.check_blocks(free)?;
+        self.now = now;
+        self.stalled = false;
+        self.memory.reconcile(free);
+        Ok(())
+    }
+
+    fn check_blocks(&self, free: Blocks) -> Result<(), Error> {
+        let blocks = self.memory.geometry().blocks();
+        check_range("kv_blocks_free", free.get().into(), 0, blocks.get().into()).map(drop)
+    }
+
     fn check_step(&self, seen: &Observation<'_>) -> Result<u32, Error> {
         let stale = Error::Stale { field: "step", handle: seen.step };
         let place = self.steps.oldest().ok_or(stale)?;
@@ -44,8 +66,7 @@ impl Batcher {
             return Err(stale);
         }
         if let Some(free) = seen.kv_blocks_free {
-            let blocks = self.memory.geometry().blocks();
-            check_range("kv_blocks_free", free.get().into(), 0, blocks.get().into())?;
+            self.check_blocks(free)?;
         }
         Ok(place)
     }
@@ -105,7 +126,7 @@ impl Batcher {
                 observed.first_tokens += 1;
             }
             request.output_tokens += tokens;
-            observed.output_tokens += tokens;
+            observed.output_tokens = observed.output_tokens.saturating_add(tokens);
             self.book_output(result, tokens);
         }
         self.finish_or_follow(result, observed);

@@ -115,6 +115,6 @@ pub struct Observed {
     pub finished: u32,
     /// Requests that produced their first token.
     pub first_tokens: u32,
-    /// Output tokens in all.
+    /// Output tokens in all, saturating.
     pub output_tokens: u32,
 }

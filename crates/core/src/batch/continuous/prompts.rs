@@ -114,7 +114,9 @@ impl Batcher {
         // The first that does not fit stops the line: letting smaller ones pass would starve it.
         if let Some(next) = line.next {
             self.look_into_cache(next.slot, line);
-            if !self.memory.fits(self.request(next.slot)) {
+            let request = self.request(next.slot);
+            // What it is to compute again is known once the steps it was thrown out of are over.
+            if request.in_flight != 0 || !self.memory.fits(request) {
                 (line.open, line.next) = (false, None);
             }
         }

@@ -48,7 +48,7 @@ impl StepRing {
 
     pub(super) const fn bytes_needed(steps: u32, running_max: u32) -> u64 {
         let flights = running_max as u64 * core::mem::size_of::<Flight>() as u64;
-        steps as u64 * (flights + core::mem::size_of::<StepRecord>() as u64)
+        (steps as u64).saturating_mul(flights + core::mem::size_of::<StepRecord>() as u64)
     }
 
     pub(super) const fn len(&self) -> u32 {

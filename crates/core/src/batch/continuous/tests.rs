@@ -87,10 +87,20 @@ impl Rig {
     }
 
     fn submit(&mut self, class: u16, account: usize, prompt: u32, output: u32) -> RequestId {
+        self.submit_for(self.account(account), class, prompt, output)
+    }
+
+    fn submit_for(
+        &mut self,
+        account: AccountId,
+        class: u16,
+        prompt: u32,
+        output: u32,
+    ) -> RequestId {
         let submission = Submission {
             tag: 0,
             class,
-            account: self.account(account),
+            account,
             arrival: self.now,
             prompt_tokens: Tokens(prompt),
             cached_tokens: Tokens(0),

@@ -109,6 +109,10 @@ pub enum Call {
         kv_blocks_free: Option<Blocks>,
         results: Vec<StepResult>,
     },
+    SetKvBlocksFree {
+        now: Nanos,
+        free: Blocks,
+    },
     SetPolicy {
         policy_toml: String,
     },

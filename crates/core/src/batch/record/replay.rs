@@ -142,6 +142,9 @@ fn make(batcher: &mut Batcher, call: &Call) -> Result<Answer, String> {
             let seen = Observation { step, kv_blocks_free, results };
             batcher.observe(*now, &seen).map(Answer::Observed)
         }
+        Call::SetKvBlocksFree { now, free } => {
+            batcher.set_kv_blocks_free(*now, *free).map(Answer::from)
+        }
         Call::SetPolicy { policy_toml } => {
             let policy = Policy::from_toml(policy_toml).map_err(|error| error.to_string())?;
             batcher.set_policy(&policy).map(Answer::from)

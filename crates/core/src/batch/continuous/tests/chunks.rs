@@ -45,7 +45,7 @@ impl StepShapeOf<'_> {
     fn shape(&self) -> crate::engine::StepShape {
         self.0.iter().fold(crate::engine::StepShape::default(), |shape, entry| match entry.phase {
             Phase::Prefill => shape.with_prefill(entry.tokens.get(), entry.computed_tokens.get()),
-            Phase::Decode => shape.with_decode(entry.computed_tokens.get() + 1),
+            Phase::Decode => shape.with_decode(entry.computed_tokens.get()),
         })
     }
 }

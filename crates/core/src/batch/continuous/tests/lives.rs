@@ -68,12 +68,14 @@ fn nothing_is_planned_past_the_last_token() {
 fn a_request_can_be_taken_back_in_every_stage() {
     for stage in 0..6 {
         let mut rig = Rig::with_blocks(&steps_in_flight(2), 100);
-        let id = rig.submit(0, 0, 500, 50);
+        let account = rig.batcher.open_account(1.0).unwrap();
+        let id = rig.submit_for(account, 0, 500, 50);
+        assert_eq!(rig.batcher.close_account(account).unwrap_err().code(), -7, "it has a request");
         match stage {
             0 => {}
             1 => {
                 rig.wait(5.0);
-                let other = rig.submit(0, 0, 900, 50);
+                let other = rig.submit_for(account, 0, 900, 50);
                 rig.form();
                 rig.land();
                 assert_eq!(rig.stage(id), Stage::Late);
@@ -95,6 +97,8 @@ fn a_request_can_be_taken_back_in_every_stage() {
         let stale = Err(Error::Stale { field: "request", handle: id.to_raw() });
         assert_eq!(rig.batcher.cancel(rig.now, id), stale, "stage {stage}: twice");
         assert_eq!(rig.batcher.set_cached_tokens(id, Tokens(1)), stale);
+        // What has ended holds no account, whatever steps still name it.
+        rig.batcher.close_account(account).unwrap();
         // Results of steps in flight are taken and ignored.
         while !rig.flying.is_empty() {
             assert_eq!(rig.stage(id), Stage::Ended);
@@ -104,7 +108,6 @@ fn a_request_can_be_taken_back_in_every_stage() {
         assert_eq!((stats.requests, stats.waiting, stats.late, stats.running), (0, 0, 0, 0));
         assert_eq!(stats.kv_blocks_free, Blocks(100), "stage {stage}");
         assert_eq!(rig.batcher.next_event(rig.now), None);
-        rig.batcher.close_account(rig.account(0)).unwrap();
     }
 }
 
@@ -213,6 +216,89 @@ fn a_host_that_asks_when_to_come_back_is_never_sent_in_circles() {
     let more = rig.submit(0, 0, 100, 1);
     assert_eq!(rig.batcher.next_event(rig.now), Some(rig.now));
     assert_eq!(*requests(&rig.form()), [more]);
+}
+
+#[test]
+fn accounts_of_the_policy_stay_open() {
+    let mut rig = Rig::new(&policy());
+    let account = rig.account(2);
+    let refused = rig.batcher.close_account(account).unwrap_err();
+    let text =
+        std::format!("`account` = {} contradicts `place in the policy` = 2", account.to_raw());
+    assert_eq!(std::string::ToString::to_string(&refused), text);
+    // Or else no changed policy could be taken any more.
+    assert_eq!(rig.batcher.set_policy(&policy()), Ok(()));
+}
+
+#[test]
+fn a_host_can_say_at_any_time_that_blocks_are_free() {
+    let mut rig = Rig::with_blocks(&policy(), 20);
+    let id = rig.submit(0, 0, 100, 50);
+    let step = {
+        drop(rig.form());
+        rig.flying.remove(0)
+    };
+    rig.now = step.ends_at;
+    let results = [StepResult { request: id, output_tokens: Tokens(1), finished: false }];
+    let seen = Observation { step: step.id, kv_blocks_free: Some(Blocks(0)), results: &results };
+    rig.batcher.observe(rig.now, &seen).unwrap();
+    // The eleventh block is not there, and no step is in flight whose end could bring it.
+    assert!(rig.form().is_empty());
+    assert_eq!(rig.batcher.next_event(rig.now), None);
+    let too_many = Error::Range { field: "kv_blocks_free", value: 21, min: 0, max: 20 };
+    assert_eq!(rig.batcher.set_kv_blocks_free(rig.now, Blocks(21)), Err(too_many));
+    let early = rig.batcher.set_kv_blocks_free(Nanos(1), Blocks(1));
+    assert_eq!(early.unwrap_err().code(), -4);
+    assert_eq!(rig.batcher.next_event(rig.now), None, "refused calls change nothing");
+    rig.batcher.set_kv_blocks_free(rig.now, Blocks(1)).unwrap();
+    assert_eq!(rig.batcher.next_event(rig.now), Some(rig.now));
+    assert_eq!(*requests(&rig.form()), [id]);
+}
+
+#[test]
+fn a_prompt_found_in_the_cache_can_begin_later() {
+    for (cached, stage) in [(0, Stage::Late), (50_000, Stage::Waiting)] {
+        // 60 steps of 20 ms for a first token that is due after 1 s; ten with the cache.
+        let mut rig = Rig::new(&one_seat());
+        rig.submit(0, 0, 100, 2);
+        let id = rig.submit(0, 1, 60_000, 1);
+        rig.wait(0.3);
+        rig.batcher.set_cached_tokens(id, Tokens(cached)).unwrap();
+        rig.form();
+        assert_eq!(rig.stage(id), stage, "{cached} tokens cached");
+    }
+}
+
+#[test]
+fn sums_over_many_requests_saturate() {
+    const LONGEST: u32 = 1 << 24;
+    let mut policy = policy();
+    policy.limits.requests_max = 300;
+    policy.limits.running_max = 300;
+    policy.limits.output_tokens_max = Tokens(LONGEST);
+    let mut rig = Rig::with_blocks(&policy, LONGEST);
+    for _ in 0..300 {
+        rig.submit(0, 0, 1, LONGEST);
+    }
+    assert_eq!(rig.form().len(), 300);
+    let observed = rig.land_with(|_| Tokens(LONGEST));
+    assert_eq!((observed.finished, observed.output_tokens), (300, u32::MAX));
+}
+
+#[test]
+fn bytes_of_any_policy_can_be_asked_for() {
+    use crate::outcome::{Options, Outcomes};
+    let mut policy = policy();
+    let modest = Batcher::bytes_needed(&policy);
+    policy.limits.requests_max = u32::MAX;
+    policy.limits.running_max = u32::MAX;
+    policy.limits.accounts_max = u32::MAX;
+    policy.limits.steps_in_flight_max = u32::MAX;
+    assert!((modest..=u64::MAX).contains(&Batcher::bytes_needed(&policy)));
+    let options = Options { account_histograms: true, backlogged_max: u32::MAX };
+    assert_eq!(Outcomes::bytes_needed(&policy, options), u64::MAX);
+    let largest = LedgerOptions { accounts_max: u32::MAX, lanes: u32::MAX };
+    assert_eq!(Ledger::bytes_needed(&largest), u64::MAX);
 }
 
 impl Rig {

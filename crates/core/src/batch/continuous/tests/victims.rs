@@ -71,6 +71,37 @@ fn a_request_whose_last_token_is_on_its_way_does_not_give_way() {
 }
 
 #[test]
+fn nobody_gives_way_for_blocks_that_are_about_to_be_free() {
+    let (mut rig, [last, other]) = full_cache_in_flight(11);
+    assert!(rig.form().is_empty(), "it waits for a step");
+    assert!(rig.preempted.is_empty());
+    assert_eq!(rig.land().finished, 1);
+    assert!(rig.batcher.progress(last).is_err());
+    assert_eq!(*requests(&rig.form()), [other]);
+    assert_eq!(rig.batcher.progress(other).unwrap().preemptions, 0);
+}
+
+/// It is computed again with every token that came out, however many a step brought.
+#[test]
+fn a_victim_comes_back_when_its_steps_are_over() {
+    let (mut rig, [victim, other]) = full_cache_in_flight(50);
+    rig.form();
+    assert_eq!(rig.preempted[0].request, victim);
+    rig.land_with(|entry| Tokens(if entry.request == victim { 3 } else { 1 }));
+    rig.batcher.cancel(rig.now, other).unwrap();
+    let entries = rig.form();
+    assert_eq!(*requests(&entries), [victim]);
+    assert_eq!((entries[0].computed_tokens, entries[0].tokens), (Tokens(0), Tokens(113)));
+
+    let (mut rig, [victim, other]) = full_cache_in_flight(50);
+    rig.batcher.cancel(rig.now, other).unwrap();
+    rig.batcher.preempt(victim.index());
+    assert!(rig.form().is_empty(), "a step that computes it is still in flight");
+    rig.land();
+    assert_eq!(*requests(&rig.form()), [victim]);
+}
+
+#[test]
 fn tokens_on_their_way_to_a_victim_still_count() {
     let (mut rig, [victim, _]) = full_cache_in_flight(50);
     rig.form();
