@@ -49,9 +49,9 @@ fn wrong_usage_is_one_sentence() {
 
 #[test]
 fn unknown_names_meet_the_nearest_known_one() {
-    refused(&replay(&["--policy", "rampmetre"]), &["`rampmetre`", "nearest is `rampmeter`"]);
-    refused(&replay(&["--policy", "fcfs,past_future"]), &["nearest is `past-future`"]);
-    refused(&replay(&["--policy", "fcfs+chunky=3"]), &["`chunky`", "nearest is `chunk`"]);
+    refused(&replay(&["--policy", "rampmetre"]), &["`rampmetre`", "did you mean `rampmeter`?"]);
+    refused(&replay(&["--policy", "fcfs,past_future"]), &["did you mean `past-future`?"]);
+    refused(&replay(&["--policy", "fcfs+chunky=3"]), &["`chunky`", "did you mean `chunk`?"]);
     refused(&replay(&["--policy", "fcfs+chunk=0"]), &["chunk=0"]);
     refused(&replay(&["--policy", "no-such.toml"]), &["no-such.toml"]);
     refused(&replay(&["--policy", "vtc", "--mix", "c"]), &["--mix", "`c`"]);

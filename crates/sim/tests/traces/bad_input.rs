@@ -91,17 +91,19 @@ fn csv() {
     let shown = format!("{}...", "x".repeat(40));
     row(
         &format!("0,1,1,,{long},"),
-        &format!(":2: field `class`: `{shown}` is not a name of 1..=128 bytes"),
+        &format!(
+            ":2: field `class`: `{shown}` is not a name of 1..=128 bytes without control characters"
+        ),
     );
     refused(
         Format::Csv,
         "arrival_s,prompt_tokens,output_tokens,acount\n0,1,1,x\n",
-        ":1: field `acount`: unknown column; the nearest known one is `account`",
+        ":1: field `acount`: unknown column `acount`; did you mean `account`?",
     );
     refused(
         Format::Csv,
         "arrival_s,prompt_tokens,output_tokens,GPU\n0,1,1,x\n",
-        ":1: field `GPU`: unknown column; known are arrival_s, prompt_tokens, output_tokens, \
+        ":1: field `GPU`: unknown column `GPU`; known are arrival_s, prompt_tokens, output_tokens, \
          output_tokens_max, class, account",
     );
     refused(
