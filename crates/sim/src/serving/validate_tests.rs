@@ -69,7 +69,7 @@ fn wrong_input_is_named() {
         (META, two(&row("1", 1.0, 4.0, 3.0)), "field `last_token_ts`: 3 is before"),
         (META, two(&row("1", 1.0, 2.0, 1e9)), "at most 864000 s"),
         (META, two(&"x".repeat(2 << 20)), "requests.jsonl:2: is longer than"),
-        (META, two(&row("1", 1.0, 2.0, 1e300)), "field `last_token_ts`: `1e300` is not a number"),
+        (META, two(&row("1", 1.0, 2.0, 1e300)), "field `last_token_ts`: `1e+300` is not a number"),
         (&META.replace("8,", "\"8\","), good.clone(), "`\"8\"` is not a whole number"),
     ] {
         let error = read_from(meta, &rows).unwrap_err();

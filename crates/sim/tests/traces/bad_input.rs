@@ -292,8 +292,8 @@ fn what_is_no_file() {
     let missing = folder.path().join("missing.csv");
     for format in Format::ALL {
         let options = ReadOptions {
-            rate_per_s: Some(1.0),
-            lengths: Some(missing.clone()),
+            rate_per_s: (format == Format::Lengths).then_some(1.0),
+            lengths: (format == Format::Servegen).then(|| missing.clone()),
             ..ReadOptions::default()
         };
         assert_eq!(refusal(&missing, format, &options), ": there is no such file", "{format}");
