@@ -25,8 +25,8 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The index of a name, new or known. The name must be 1 to [`NAME_BYTES_MAX`] bytes of printable
-    /// text: it goes into tables and reports.
+    /// The index of a name, new or known. The name must be 1 to [`NAME_BYTES_MAX`] bytes of
+    /// printable text: it goes into tables and reports.
     pub(super) fn index(&mut self, name: &str) -> Option<usize> {
         if let Some(&index) = self.indices.get(name) {
             return Some(index);

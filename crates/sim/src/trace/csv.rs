@@ -6,8 +6,8 @@
 //! | `prompt_tokens` | required | 1..=10,000,000 |
 //! | `output_tokens` | required | 1..=10,000,000 |
 //! | `output_tokens_max` | optional | the limit stated, at least `output_tokens`; empty: none |
-//! | `class` | optional | a name of 1..=128 bytes, no control characters; empty: left to the mix |
-//! | `account` | optional | a name of 1..=128 bytes, no control characters; empty: left to the mix |
+//! | `class` | optional | 1..=128 bytes, no control characters; empty: left to the mix |
+//! | `account` | optional | 1..=128 bytes, no control characters; empty: left to the mix |
 //!
 //! Columns may stand in any order. An unknown column is an error that names the nearest known
 //! one, since a misspelt `account` must not pass for no accounts at all. Fields may be quoted.
