@@ -275,7 +275,8 @@ fn all_figures(report: &Report, lines: &[Line<'_>], classes: &[String]) -> Marku
                 }
             }
             p.small { "Seed " (report.seed) ". Service differences are in tokens of weighted \
-                service; that of a class compares accounts that wait in it. A dash means that there is nothing to take the figure from." }
+                service; that of a class compares accounts that wait in it. A dash \
+                means that there is nothing to take the figure from." }
         }
     }
 }
