@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::help;
-use crate::jobs::EngineChoice;
+use crate::jobs::{EngineChoice, EngineOverrides};
 
 /// GPU scheduling policies on real traffic: what users feel, next to how busy the GPU is.
 #[derive(Debug, Parser)]
@@ -99,7 +99,7 @@ pub(crate) struct ReplayServing {
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', default_value = "none")]
     pub(crate) gate: Vec<String>,
     /// Engines that share the requests
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = replicas)]
     pub(crate) replicas: u32,
     /// Who picks the replica
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', default_value = "none")]
@@ -115,7 +115,7 @@ pub(crate) struct Serving {
     #[arg(long, value_name = "a|b|single", default_value = "a")]
     pub(crate) mix: String,
     /// Seed of everything random
-    #[arg(long, value_name = "N", default_value_t = 42)]
+    #[arg(long, value_name = "N", default_value_t = 42, value_parser = seed)]
     pub(crate) seed: u64,
     /// Write a report: one self-contained page with plots
     #[arg(long, value_name = "OUT.html")]
@@ -127,16 +127,16 @@ pub(crate) struct Serving {
 #[derive(Debug, Args)]
 pub(crate) struct EngineLimits {
     /// GPUs that share every layer: picks `tpN` of the tables
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = tensor_parallel)]
     tp: Option<u32>,
     /// Blocks of the KV cache
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = kv_blocks)]
     kv_blocks: Option<u32>,
     /// Requests that may run at once
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seats)]
     seats: Option<u32>,
     /// Tokens that one step may compute
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = step_tokens)]
     step_tokens: Option<u32>,
 }
 
@@ -173,7 +173,7 @@ pub(crate) struct Validate {
     #[arg(long, value_name = "PCT", value_parser = percent)]
     pub(crate) max_error: Option<f64>,
     /// Blocks of the KV cache, where the run did not record them
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = kv_blocks)]
     pub(crate) kv_blocks: Option<u32>,
     #[command(flatten)]
     pub(crate) json: Json,
@@ -186,7 +186,7 @@ pub(crate) struct Fit {
     #[arg(long, value_name = "DIR")]
     pub(crate) tables: PathBuf,
     /// GPUs that share every layer: picks `tpN` of the tables
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = tensor_parallel)]
     pub(crate) tp: Option<u32>,
     /// Fail (exit 1) if the mean error over all steps is larger, in percent
     #[arg(long, value_name = "PCT", value_parser = percent)]
@@ -251,4 +251,38 @@ fn real(text: &str, min: f64, max: f64) -> Result<f64, String> {
     let outside = || format!("must be a number in {min}..={max}");
     let value: f64 = text.trim().parse().map_err(|_| outside())?;
     if (min..=max).contains(&value) { Ok(value) } else { Err(outside()) }
+}
+
+fn tensor_parallel(text: &str) -> Result<u32, String> {
+    count(text, EngineOverrides::TENSOR_PARALLEL_MAX)
+}
+
+fn kv_blocks(text: &str) -> Result<u32, String> {
+    count(text, EngineOverrides::KV_BLOCKS_MAX)
+}
+
+fn seats(text: &str) -> Result<u32, String> {
+    count(text, EngineOverrides::RUNNING_MAX)
+}
+
+fn step_tokens(text: &str) -> Result<u32, String> {
+    count(text, EngineOverrides::STEP_TOKENS_MAX)
+}
+
+/// As many engines as the books can tell apart.
+fn replicas(text: &str) -> Result<u32, String> {
+    count(text, 65_536)
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    whole(text, 0, u64::MAX)
+}
+
+fn count(text: &str, max: u32) -> Result<u32, String> {
+    whole(text, 1, u64::from(max)).map(|value| value as u32)
+}
+
+fn whole(text: &str, min: u64, max: u64) -> Result<u64, String> {
+    let value = text.trim().parse().ok().filter(|value| (min..=max).contains(value));
+    value.ok_or_else(|| format!("must be a whole number in {min}..={max}"))
 }

@@ -2,19 +2,21 @@
 //! and out. Nothing here prints, and nothing outside calls the simulator.
 
 use std::fmt::Display;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use rampmeter::engine::profile::PROFILES;
 use rampmeter::policy::{self, Policy};
 use rampmeter_sim::InputError;
-use rampmeter_sim::engine::{Engine, EngineOverrides, FitReport};
+pub(crate) use rampmeter_sim::engine::EngineOverrides;
+use rampmeter_sim::engine::{Engine, FitReport};
 use rampmeter_sim::report::ClassTarget;
 use rampmeter_sim::results::{Latency, ServingRun, Validation};
 use rampmeter_sim::serving::replay::{replay, steps_of};
 use rampmeter_sim::serving::spec::PeerKind;
-use rampmeter_sim::serving::{PolicySpec, RunOptions, capacity, validate as ground_truth};
+use rampmeter_sim::serving::{
+    PolicySpec, RunOptions, capacity, read_policy, validate as ground_truth,
+};
 use rampmeter_sim::trace::{self, Format, ReadOptions};
 use rampmeter_sim::workload::{Extent, Generator, Mix, Preset, Workload};
 use serde::Serialize;
@@ -172,9 +174,12 @@ fn policies(job: &ServingJob) -> Result<Vec<PolicySpec>, InputError> {
     job.policies.iter().map(|name| name.parse()).collect()
 }
 
-/// Refuses a job that names something unknown, before anything is read.
+/// Refuses a job that names something unknown, or the same thing twice, before anything is read.
 pub(crate) fn check(job: &ServingJob) -> Result<(), InputError> {
-    for policy in policies(job)? {
+    let policies = policies(job)?;
+    once("--policy", &policies)?;
+    once("--load", &job.loads)?;
+    for policy in policies {
         if let PolicySpec::Rampmeter { document: Some(path) } = policy {
             document(&path)??;
         }
@@ -182,6 +187,16 @@ pub(crate) fn check(job: &ServingJob) -> Result<(), InputError> {
     named::<Mix>("--mix", &job.mix)?;
     if let Requests::Generated { preset, .. } = &job.requests {
         named::<Preset>("--preset", preset)?;
+    }
+    Ok(())
+}
+
+/// Two runs of one name cannot be told apart in a report.
+fn once<T: PartialEq + Display>(option: &str, given: &[T]) -> Result<(), InputError> {
+    for (index, one) in given.iter().enumerate() {
+        if given[..index].contains(one) {
+            return Err(InputError::new(option, format!("`{one}` is given twice")));
+        }
     }
     Ok(())
 }
@@ -274,14 +289,8 @@ pub(crate) fn validate(
     };
     let (engine, _) = Engine::fitted(tables, &overrides)?;
     let compared = ground_truth::replay(&run, &engine).map_err(|error| about(measured, &error))?;
-    let side = |of: fn(&ground_truth::Compared) -> ground_truth::Latency| -> Vec<Latency> {
-        let latencies = compared.iter().map(of);
-        let latencies = latencies.map(|latency| Latency {
-            ttft_s: latency.ttft_s,
-            tpot_s: latency.tpot_s,
-            latency_s: latency.latency_s,
-        });
-        latencies.collect()
+    let side = |of: fn(&ground_truth::Compared) -> Latency| -> Vec<Latency> {
+        compared.iter().map(of).collect()
     };
     Validation::compare(&side(|row| row.measured), &side(|row| row.simulated))
         .map_err(|error| about(measured, &error))
@@ -307,17 +316,7 @@ pub(crate) fn fit(tables: &Path, tensor_parallel: Option<u32>) -> Result<Fitted,
 /// Reads and checks a policy document. The outer error: it cannot be read; the inner: it can,
 /// and is not valid.
 pub(crate) fn document(path: &Path) -> Result<Result<Document, InputError>, InputError> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| InputError::new(path, format!("cannot be read: {error}")))?;
-    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
-    let policy = if is_json { Policy::from_json(&text) } else { Policy::from_toml(&text) };
-    Ok(policy.map(|policy| Document::of(&policy)).map_err(|error| {
-        let invalid = InputError::new(path, error.message.clone());
-        match error.line {
-            Some(line) => invalid.at_line(u64::from(line)),
-            None => invalid,
-        }
-    }))
+    Ok(read_policy(path)?.map(|policy| Document::of(&policy)))
 }
 
 /// A preset as a document; `None` where there is no such preset.

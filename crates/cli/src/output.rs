@@ -26,9 +26,7 @@ enum Draft {
 impl Output {
     /// Opens what will become `path`.
     pub(crate) fn open(path: &Path) -> Result<Self, InputError> {
-        let wrong = |error: io::Error| {
-            InputError::new(path, format!("cannot be written: {}", reason(&error)))
-        };
+        let wrong = |error: io::Error| unwritable(path, &error);
         let draft = match fs::metadata(path) {
             Ok(found) if found.is_dir() => {
                 return Err(InputError::new(path, "cannot be written: it is a folder"));
@@ -47,18 +45,40 @@ impl Output {
         Ok(Self { path: path.to_path_buf(), draft })
     }
 
-    /// Writes all of it and gives it its name.
-    pub(crate) fn finish(self, bytes: &[u8]) -> Result<(), InputError> {
-        let written = match self.draft {
-            Draft::Direct(mut file) => file.write_all(bytes),
-            Draft::Beside(mut draft, target) => draft
-                .write_all(bytes)
-                .and_then(|()| draft.persist(target).map(drop).map_err(|failed| failed.error)),
+    /// Writes all of it, still without its name: a disk that is full is found while nothing
+    /// else has been given its name either.
+    pub(crate) fn fill(mut self, bytes: &[u8]) -> Result<Filled, InputError> {
+        let written = match &mut self.draft {
+            Draft::Direct(file) => file.write_all(bytes),
+            Draft::Beside(draft, _) => draft.write_all(bytes),
         };
-        written.map_err(|error| {
-            InputError::new(&self.path, format!("cannot be written: {}", reason(&error)))
-        })
+        match written {
+            Ok(()) => Ok(Filled(self)),
+            Err(error) => Err(unwritable(&self.path, &error)),
+        }
     }
+}
+
+/// A file that is written and has no name yet.
+#[derive(Debug)]
+pub(crate) struct Filled(Output);
+
+impl Filled {
+    /// Gives it its name.
+    pub(crate) fn publish(self) -> Result<(), InputError> {
+        let Output { path, draft } = self.0;
+        match draft {
+            Draft::Direct(_) => Ok(()),
+            Draft::Beside(draft, target) => match draft.persist(target) {
+                Ok(_) => Ok(()),
+                Err(failed) => Err(unwritable(&path, &failed.error)),
+            },
+        }
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> InputError {
+    InputError::new(path, format!("cannot be written: {}", reason(error)))
 }
 
 /// Whether two paths lead to the same file, as far as can be told before it exists.
@@ -111,8 +131,8 @@ mod tests {
         assert!(!path.exists());
         drop(output);
         assert_eq!(names(), 0, "a run that fails leaves nothing behind");
-        Output::open(&path).unwrap().finish(b"one").unwrap();
-        Output::open(&path).unwrap().finish(b"two").unwrap();
+        Output::open(&path).unwrap().fill(b"one").unwrap().publish().unwrap();
+        Output::open(&path).unwrap().fill(b"two").unwrap().publish().unwrap();
         assert_eq!((fs::read(&path).unwrap(), names()), (b"two".to_vec(), 1));
     }
 
@@ -123,10 +143,10 @@ mod tests {
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
         fs::write(&file, "old").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
-        Output::open(&link).unwrap().finish(b"new").unwrap();
+        Output::open(&link).unwrap().fill(b"new").unwrap().publish().unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read(&file).unwrap(), b"new");
-        Output::open(Path::new("/dev/null")).unwrap().finish(b"gone").unwrap();
+        Output::open(Path::new("/dev/null")).unwrap().fill(b"gone").unwrap().publish().unwrap();
         assert!(!fs::metadata("/dev/null").unwrap().is_file());
     }
 

@@ -45,13 +45,20 @@ fn wrong_usage_is_one_sentence() {
         refused(&["highway", &load], &["--load", "0.001..=1000"]);
     }
     refused(&["highway", "--minutes", "0"], &["--minutes", "0.1..=1440"]);
+    for bad in ["-1", "0", "1.5", "x", "99999999999"] {
+        refused(&["highway", &format!("--seats={bad}")], &["--seats", bad, "1..=1000000"]);
+        refused(&["fit", "--tables", "x", &format!("--tp={bad}")], &["--tp", bad, "1..=1024"]);
+    }
+    refused(&["highway", "--seed=-1"], &["--seed", "0..=18446744073709551615"]);
+    refused(&["highway", "--policy", "vtc,fcfs,vtc"], &["--policy", "`vtc` is given twice"]);
+    refused(&["highway", "--load", "1,0.5,1.0"], &["--load", "`1` is given twice"]);
 }
 
 #[test]
 fn unknown_names_meet_the_nearest_known_one() {
-    refused(&replay(&["--policy", "rampmetre"]), &["`rampmetre`", "nearest is `rampmeter`"]);
-    refused(&replay(&["--policy", "fcfs,past_future"]), &["nearest is `past-future`"]);
-    refused(&replay(&["--policy", "fcfs+chunky=3"]), &["`chunky`", "nearest is `chunk`"]);
+    refused(&replay(&["--policy", "rampmetre"]), &["`rampmetre`", "did you mean `rampmeter`?"]);
+    refused(&replay(&["--policy", "fcfs,past_future"]), &["did you mean `past-future`?"]);
+    refused(&replay(&["--policy", "fcfs+chunky=3"]), &["`chunky`", "did you mean `chunk`?"]);
     refused(&replay(&["--policy", "fcfs+chunk=0"]), &["chunk=0"]);
     refused(&replay(&["--policy", "no-such.toml"]), &["no-such.toml"]);
     refused(&replay(&["--policy", "vtc", "--mix", "c"]), &["--mix", "`c`"]);
@@ -80,6 +87,31 @@ fn outputs_that_cannot_be_written_are_found_before_the_run() {
     let one = inside("one");
     refused(&["highway", "--report", &one, "--json", &one], &["--json", "--report"]);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was written");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page.html").display().to_string();
+    let small = ["highway", "--minutes", "0.1", "--load", "0.5", "--policy", "fcfs"];
+    let full = ["--report", &page, "--json", "/dev/full"];
+    refused(&[&small[..], &full].concat(), &["/dev/full", "cannot be written"]);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_document_without_an_end_is_refused() {
+    refused(&["policy", "check", "/dev/zero"], &["/dev/zero: is longer than 16777216 bytes"]);
+    let endless = tempfile::tempdir().unwrap();
+    fs::create_dir(endless.path().join("vllm")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", endless.path().join("vllm/meta.json")).unwrap();
+    let measured = endless.path().display().to_string();
+    refused(
+        &["validate", "--measured", &measured, "--tables", "x"],
+        &["meta.json: is longer than 16777216 bytes"],
+    );
 }
 
 #[test]

@@ -6,6 +6,9 @@
 
 pub mod engine;
 pub mod error;
+mod input;
+mod json;
+mod nearest;
 pub mod report;
 pub mod results;
 pub mod serving;

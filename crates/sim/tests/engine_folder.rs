@@ -178,7 +178,7 @@ fn what_is_no_table_at_all_is_named() {
     let not_text = error(&root, "Llama-3.1-8B");
     assert_eq!(not_text.line, Some(2), "{not_text}");
     fs::remove_file(tables.join("dense.csv")).unwrap();
-    assert!(error(&root, "Llama-3.1-8B").problem.contains("cannot be read"));
+    assert!(error(&root, "Llama-3.1-8B").problem.contains("there is no such file"));
     fs::create_dir(tables.join("dense.csv")).unwrap();
     assert!(error(&root, "Llama-3.1-8B").problem.contains("is not a file"));
     let tp2 = EngineOverrides { tensor_parallel: Some(2), ..EngineOverrides::default() };

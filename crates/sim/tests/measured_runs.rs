@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use rampmeter_sim::engine::{Engine, EngineOverrides};
-use rampmeter_sim::serving::validate::{Compared, Latency, read, replay};
+use rampmeter_sim::results::Latency;
+use rampmeter_sim::serving::validate::{Compared, read, replay};
 
 /// The folder of measured data, or `None` with one line that says so.
 fn measured_data() -> Option<PathBuf> {

@@ -196,6 +196,25 @@ fn plots_have_titles_and_words_for_those_who_cannot_see_them() {
 }
 
 #[test]
+fn policies_that_did_the_same_are_named_and_so_is_fairness_within_a_class() {
+    let mut report = report(2, &[Some(0.5), Some(1.0)]);
+    let text = |report: &Report| parsed(&html(report)).root_element().text().collect::<String>();
+    assert!(!text(&report).contains("share one line"));
+    let twins: Vec<ServingRun> =
+        report.runs.iter().filter(|r| r.policy == "fcfs").cloned().collect();
+    for mut twin in twins {
+        "twin".clone_into(&mut twin.policy);
+        let within = BTreeMap::from([("interactive".to_owned(), 71_234.0)]);
+        twin.class_service_difference_max = within;
+        report.runs.push(twin);
+    }
+    let page = text(&report);
+    assert!(page.contains("share one line in the plots: twin lies on fcfs."), "{page}");
+    // Once above the accounts of the policy, and once a run in the table of all figures.
+    assert_eq!(page.matches("71\u{202f}234").count(), 3, "{page}");
+}
+
+#[test]
 fn names_from_files_cannot_become_markup() {
     let nasty = "<script>alert(1)</script>\"'&</svg></style><img src=x>";
     let mut report = report(2, &LOADS);

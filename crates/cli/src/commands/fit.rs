@@ -5,7 +5,8 @@ use crate::args::Fit;
 use crate::console::Console;
 use crate::{jobs, tables};
 
-/// Prints coefficients and errors; with `--max-error`, fails if the mean error over the replay is larger.
+/// Prints coefficients and errors; with `--max-error`, fails if the mean error over the
+/// replay is larger.
 pub(super) fn run(args: &Fit, console: &mut Console<'_>) -> Result<(), Failure> {
     let json = JsonTarget::open(args.json.target.as_ref())?;
     let fitted = jobs::fit(&args.tables, args.tp)?;

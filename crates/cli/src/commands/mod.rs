@@ -10,11 +10,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rampmeter_sim::InputError;
+use rampmeter_sim::results::Document;
 use serde::Serialize;
 
 use crate::args::{Cli, Command, Replay};
 use crate::console::Console;
-use crate::output::Output;
+use crate::output::{Filled, Output};
 
 /// Why a command did not simply run.
 #[derive(Debug)]
@@ -77,16 +78,6 @@ pub(super) enum JsonTarget {
     File(Box<Output>),
 }
 
-/// The frame that every JSON result stands in.
-#[derive(Serialize)]
-struct Results<'a, T> {
-    schema: u32,
-    runs: &'a [T],
-}
-
-/// Version of the JSON keys; it rises when a key changes its meaning or goes.
-const SCHEMA: u32 = 1;
-
 impl JsonTarget {
     /// Opens the file, so that a wrong path is found before the job.
     pub(super) fn open(target: Option<&PathBuf>) -> Result<Self, Failure> {
@@ -102,23 +93,48 @@ impl JsonTarget {
         matches!(self, Self::Stdout)
     }
 
+    /// Writes the results where they go, files still without their names.
+    pub(super) fn fill<T: Serialize>(self, runs: &[T]) -> Result<Figures, Failure> {
+        if matches!(self, Self::None) {
+            return Ok(Figures::None);
+        }
+        let mut text = serde_json::to_vec_pretty(&Document::new(runs.iter().collect()))
+            .map_err(|error| Failure::Output(error.into()))?;
+        text.push(b'\n');
+        match self {
+            Self::File(file) => Ok(Figures::File(file.fill(&text)?)),
+            Self::None | Self::Stdout => Ok(Figures::Stdout(text)),
+        }
+    }
+
     /// Writes the results, if they were asked for.
     pub(super) fn write<T: Serialize>(
         self,
         runs: &[T],
         console: &mut Console<'_>,
     ) -> Result<(), Failure> {
-        if matches!(self, Self::None) {
-            return Ok(());
-        }
-        let mut text = serde_json::to_vec_pretty(&Results { schema: SCHEMA, runs })
-            .map_err(|error| Failure::Output(error.into()))?;
-        text.push(b'\n');
+        self.fill(runs)?.publish(console)
+    }
+}
+
+/// Results as JSON that nobody has seen yet.
+#[derive(Debug)]
+pub(super) enum Figures {
+    /// Not asked for.
+    None,
+    /// For standard output.
+    Stdout(Vec<u8>),
+    /// In a file without its name.
+    File(Filled),
+}
+
+impl Figures {
+    /// Shows them.
+    pub(super) fn publish(self, console: &mut Console<'_>) -> Result<(), Failure> {
         match self {
-            Self::None => {}
-            Self::Stdout => console.out.write_all(&text)?,
-            Self::File(file) => file.finish(&text)?,
+            Self::None => Ok(()),
+            Self::Stdout(text) => Ok(console.out.write_all(&text)?),
+            Self::File(file) => Ok(file.publish()?),
         }
-        Ok(())
     }
 }

@@ -102,22 +102,28 @@ fn run(
         attainment_min_ratio: served.attainment_min_ratio,
         runs: served.runs,
     };
-    let mut written = Vec::new();
+    let shows_table = !json.takes_stdout();
+    // All are written before the first gets its name.
+    let json = json.fill(&report.runs)?;
+    let mut filled = Vec::new();
     if let Some((path, file)) = page {
-        file.finish(report::html(&report).as_bytes())?;
-        written.push(format!("Report: {}", path.display()));
+        filled.push(("Report", path, file.fill(report::html(&report).as_bytes())?));
     }
     if let Some((path, file)) = picture {
-        file.finish(report::picture(&report).as_bytes())?;
-        written.push(format!("Picture: {}", path.display()));
+        filled.push(("Picture", path, file.fill(report::picture(&report).as_bytes())?));
     }
-    if !json.takes_stdout() {
+    let mut written = Vec::new();
+    for (what, path, file) in filled {
+        file.publish()?;
+        written.push(format!("{what}: {}", path.display()));
+    }
+    if shows_table {
         tables::serving(&report, console)?;
         for line in &written {
             writeln!(console.out, "{line}")?;
         }
     }
-    json.write(&report.runs, console)
+    json.publish(console)
 }
 
 /// Two results in one file would leave the second only.

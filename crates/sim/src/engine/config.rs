@@ -17,16 +17,14 @@
 //! | `step_overhead_us` | host time a step that no table holds; default 600 | 0 to 1,000,000 |
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use toml::{Spanned, Value};
 
 use super::models::{MODELS, Model};
-use super::nearest::unknown;
-use super::rows::unreadable;
-use crate::InputError;
+use crate::nearest::unknown;
+use crate::{InputError, input};
 
 /// Every key.
 const KEYS: [&str; 14] = [
@@ -101,7 +99,7 @@ struct Keys {
 
 impl Keys {
     fn read(path: &Path) -> Result<Self, InputError> {
-        let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+        let text = input::document(path)?;
         let values: BTreeMap<String, Spanned<Value>> = toml::from_str(&text).map_err(|error| {
             let problem = error.message().lines().collect::<Vec<_>>().join("; ");
             let input = InputError::new(path, problem);
@@ -112,7 +110,7 @@ impl Keys {
         })?;
         let keys = Self { path: path.to_path_buf(), text, values };
         match keys.values.keys().find(|key| !KEYS.contains(&key.as_str())) {
-            Some(key) => Err(keys.error(key, unknown(key, "key", KEYS.into_iter()))),
+            Some(key) => Err(keys.error(key, unknown(key, "key", KEYS))),
             None => Ok(keys),
         }
     }
@@ -164,6 +162,8 @@ fn line_of(text: &str, byte: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use std::fmt::Write;
 
     use super::*;

@@ -24,23 +24,18 @@ use rampmeter::engine::{KvGeometry, Profile};
 use super::config::EngineConfig;
 use super::fit::{FitReport, fit};
 use super::models::{GPUS, Gpu, KV_BLOCK_TOKENS, Model, kv_bytes_per_token};
-use super::nearest::unknown;
-use super::rows::unreadable;
 use super::sampler::{Limits, sample_steps};
 use super::tables::{Layout, STEP_OVERHEAD_US, TableClock};
 use super::{Engine, ProfileClock};
 use crate::InputError;
+use crate::input::unreadable;
+use crate::nearest::unknown;
 
 /// Seats unless stated: those of both measured vLLM runs (`max_num_seqs`).
 const RUNNING_MAX: u32 = 128;
 
 /// Tokens a step unless stated: those of both measured vLLM runs (`max_num_batched_tokens`).
 const STEP_TOKENS_MAX: u32 = 2_048;
-
-/// Most GPUs that one tensor-parallel group may have, most seats, and most tokens in a step.
-const TENSOR_PARALLEL_LIMIT: u32 = 1_024;
-const RUNNING_LIMIT: u32 = 1_000_000;
-const STEP_TOKENS_LIMIT: u32 = 10_000_000;
 
 const BYTES_PER_GIB: f64 = 1_073_741_824.0;
 
@@ -131,13 +126,22 @@ impl Engine {
 }
 
 impl EngineOverrides {
+    /// Most GPUs that one tensor-parallel group may have: more than any rack links.
+    pub const TENSOR_PARALLEL_MAX: u32 = 1_024;
+    /// Most blocks that a KV cache may have: their numbers fit 32 bits with one to spare.
+    pub const KV_BLOCKS_MAX: u32 = u32::MAX - 1;
+    /// Most seats, a thousand times what engines have.
+    pub const RUNNING_MAX: u32 = 1_000_000;
+    /// Most tokens that a step may compute: the longest context window announced for any model.
+    pub const STEP_TOKENS_MAX: u32 = 10_000_000;
+
     /// Refuses a count that is zero or absurd, naming the option.
     fn check(&self) -> Result<(), InputError> {
         for (option, value, max) in [
-            ("--tp", self.tensor_parallel, TENSOR_PARALLEL_LIMIT),
-            ("--kv-blocks", self.kv_blocks, u32::MAX - 1),
-            ("--seats", self.running_max, RUNNING_LIMIT),
-            ("--step-tokens", self.step_tokens_max, STEP_TOKENS_LIMIT),
+            ("--tp", self.tensor_parallel, Self::TENSOR_PARALLEL_MAX),
+            ("--kv-blocks", self.kv_blocks, Self::KV_BLOCKS_MAX),
+            ("--seats", self.running_max, Self::RUNNING_MAX),
+            ("--step-tokens", self.step_tokens_max, Self::STEP_TOKENS_MAX),
         ] {
             if let Some(value) = value.filter(|value| !(1..=max).contains(value)) {
                 return Err(InputError::new(option, format!("{value} is outside 1..={max}")));

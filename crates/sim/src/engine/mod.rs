@@ -10,7 +10,6 @@ mod fit;
 mod grid;
 mod load;
 mod models;
-mod nearest;
 mod profile;
 mod rows;
 mod sampler;

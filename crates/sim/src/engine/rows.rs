@@ -8,6 +8,7 @@ use std::path::Path;
 use csv::StringRecord;
 
 use crate::InputError;
+use crate::input::{not_utf8, shown, unreadable};
 
 /// The largest size (tokens, requests) that a table may name. Far above any engine's, and far
 /// below where an `f64` would stop to count exactly.
@@ -144,14 +145,9 @@ impl At<'_> {
 
     #[cold]
     fn error(&self, index: usize, name: &str, problem: &str) -> InputError {
-        let value: String = self.record[index].chars().take(40).collect();
+        let value = shown(&self.record[index]);
         InputError::new(self.path, format!("`{value}` {problem}")).at_line(self.line).in_field(name)
     }
-}
-
-/// A file that cannot be opened or read.
-pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> InputError {
-    InputError::new(path, format!("cannot be read: {error}"))
 }
 
 /// Counts lines. The reader's own count stops before the line end of the previous record, so that
@@ -183,7 +179,7 @@ fn malformed(path: &Path, error: &csv::Error, lines: &mut Lines) -> InputError {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("has {len} fields where the header has {expected_len}")
         }
-        csv::ErrorKind::Utf8 { err, .. } => format!("is not text: {err}"),
+        csv::ErrorKind::Utf8 { err, .. } => not_utf8(err.valid_up_to()),
         _ => error.to_string(),
     };
     InputError::new(path, problem).at_line(lines.line_of(error.position()))

@@ -175,7 +175,7 @@ fn read_kernels(
     if let Some(row) = rows.iter().find(|row| kernels.iter().all(|(name, _)| *name != row.texts[0]))
     {
         let known = kernels.iter().map(|(name, _)| *name);
-        let problem = super::nearest::unknown(&row.texts[0], "kernel", known);
+        let problem = crate::nearest::unknown(&row.texts[0], "kernel", known);
         return Err(InputError::new(path, problem).at_line(row.line).in_field("layer"));
     }
     let mut curves = Vec::new();

@@ -71,6 +71,8 @@ impl Ruler {
             Scale::Percent => {
                 // At least a fifth of the axis, so that a hair's breadth does not look like a gulf.
                 let low = ((low.min(0.8) * 10.0).floor() / 10.0).max(0.0);
+                // And all of it once half of it is needed: a dial begins at 0.
+                let low = if low < 0.5 { 0.0 } else { low };
                 linear_ruler(low, high.max(1.0))
             }
             Scale::FromZero => linear_ruler(low.min(0.0), if high > 0.0 { high } else { 1.0 }),

@@ -29,6 +29,8 @@ pub(super) const HEIGHT: u32 = 740;
 const LABEL_SIZE: f64 = 38.0;
 /// Size of the note on a reference line, next to the labels.
 const NOTE_SCALE: f64 = 0.88;
+/// How far along the reference line of a share its note begins.
+const SHARE_NOTE_PLACE: f64 = 0.3;
 const LINE_WIDTH: u32 = 5;
 const STRONG_WIDTH: u32 = 9;
 const MARK_RADIUS: f64 = 9.0;
@@ -166,12 +168,14 @@ fn draw_reference<'a>(
     let line = [(ends.start, level), (ends.end, level)];
     area.draw_series(LineSeries::new(line, REFERENCE.stroke_width(3)))?;
     let style = ("sans-serif", LABEL_SIZE * NOTE_SCALE).into_font().color(&REFERENCE_TEXT);
-    // Good service hugs the top of a share and the bottom of a wait: write on the other side.
-    let (side, gap) = match scale {
-        Scale::Percent => (VPos::Top, 8),
-        _ => (VPos::Bottom, -4),
+    // Good service hugs the top of a share and the bottom of a wait: write on the other side, and
+    // for a share away from the left end, where utilization climbs.
+    let (side, gap, along) = match scale {
+        Scale::Percent => (VPos::Top, 8, SHARE_NOTE_PLACE),
+        _ => (VPos::Bottom, -4, 0.0),
     };
-    let (left, top) = area.backend_coord(&(ends.start, level));
+    let start = ends.start + (ends.end - ends.start) * along;
+    let (left, top) = area.backend_coord(&(start, level));
     let style = style.pos(Pos::new(HPos::Left, side));
     root.draw(&Text::new(name.to_owned(), (left + 12, top + gap), style))
 }

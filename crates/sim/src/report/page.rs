@@ -151,6 +151,7 @@ fn highway(report: &Report, lines: &[Line<'_>], class: &str) -> Markup {
                  longer; going down on the right one, more of them are let down."
             }
             @if let Some(sentence) = pegged(report) { p { (sentence) } }
+            @if let Some(sentence) = alike(lines) { p { (sentence) } }
             div.pair {
                 (figure(&wait, &format!("Waiting of class {class}: lower is better.")))
                 (figure(&met, &format!("Targets met in class {class}: higher is better.")))
@@ -172,6 +173,24 @@ fn pegged(report: &Report) -> Option<String> {
             report.runs.len(),
             text::percent(PEGGED)
         )
+    })
+}
+
+/// Policies that did the same in every run, whose lines hide each other.
+fn alike(lines: &[Line<'_>]) -> Option<String> {
+    let same = |a: &Line<'_>, b: &Line<'_>| {
+        let pairs = || a.runs.iter().zip(&b.runs);
+        a.runs.len() == b.runs.len()
+            && pairs().all(|(a, b)| a.load == b.load && a.classes == b.classes)
+    };
+    let pairs = lines.iter().enumerate().filter_map(|(index, line)| {
+        let twin = lines[..index].iter().find(|earlier| same(earlier, line))?;
+        Some(format!("{} lies on {}", line.label, twin.label))
+    });
+    let pairs: Vec<String> = pairs.collect();
+    (!pairs.is_empty()).then(|| {
+        let pairs = pairs.join("; ");
+        format!("Policies that did the same in every run share one line in the plots: {pairs}.")
     })
 }
 
@@ -256,12 +275,13 @@ fn all_figures(report: &Report, lines: &[Line<'_>], classes: &[String]) -> Marku
                 }
             }
             p.small { "Seed " (report.seed) ". Service differences are in tokens of weighted \
-                service. A dash means that there is nothing to take the figure from." }
+                service; that of a class compares accounts that wait in it. A dash \
+                means that there is nothing to take the figure from." }
         }
     }
 }
 
-const CLASS_HEADS: [&str; 9] = [
+const CLASS_HEADS: [&str; 10] = [
     "attainment",
     "goodput/s",
     "Apdex",
@@ -271,6 +291,7 @@ const CLASS_HEADS: [&str; 9] = [
     "TPOT p50",
     "TPOT p99",
     "queue wait p99",
+    "service difference, max",
 ];
 
 fn figures_row(line: &Line<'_>, run: &ServingRun, classes: &[String]) -> Markup {
@@ -287,9 +308,18 @@ fn figures_row(line: &Line<'_>, run: &ServingRun, classes: &[String]) -> Markup 
             @for value in [run.jain, run.service_difference_max, run.service_difference_mean] {
                 td.number { (text::figures(value)) }
             }
-            @for class in classes { (class_cells(run.classes.get(class).unwrap_or(&none))) }
+            @for class in classes {
+                (class_cells(run.classes.get(class).unwrap_or(&none)))
+                td.number { (difference(run, class)) }
+            }
         }
     }
+}
+
+/// Service difference within a class.
+fn difference(run: &ServingRun, class: &str) -> String {
+    let value = run.class_service_difference_max.get(class).copied();
+    text::figures(value.unwrap_or(f64::NAN))
 }
 
 fn class_cells(felt: &Felt) -> Markup {

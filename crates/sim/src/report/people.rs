@@ -36,6 +36,7 @@ pub(super) fn accounts(lines: &[Line<'_>], load: Option<f64>) -> Markup {
             @for (line, run) in &runs {
                 div class={ "panel p" (line.slot) } {
                     h4 { (super::page::chip(line)) (line.label) }
+                    @if let Some(sentence) = differences(run) { p.small { (sentence) } }
                     table.bars {
                         thead { tr { th scope="col" { "Account" } th scope="col" { "Met targets" }
                             th.number scope="col" { "p99 TTFT" } } }
@@ -47,6 +48,15 @@ pub(super) fn accounts(lines: &[Line<'_>], load: Option<f64>) -> Markup {
             }
         }
     }
+}
+
+/// How far one account got ahead of another while both waited in the same class.
+fn differences(run: &ServingRun) -> Option<String> {
+    let within = run.class_service_difference_max.iter();
+    let within: Vec<String> =
+        within.map(|(class, tokens)| format!("{class} {}", text::figures(*tokens))).collect();
+    (!within.is_empty())
+        .then(|| format!("Service difference, max, in tokens: {}", within.join(", ")))
 }
 
 fn row(name: &str, felt: Option<&Felt>, greedy: bool) -> Markup {

@@ -1,4 +1,5 @@
-//! How busy the GPU is and what users get, as a small SVG file for a README: its own background, legend and colours.
+//! How busy the GPU is and what users get, as a small SVG file for a README: its own
+//! background, legend and colours.
 
 use maud::{PreEscaped, html};
 

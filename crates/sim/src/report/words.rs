@@ -46,7 +46,8 @@ pub(super) const GLOSSARY: &[(&str, &str)] = &[
     (
         "Service difference",
         "Tokens of weighted service by which one account got ahead of another while both were \
-         waiting: the largest, and its mean over time. It is how far from fair a schedule strayed.",
+         waiting: the largest, and its mean over time. It is how far from fair a schedule strayed. \
+         Within a class it compares accounts that wait in that class, by its service alone.",
     ),
     (
         "Preemption",

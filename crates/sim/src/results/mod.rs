@@ -120,7 +120,9 @@ pub struct ServingRun {
     pub service_difference_mean: f64,
     /// Times that an account was backlogged and not compared, because too many were.
     pub service_uncompared: u64,
-    /// The same within each class: accounts that wait in it, by the service of that class.
+    /// [`Self::service_difference_max`] within each class: accounts that wait in it, by the
+    /// service of that class. A policy that ranks classes can be held to this one; the difference
+    /// over all classes grows wherever one class waits for another.
     pub class_service_difference_max: BTreeMap<String, f64>,
     /// By class.
     pub classes: BTreeMap<String, Felt>,

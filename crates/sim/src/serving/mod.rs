@@ -23,7 +23,7 @@ pub mod validate;
 pub use capacity::{Capacity, measure as measure_capacity};
 pub use kv::KvPool;
 pub use observer::Observer;
-pub use rampmeter::Rampmeter;
+pub use rampmeter::{Rampmeter, read_policy};
 pub use run::{Replica, RunError, RunOptions, run};
 pub use scheduler::{Outcome, Scheduler, StepReport};
 pub use spec::PolicySpec;

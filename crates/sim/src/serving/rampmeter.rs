@@ -13,9 +13,9 @@ use rampmeter::{Blocks, Nanos, Tokens};
 
 use super::scheduler::{Scheduler, StepReport};
 use super::state::EngineState;
-use crate::InputError;
 use crate::engine::Engine;
 use crate::workload::Workload;
+use crate::{InputError, input};
 
 /// The option that wrong documents are reported under when there is no file.
 const OPTION: &str = "--policy";
@@ -47,7 +47,7 @@ impl Rampmeter {
         engine: &Engine,
         steps_in_flight: u32,
     ) -> Result<Self, InputError> {
-        let base = document.map_or_else(|| Ok(Policy::default()), read)?;
+        let base = document.map_or_else(|| Ok(Ok(Policy::default())), read_policy)??;
         let policy = fit(base, workload, engine, steps_in_flight);
         let wrong = |problem| InputError::new(document.unwrap_or(Path::new(OPTION)), problem);
         let batcher = Batcher::new(&policy, engine.kv, engine.model)
@@ -137,12 +137,21 @@ impl Scheduler for Rampmeter {
     }
 }
 
-fn read(path: &Path) -> Result<Policy, InputError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| InputError::new(path, format!("cannot be read: {error}")))?;
+/// Reads a policy document, JSON where its name ends so and TOML otherwise.
+///
+/// # Errors
+/// The outer one: the file cannot be read. The inner one: it can, and is no valid policy.
+pub fn read_policy(path: &Path) -> Result<Result<Policy, InputError>, InputError> {
+    let text = input::document(path)?;
     let json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     let policy = if json { Policy::from_json(&text) } else { Policy::from_toml(&text) };
-    policy.map_err(|error| InputError::new(path, error.to_string()))
+    Ok(policy.map_err(|error| {
+        let invalid = InputError::new(path, error.message.clone());
+        match error.line {
+            Some(line) => invalid.at_line(u64::from(line)),
+            None => invalid,
+        }
+    }))
 }
 
 /// The policy with the workload's classes and accounts and the engine's capacities. What the

@@ -11,6 +11,8 @@ use super::rampmeter::Rampmeter;
 use super::scheduler::Scheduler;
 use crate::InputError;
 use crate::engine::Engine;
+use crate::input::shown;
+use crate::nearest::unknown;
 use crate::workload::Workload;
 
 /// The library's own policy.
@@ -117,9 +119,9 @@ impl FromStr for PolicySpec {
                 (RAMPMETER, None) => Ok(Self::Rampmeter { document: None }),
                 (RAMPMETER, Some(option)) => {
                     let why = "takes no options; give a policy document instead";
-                    Err(wrong(format!("`{RAMPMETER}` {why} of `+{option}`")))
+                    Err(wrong(format!("`{RAMPMETER}` {why} of `+{}`", shown(option))))
                 }
-                _ => Err(wrong(unknown("policy", name, Self::names()))),
+                _ => Err(wrong(unknown(name, "policy", Self::names()))),
             };
         };
         let mut options = PeerOptions::default();
@@ -137,7 +139,8 @@ fn read_option(part: &str, options: &mut PeerOptions) -> Result<(), InputError> 
             let tokens = value.parse().ok().filter(|tokens| *tokens >= 1u32);
             options.chunk_tokens = Some(tokens.ok_or_else(|| {
                 wrong(format!(
-                    "`chunk={value}`: must be a whole number of tokens, 1..={}",
+                    "`chunk={}`: must be a whole number of tokens, 1..={}",
+                    shown(value),
                     u32::MAX
                 ))
             })?);
@@ -146,7 +149,7 @@ fn read_option(part: &str, options: &mut PeerOptions) -> Result<(), InputError> 
         Some(("chunk", _)) => return Err(wrong("`chunk` is given twice".to_owned())),
         _ => {
             let key = part.split('=').next().unwrap_or_default();
-            return Err(wrong(unknown("option", key, ["chunk", "triage"].into_iter())));
+            return Err(wrong(unknown(key, "option", ["chunk", "triage"])));
         }
     }
     Ok(())
@@ -154,14 +157,6 @@ fn read_option(part: &str, options: &mut PeerOptions) -> Result<(), InputError> 
 
 fn wrong(problem: String) -> InputError {
     InputError::new(OPTION, problem)
-}
-
-/// Says what is unknown and which known name is spelt most like it.
-fn unknown(what: &str, name: &str, known: impl Iterator<Item = &'static str>) -> String {
-    let known: Vec<&str> = known.collect();
-    let nearest = known.iter().min_by_key(|known| strsim::damerau_levenshtein(name, known));
-    let hint = nearest.map_or_else(String::new, |nearest| format!("; the nearest is `{nearest}`"));
-    format!("`{name}` is no {what}{hint} (known: {})", known.join(", "))
 }
 
 /// The policy that `spec` names, for one engine and the classes and accounts of one workload.
@@ -209,9 +204,9 @@ mod tests {
 
     #[test]
     fn wrong_names_get_the_nearest_known_one() {
-        assert!(problem("fcsf").contains("`fcsf` is no policy; the nearest is `fcfs`"));
-        assert!(problem("vtc+chnk=5").contains("the nearest is `chunk`"));
-        assert!(problem("rampmetre").contains("the nearest is `rampmeter`"));
+        assert!(problem("fcsf").contains("unknown policy `fcsf`; did you mean `fcfs`?"));
+        assert!(problem("vtc+chnk=5").contains("did you mean `chunk`?"));
+        assert!(problem("rampmetre").contains("did you mean `rampmeter`?"));
         for bad in ["", "+", "vtc+", "fcfs+chunk", "fcfs+triage=1", "fcfs+triage+triage"] {
             assert!(bad.parse::<PolicySpec>().is_err(), "{bad}");
         }
@@ -219,6 +214,9 @@ mod tests {
             assert!(problem(&format!("fcfs+chunk={bad}")).contains("1..=4294967295"), "{bad}");
         }
         assert!(problem("rampmeter+chunk=3").contains("takes no options"));
+        for long in ["x", "fcfs+", "fcfs+chunk=", "rampmeter+"] {
+            assert!(problem(&long.repeat(1_000)).len() < 200, "{long}");
+        }
     }
 
     #[test]

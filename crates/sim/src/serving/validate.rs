@@ -16,49 +16,44 @@
 //! # Files
 //! `DIR/vllm/meta.json` and `DIR/vllm/requests.jsonl`, as `LLMServingSim`'s benchmark writes them.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rampmeter::engine::KvGeometry;
 use rampmeter::policy::{Account, Class};
 use rampmeter::{Blocks, Nanos};
-use serde::Deserialize;
 
 use super::observer::Observer;
 use super::run::{RunError, RunOptions, run};
 use super::spec::{PeerKind, PolicySpec, build};
 use crate::InputError;
 use crate::engine::Engine;
+use crate::input::{self, Lines};
+use crate::json::Object;
+use crate::results::Latency;
 use crate::workload::{Request, Workload};
 
 /// Longest prompt or output that a measured run may name: no model takes more.
 const TOKENS_MAX: u32 = 10_000_000;
 
-/// Longest line of `requests.jsonl`; a real one has some 250 bytes.
-const LINE_BYTES_MAX: usize = 65_536;
+/// Most GPUs of one tensor-parallel group, most seats and most KV blocks that a run may name: far
+/// above any engine's, and small enough to be simulated.
+const TENSOR_PARALLEL_MAX: u32 = 1_024;
+const RUNNING_MAX: u32 = 65_536;
+const KV_BLOCKS_MAX: u32 = 100_000_000;
+
+/// Latest reading of the engine's monotonic clock, in seconds: 300 years.
+const CLOCK_S_MAX: f64 = 1e10;
 
 /// Longest run, in seconds of the engine's clock: ten days.
 const RUN_S_MAX: f64 = 864_000.0;
 
-/// What one request took, in seconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Latency {
-    /// Time to first token.
-    pub ttft_s: f64,
-    /// Time per output token after the first; none if there was only one.
-    pub tpot_s: Option<f64>,
-    /// Time to the last token.
-    pub latency_s: f64,
-}
-
-impl Latency {
-    fn new(queued_s: f64, first_s: f64, last_s: f64, output_tokens: u32) -> Self {
-        let gaps = f64::from(output_tokens) - 1.0;
-        Self {
-            ttft_s: first_s - queued_s,
-            tpot_s: (gaps > 0.0).then(|| (last_s - first_s) / gaps),
-            latency_s: last_s - queued_s,
-        }
+/// What a request took whose first token and last token came out at these times.
+fn latency(queued_s: f64, first_s: f64, last_s: f64, output_tokens: u32) -> Latency {
+    let gaps = f64::from(output_tokens) - 1.0;
+    Latency {
+        ttft_s: first_s - queued_s,
+        tpot_s: (gaps > 0.0).then(|| (last_s - first_s) / gaps),
+        latency_s: last_s - queued_s,
     }
 }
 
@@ -90,26 +85,16 @@ pub struct Compared {
     pub simulated: Latency,
 }
 
-#[derive(Deserialize)]
+/// What `meta.json` says of the engine.
 struct Meta {
     model: String,
-    engine_kwargs: EngineKwargs,
-    kv_cache: Option<KvCache>,
+    tensor_parallel: u32,
+    running_max: u32,
+    step_tokens_max: u32,
+    kv_blocks: Option<u32>,
 }
 
-#[derive(Deserialize)]
-struct EngineKwargs {
-    tensor_parallel_size: u32,
-    max_num_seqs: u32,
-    max_num_batched_tokens: u32,
-}
-
-#[derive(Deserialize)]
-struct KvCache {
-    num_gpu_blocks: Option<u32>,
-}
-
-#[derive(Deserialize)]
+/// What one line of `requests.jsonl` says.
 struct Row {
     input_toks: u32,
     output_toks: u32,
@@ -141,15 +126,15 @@ pub fn read(dir: &Path) -> Result<MeasuredRun, InputError> {
         account: 0,
         prefix: Box::default(),
     });
-    let latencies = rows.iter().map(|row| {
-        Latency::new(row.queued_ts, row.first_token_ts, row.last_token_ts, row.output_toks)
-    });
+    let latencies = rows
+        .iter()
+        .map(|row| latency(row.queued_ts, row.first_token_ts, row.last_token_ts, row.output_toks));
     Ok(MeasuredRun {
         model: meta.model,
-        tensor_parallel: meta.engine_kwargs.tensor_parallel_size,
-        running_max: meta.engine_kwargs.max_num_seqs,
-        step_tokens_max: meta.engine_kwargs.max_num_batched_tokens,
-        kv_blocks: meta.kv_cache.and_then(|cache| cache.num_gpu_blocks),
+        tensor_parallel: meta.tensor_parallel,
+        running_max: meta.running_max,
+        step_tokens_max: meta.step_tokens_max,
+        kv_blocks: meta.kv_blocks,
         latencies: latencies.collect(),
         workload: Workload {
             source: rows_path.display().to_string(),
@@ -167,41 +152,27 @@ pub fn read(dir: &Path) -> Result<MeasuredRun, InputError> {
     })
 }
 
-fn read_text(path: &PathBuf) -> Result<String, InputError> {
-    fs::read_to_string(path).map_err(|error| InputError::new(path, format!("unreadable: {error}")))
+fn read_meta(path: &Path) -> Result<Meta, InputError> {
+    let text = input::document(path)?;
+    let meta = Object::parse(path, &text)?;
+    let kwargs = meta.object("engine_kwargs")?;
+    let cache = if meta.has("kv_cache") { Some(meta.object("kv_cache")?) } else { None };
+    let recorded = cache.filter(|cache| cache.has("num_gpu_blocks"));
+    let kv_blocks = recorded.map(|cache| cache.count("num_gpu_blocks", 1, KV_BLOCKS_MAX));
+    Ok(Meta {
+        model: meta.text("model")?.to_owned(),
+        tensor_parallel: kwargs.count("tensor_parallel_size", 1, TENSOR_PARALLEL_MAX)?,
+        running_max: kwargs.count("max_num_seqs", 1, RUNNING_MAX)?,
+        step_tokens_max: kwargs.count("max_num_batched_tokens", 1, TOKENS_MAX)?,
+        kv_blocks: kv_blocks.transpose()?,
+    })
 }
 
-fn read_meta(path: &PathBuf) -> Result<Meta, InputError> {
-    let text = read_text(path)?;
-    let meta: Meta = serde_json::from_str(&text)
-        .map_err(|error| InputError::new(path, error.to_string()).at_line(error.line() as u64))?;
-    let kwargs = &meta.engine_kwargs;
-    let blocks = meta.kv_cache.as_ref().and_then(|cache| cache.num_gpu_blocks);
-    for (field, value, max) in [
-        ("engine_kwargs.tensor_parallel_size", kwargs.tensor_parallel_size, 1_024),
-        ("engine_kwargs.max_num_seqs", kwargs.max_num_seqs, 65_536),
-        ("engine_kwargs.max_num_batched_tokens", kwargs.max_num_batched_tokens, TOKENS_MAX),
-        ("kv_cache.num_gpu_blocks", blocks.unwrap_or(1), 100_000_000),
-    ] {
-        if !(1..=max).contains(&value) {
-            let problem = format!("{value} is outside 1..={max}");
-            return Err(InputError::new(path, problem).in_field(field));
-        }
-    }
-    Ok(meta)
-}
-
-fn read_rows(path: &PathBuf) -> Result<Vec<Row>, InputError> {
-    let text = read_text(path)?;
+fn read_rows(path: &Path) -> Result<Vec<Row>, InputError> {
+    let mut lines = Lines::open(path)?;
     let mut rows: Vec<Row> = Vec::new();
-    for (line, number) in text.lines().zip(1u64..) {
-        if line.trim().is_empty() {
-            continue;
-        }
-        rows.push(read_row(line).map_err(|(field, problem)| {
-            let error = InputError::new(path, problem).at_line(number);
-            if field.is_empty() { error } else { error.in_field(field) }
-        })?);
+    while let Some((number, line)) = lines.next_line()? {
+        rows.push(read_row(path, line).map_err(|error| error.at_line(number))?);
     }
     let start_s = rows.iter().map(|row| row.queued_ts).fold(f64::INFINITY, f64::min);
     let end_s = rows.iter().map(|row| row.last_token_ts).fold(start_s, f64::max);
@@ -212,26 +183,23 @@ fn read_rows(path: &PathBuf) -> Result<Vec<Row>, InputError> {
     Ok(rows)
 }
 
-fn read_row(line: &str) -> Result<Row, (&'static str, String)> {
-    if line.len() > LINE_BYTES_MAX {
-        return Err(("", format!("has {} bytes, at most {LINE_BYTES_MAX} are read", line.len())));
-    }
-    let row: Row = serde_json::from_str(line).map_err(|error| ("", error.to_string()))?;
-    for (field, tokens) in [("input_toks", row.input_toks), ("output_toks", row.output_toks)] {
-        if !(1..=TOKENS_MAX).contains(&tokens) {
-            return Err((field, format!("{tokens} is outside 1..={TOKENS_MAX}")));
-        }
-    }
-    // JSON has no NaN, and no number this large is a clock.
-    if row.queued_ts < 0.0 {
-        return Err(("queued_ts", format!("{} is negative", row.queued_ts)));
-    }
+fn read_row(path: &Path, line: &str) -> Result<Row, InputError> {
+    let object = Object::parse(path, line)?;
+    let time = |field: &str| object.real(field, 0.0, CLOCK_S_MAX);
+    let row = Row {
+        input_toks: object.count("input_toks", 1, TOKENS_MAX)?,
+        output_toks: object.count("output_toks", 1, TOKENS_MAX)?,
+        queued_ts: time("queued_ts")?,
+        first_token_ts: time("first_token_ts")?,
+        last_token_ts: time("last_token_ts")?,
+    };
     for (field, value, since) in [
         ("first_token_ts", row.first_token_ts, row.queued_ts),
         ("last_token_ts", row.last_token_ts, row.first_token_ts),
     ] {
         if value < since {
-            return Err((field, format!("{value} is before what comes first, at {since}")));
+            let problem = format!("{value} is before what comes first, at {since}");
+            return Err(InputError::new(path, problem).in_field(field));
         }
     }
     Ok(row)
@@ -279,8 +247,7 @@ pub fn replay(measured: &MeasuredRun, engine: &Engine) -> Result<Vec<Compared>, 
         };
         let queued_s = request.arrival.as_seconds();
         let output_tokens = request.output_tokens;
-        let simulated =
-            Latency::new(queued_s, first.as_seconds(), last.as_seconds(), output_tokens);
+        let simulated = latency(queued_s, first.as_seconds(), last.as_seconds(), output_tokens);
         Ok(Compared { measured: *measured, simulated })
     })
     .collect()

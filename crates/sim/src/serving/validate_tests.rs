@@ -54,27 +54,29 @@ fn wrong_input_is_named() {
     let two = |bad: &str| format!("{good}\n{bad}\n");
     for (meta, rows, expected) in [
         (META, String::new(), "requests.jsonl: has no requests"),
-        ("{", good.clone(), "meta.json:1: EOF"),
-        ("{}", good.clone(), "missing field `model`"),
+        ("{", good.clone(), "meta.json:1: is not JSON"),
+        ("{}", good.clone(), "field `engine_kwargs`: there is no such key"),
         (
             &META.replace("8,", "0,"),
             good.clone(),
-            "`engine_kwargs.max_num_seqs`: 0 is outside 1..=",
+            "field `engine_kwargs.max_num_seqs`: `0` is not a whole number in 1..=",
         ),
-        (META, two("{"), "requests.jsonl:2: EOF"),
-        (META, two(&row("0", 1.0, 2.0, 3.0)), "requests.jsonl:2: field `input_toks`: 0 is outside"),
-        (META, two(&row("-5", 1.0, 2.0, 3.0)), "requests.jsonl:2: invalid value"),
-        (META, two(&row("1", -1.0, 2.0, 3.0)), "field `queued_ts`: -1 is negative"),
+        (META, two("{"), "requests.jsonl:2: is not JSON at column 1"),
+        (META, two(&row("0", 1.0, 2.0, 3.0)), "requests.jsonl:2: field `input_toks`: `0` is not"),
+        (META, two(&row("-5", 1.0, 2.0, 3.0)), "requests.jsonl:2: field `input_toks`: `-5` is not"),
+        (META, two(&row("1", -1.0, 2.0, 3.0)), "field `queued_ts`: `-1` is not a number in 0..="),
         (META, two(&row("1", 3.0, 2.0, 3.0)), "field `first_token_ts`: 2 is before"),
         (META, two(&row("1", 1.0, 4.0, 3.0)), "field `last_token_ts`: 3 is before"),
         (META, two(&row("1", 1.0, 2.0, 1e9)), "at most 864000 s"),
-        (META, two(&"x".repeat(LINE_BYTES_MAX + 1)), "requests.jsonl:2: has 65537 bytes"),
+        (META, two(&"x".repeat(2 << 20)), "requests.jsonl:2: is longer than"),
+        (META, two(&row("1", 1.0, 2.0, 1e300)), "field `last_token_ts`: `1e+300` is not a number"),
+        (&META.replace("8,", "\"8\","), good.clone(), "`\"8\"` is not a whole number"),
     ] {
         let error = read_from(meta, &rows).unwrap_err();
         assert!(error.contains(expected), "{error} does not say {expected}");
         assert!(!error.contains('\n'), "one line: {error}");
     }
-    assert!(read(Path::new("/dev/null")).unwrap_err().to_string().contains("unreadable"));
+    assert!(read(Path::new("/dev/null")).unwrap_err().to_string().contains("cannot be read"));
 }
 
 #[test]

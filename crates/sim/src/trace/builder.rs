@@ -5,12 +5,17 @@ use std::path::Path;
 
 use rampmeter::Nanos;
 
-use super::input::shown;
 use super::{REQUESTS_MAX, ReadOptions, Trace, TraceRequest};
 use crate::InputError;
+use crate::input::shown;
 
 /// Longest name of a class or account, in bytes.
-pub(super) const NAME_BYTES_MAX: usize = 128;
+const NAME_BYTES_MAX: usize = 128;
+
+/// What a name of a class or account is.
+pub(super) fn name_range() -> String {
+    format!("a name of 1..={NAME_BYTES_MAX} bytes without control characters")
+}
 
 /// Names in order of first appearance.
 #[derive(Default)]
@@ -20,12 +25,13 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The index of a name, new or known. The name must be 1 to [`NAME_BYTES_MAX`] bytes.
+    /// The index of a name, new or known. The name must be 1 to [`NAME_BYTES_MAX`] bytes of
+    /// printable text: it goes into tables and reports.
     pub(super) fn index(&mut self, name: &str) -> Option<usize> {
         if let Some(&index) = self.indices.get(name) {
             return Some(index);
         }
-        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains(char::is_control) {
             return None;
         }
         let index = self.names.len();

@@ -6,8 +6,8 @@
 //! | `prompt_tokens` | required | 1..=10,000,000 |
 //! | `output_tokens` | required | 1..=10,000,000 |
 //! | `output_tokens_max` | optional | the limit stated, at least `output_tokens`; empty: none |
-//! | `class` | optional | a name of 1..=128 bytes; empty: left to the mix |
-//! | `account` | optional | a name of 1..=128 bytes; empty: left to the mix |
+//! | `class` | optional | 1..=128 bytes, no control characters; empty: left to the mix |
+//! | `account` | optional | 1..=128 bytes, no control characters; empty: left to the mix |
 //!
 //! Columns may stand in any order. An unknown column is an error that names the nearest known
 //! one, since a misspelt `account` must not pass for no accounts at all. Fields may be quoted.
@@ -16,12 +16,12 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
 
-use super::builder::{Builder, NAME_BYTES_MAX, Names, plain, source};
-use super::format::nearest;
-use super::input::shown;
+use super::builder::{Builder, Names, name_range, plain, source};
 use super::table::{Column, Row, Table};
 use super::{ReadOptions, TOKENS_MAX, Trace};
 use crate::InputError;
+use crate::input::shown;
+use crate::nearest::unknown;
 
 /// All columns; the first three are required.
 pub(super) const COLUMNS: [&str; 6] =
@@ -67,7 +67,7 @@ fn named(
     match names.index(row.text(column)) {
         Some(index) if index < count_max => Ok(Some(index)),
         Some(_) => Err(row.wrong(column, &format!("among the first {count_max} names"))),
-        None => Err(row.wrong(column, &format!("a name of 1..={NAME_BYTES_MAX} bytes"))),
+        None => Err(row.wrong(column, &name_range())),
     }
 }
 
@@ -75,10 +75,7 @@ fn check_columns(path: &Path, headers: &[String]) -> Result<(), InputError> {
     let mut seen = HashSet::new();
     for header in headers {
         let problem = if !COLUMNS.contains(&header.as_str()) {
-            match nearest(header, &COLUMNS) {
-                Some(known) => format!("unknown column; the nearest known one is `{known}`"),
-                None => format!("unknown column; known are {}", COLUMNS.join(", ")),
-            }
+            unknown(header, "column", COLUMNS)
         } else if !seen.insert(header) {
             "this column stands twice".to_owned()
         } else {

@@ -4,13 +4,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::input::{Lines, shown, unreadable};
 use super::{azure, csv, lengths, servegen, vtc};
 use crate::InputError;
-
-/// Similarity (0..=1, Jaro-Winkler) from which a name counts as a likely misspelling of another.
-/// At 0.7 a swapped, missing or doubled letter is found and `GPU` is not taken for `prompt`.
-const SIMILARITY_MIN: f64 = 0.7;
+use crate::input::{Lines, unreadable};
+use crate::nearest::unknown;
 
 /// A trace format.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -58,23 +55,9 @@ impl FromStr for Format {
 
     /// By name; the error is a sentence that names the nearest format.
     fn from_str(name: &str) -> Result<Self, String> {
-        if let Some(&format) = Self::ALL.iter().find(|format| format.name() == name) {
-            return Ok(format);
-        }
-        let names = Self::ALL.map(Self::name);
-        Err(match nearest(name, &names) {
-            Some(known) => format!("unknown format `{}`; did you mean `{known}`?", shown(name)),
-            None => format!("unknown format `{}`; known are {}", shown(name), names.join(", ")),
-        })
+        let known = Self::ALL.into_iter().find(|format| format.name() == name);
+        known.ok_or_else(|| unknown(name, "format", Self::ALL.map(Self::name)))
     }
-}
-
-/// The known name most like `name`, if one is like it at all.
-pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let name = name.to_lowercase();
-    let likeness = |&known: &&'a str| (strsim::jaro_winkler(&name, known), known);
-    let best = known.iter().map(likeness).max_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    (best.0 >= SIMILARITY_MIN).then_some(best.1)
 }
 
 /// A trace as the command line names it: `PATH` or `PATH:FORMAT`.

@@ -15,9 +15,9 @@ use rand_distr::Distribution;
 use rand_distr::weighted::WeightedAliasIndex;
 use serde::Deserialize;
 
-use super::input::open;
 use super::{TOKENS_MAX, lengths};
 use crate::InputError;
+use crate::input::open;
 
 /// Largest JSON file of distributions accepted, in bytes. It has to be in memory as a whole: this
 /// bounds it, with room for two weeks of steps of 600 s at 130 kB each.

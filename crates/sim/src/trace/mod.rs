@@ -23,7 +23,6 @@ mod azure;
 mod builder;
 mod csv;
 mod format;
-mod input;
 mod lengths;
 mod lens;
 mod mooncake;
@@ -43,10 +42,7 @@ use crate::InputError;
 pub use self::csv::write as write_csv;
 pub use self::format::{Format, Spec, guess};
 pub(crate) use self::seed::{Purpose, random_stream};
-
-/// Longest line accepted, in bytes. The longest in the public traces is 2,699 (a prompt of
-/// 191,378 tokens, one block id for each 512); this leaves room for prompts 300 times as long.
-pub const LINE_BYTES_MAX: u64 = 1 << 20;
+pub use crate::input::LINE_BYTES_MAX;
 
 /// Most requests of one trace. Ten million take about 0.7 GB; the largest public week (Azure,
 /// 2024) has to be cut into days.
@@ -148,6 +144,19 @@ impl Default for ReadOptions {
 /// # Ok::<(), rampmeter_sim::InputError>(())
 /// ```
 pub fn read(path: &Path, format: Format, options: &ReadOptions) -> Result<Trace, InputError> {
+    // An option that changes nothing would leave its user with another trace than intended.
+    let stray = [
+        ("rate", options.rate_per_s.is_some(), Format::Lengths, "arrivals"),
+        ("lengths", options.lengths.is_some(), Format::Servegen, "lengths"),
+    ];
+    for (option, given, takes, what) in stray {
+        if given && format != takes {
+            let problem = format!(
+                "the format `{format}` has {what} of its own; only `{takes}` takes this option"
+            );
+            return Err(InputError::new(path, problem).in_field(option));
+        }
+    }
     match format {
         Format::Azure => azure::read(path, options),
         Format::Mooncake => mooncake::read(path, options),

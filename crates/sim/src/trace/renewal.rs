@@ -13,7 +13,8 @@
 //! process would begin with `(CV^2 - 1) / 2` requests too many.
 //!
 //! # Source
-//! Gamma and Weibull gaps with rate and CV for each client: Xiang et al., "`ServeGen`" (NSDI 2026); Gamma gaps: Wang et al., "`BurstGPT`" (KDD 2025).
+//! Gamma and Weibull gaps with rate and CV for each client: Xiang et al., "`ServeGen`" (NSDI 2026);
+//! Gamma gaps: Wang et al., "`BurstGPT`" (KDD 2025).
 
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, Exp1, Gamma, Weibull};

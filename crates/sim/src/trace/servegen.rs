@@ -22,7 +22,6 @@ use std::path::{Path, PathBuf};
 use rampmeter::Nanos;
 
 use super::builder::{Builder, plain, source};
-use super::input::unreadable;
 use super::lengths::RATE_PER_S;
 use super::lens::Lengths;
 use super::renewal::{Arrivals, Gaps, SHAPE, Segment};
@@ -32,6 +31,7 @@ use super::{
     random_stream,
 };
 use crate::InputError;
+use crate::input::unreadable;
 
 /// Seconds that one row holds for; fixed by the data.
 pub(super) const STEP_S: f64 = 600.0;

@@ -6,9 +6,9 @@ use std::path::Path;
 use csv::{ErrorKind, StringRecord, Trim};
 use rampmeter::Nanos;
 
-use super::input::{Bounded, not_utf8, open, shown, unreadable};
 use super::{ARRIVAL_MAX_S, TOKENS_MAX, seconds};
 use crate::InputError;
+use crate::input::{Bounded, not_utf8, open, shown, unreadable};
 
 /// An open CSV file.
 pub(super) struct Table<'p> {
@@ -66,12 +66,16 @@ impl<'p> Table<'p> {
         &self.headers
     }
 
-    /// A column that must be there.
+    /// A column that must be there, once.
     pub(super) fn required(&self, name: &'static str) -> Result<Column, InputError> {
+        let wrong = |problem: String| InputError::new(self.path, problem).at_line(1).in_field(name);
+        // Which of the two is meant cannot be told.
+        if self.headers.iter().filter(|header| *header == name).count() > 1 {
+            return Err(wrong("this column stands twice".to_owned()));
+        }
         self.optional(name).ok_or_else(|| {
             let present: Vec<String> = self.headers.iter().map(|name| shown(name)).collect();
-            let problem = format!("there is no such column (there are: {})", present.join(", "));
-            InputError::new(self.path, problem).at_line(1).in_field(name)
+            wrong(format!("there is no such column (there are: {})", present.join(", ")))
         })
     }
 

@@ -9,7 +9,7 @@
 
 use std::path::Path;
 
-use super::builder::{Builder, NAME_BYTES_MAX, plain, source};
+use super::builder::{Builder, name_range, plain, source};
 use super::table::Table;
 use super::{ReadOptions, Trace};
 use crate::InputError;
@@ -27,7 +27,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Trace, InputErr
         let Some(row) = table.next_row()? else { break };
         let mut request = plain(row.arrival(time)?, row.tokens(prompt)?, row.tokens(output)?);
         let Some(account) = builder.accounts.index(row.text(user)) else {
-            return Err(row.wrong(user, &format!("a name of 1..={NAME_BYTES_MAX} bytes")));
+            return Err(row.wrong(user, &name_range()));
         };
         request.account = Some(account as u32);
         builder.push(row.line, COLUMNS[3], request)?;

@@ -26,6 +26,7 @@ use rand_distr::{Distribution, Gamma};
 use super::conversations::{BLOCK_TOKENS, Conversations};
 use super::presets::{self, Kind, Pattern, Service};
 use crate::InputError;
+use crate::nearest::unknown;
 use crate::trace::renewal::{Arrivals, Gaps, Segment};
 use crate::trace::{ARRIVAL_MAX_S, Purpose, REQUESTS_MAX, Trace, TraceRequest, random_stream};
 
@@ -92,13 +93,10 @@ impl fmt::Display for Preset {
 impl FromStr for Preset {
     type Err = String;
 
-    /// By name; the error is a sentence that lists the presets.
+    /// By name; the error is a sentence that names the nearest preset.
     fn from_str(name: &str) -> Result<Self, String> {
-        let known = Self::ALL.iter().find(|preset| preset.name() == name);
-        known.copied().ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
-            format!("unknown preset `{name}`; known are {names}")
-        })
+        let known = Self::ALL.into_iter().find(|preset| preset.name() == name);
+        known.ok_or_else(|| unknown(name, "preset", Self::ALL.map(Self::name)))
     }
 }
 

@@ -40,6 +40,7 @@ use rand::RngExt;
 
 use super::{Request, Workload};
 use crate::InputError;
+use crate::nearest::unknown;
 use crate::trace::{Purpose, Trace, random_stream};
 
 /// Name of the class with the tight targets.
@@ -217,9 +218,7 @@ impl FromStr for Mix {
 
     /// By name; the error is a sentence that lists the mixes.
     fn from_str(name: &str) -> Result<Self, String> {
-        let known = Self::ALL.iter().find(|mix| mix.name() == name);
-        known.copied().ok_or_else(|| {
-            format!("unknown mix `{name}`; known are {}", Self::ALL.map(Self::name).join(", "))
-        })
+        let known = Self::ALL.into_iter().find(|mix| mix.name() == name);
+        known.ok_or_else(|| unknown(name, "mix", Self::ALL.map(Self::name)))
     }
 }

@@ -23,7 +23,8 @@ fn refusal(path: &Path, format: Format, options: &ReadOptions) -> String {
 fn refused(format: Format, content: &str, expected: &str) {
     let folder = TempDir::new().unwrap();
     let path = file(&folder, "trace", content.as_bytes());
-    let options = ReadOptions { rate_per_s: Some(1.0), ..ReadOptions::default() };
+    let rate_per_s = (format == Format::Lengths).then_some(1.0);
+    let options = ReadOptions { rate_per_s, ..ReadOptions::default() };
     assert_eq!(refusal(&path, format, &options), expected, "{format}: {content:?}");
 }
 
@@ -91,17 +92,19 @@ fn csv() {
     let shown = format!("{}...", "x".repeat(40));
     row(
         &format!("0,1,1,,{long},"),
-        &format!(":2: field `class`: `{shown}` is not a name of 1..=128 bytes"),
+        &format!(
+            ":2: field `class`: `{shown}` is not a name of 1..=128 bytes without control characters"
+        ),
     );
     refused(
         Format::Csv,
         "arrival_s,prompt_tokens,output_tokens,acount\n0,1,1,x\n",
-        ":1: field `acount`: unknown column; the nearest known one is `account`",
+        ":1: field `acount`: unknown column `acount`; did you mean `account`?",
     );
     refused(
         Format::Csv,
         "arrival_s,prompt_tokens,output_tokens,GPU\n0,1,1,x\n",
-        ":1: field `GPU`: unknown column; known are arrival_s, prompt_tokens, output_tokens, \
+        ":1: field `GPU`: unknown column `GPU`; known are arrival_s, prompt_tokens, output_tokens, \
          output_tokens_max, class, account",
     );
     refused(
@@ -109,6 +112,59 @@ fn csv() {
         "arrival_s,prompt_tokens,output_tokens,class,class\n",
         ":1: field `class`: this column stands twice",
     );
+}
+
+#[test]
+fn a_column_that_stands_twice_is_refused_in_every_table() {
+    for (format, head) in [
+        (Format::Azure, "TIMESTAMP,ContextTokens,GeneratedTokens,ContextTokens"),
+        (Format::Lengths, "num_prefill_tokens,num_decode_tokens,num_decode_tokens"),
+        (Format::Vtc, "user,prompt_len,output_len,req_time,user"),
+    ] {
+        let twice = head.rsplit(',').next().unwrap();
+        let expected = format!(":1: field `{twice}`: this column stands twice");
+        refused(format, &format!("{head}\n1,1,1,1,1\n"), &expected);
+    }
+}
+
+#[test]
+fn names_that_would_break_a_table_are_refused() {
+    let expected =
+        ":2: field `user`: `a\u{fffd}b` is not a name of 1..=128 bytes without control characters";
+    for bad in ['\0', '\u{1b}', '\u{85}'] {
+        let content = format!("user,prompt_len,output_len,req_time\na{bad}b,1,1,1\n");
+        refused(Format::Vtc, &content, expected);
+    }
+}
+
+#[test]
+fn options_that_would_change_nothing_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let path = file(&folder, "t.csv", b"arrival_s,prompt_tokens,output_tokens\n0,1,1\n");
+    let rate = ReadOptions { rate_per_s: Some(1.0), ..ReadOptions::default() };
+    assert_eq!(
+        refusal(&path, Format::Csv, &rate),
+        ": field `rate`: the format `csv` has arrivals of its own; only `lengths` takes this option"
+    );
+    let lengths = ReadOptions { lengths: Some(path.clone()), ..ReadOptions::default() };
+    assert_eq!(
+        refusal(&path, Format::Csv, &lengths),
+        ": field `lengths`: the format `csv` has lengths of its own; only `servegen` takes this \
+         option"
+    );
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_first_line() {
+    let folder = TempDir::new().unwrap();
+    for (format, content) in [
+        (Format::Mooncake, "{\"timestamp\": 0, \"input_length\": 3, \"output_length\": 1}\r\n"),
+        (Format::Csv, "arrival_s,prompt_tokens,output_tokens\r\n0,3,1\r\n"),
+    ] {
+        let path = file(&folder, "marked", format!("\u{feff}{content}").as_bytes());
+        assert_eq!(guess(&path).unwrap(), format);
+        assert_eq!(read(&path, format, &ReadOptions::default()).unwrap().prompt_tokens(), 3);
+    }
 }
 
 #[test]
@@ -236,8 +292,8 @@ fn what_is_no_file() {
     let missing = folder.path().join("missing.csv");
     for format in Format::ALL {
         let options = ReadOptions {
-            rate_per_s: Some(1.0),
-            lengths: Some(missing.clone()),
+            rate_per_s: (format == Format::Lengths).then_some(1.0),
+            lengths: (format == Format::Servegen).then(|| missing.clone()),
             ..ReadOptions::default()
         };
         assert_eq!(refusal(&missing, format, &options), ": there is no such file", "{format}");

@@ -4,14 +4,21 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use super::LINE_BYTES_MAX;
 use crate::InputError;
+
+/// Longest line accepted, in bytes. The longest in the public traces is 2,699 (a prompt of
+/// 191,378 tokens, one block id for each 512); this leaves room for prompts 300 times as long.
+pub const LINE_BYTES_MAX: u64 = 1 << 20;
+
+/// Largest document (policy, engine, a run's own description) accepted, in bytes. Written by hand,
+/// they have a few thousand; a policy that names 65,536 accounts has some 4 million.
+pub(crate) const DOCUMENT_BYTES_MAX: u64 = 16 << 20;
 
 /// Characters of a bad value that an error repeats.
 const SHOWN_CHARS: usize = 40;
 
 /// Opens a file for reading; folders and missing files are named for what they are.
-pub(super) fn open(path: &Path) -> Result<File, InputError> {
+pub(crate) fn open(path: &Path) -> Result<File, InputError> {
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
     let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
     if metadata.is_dir() {
@@ -20,8 +27,27 @@ pub(super) fn open(path: &Path) -> Result<File, InputError> {
     Ok(file)
 }
 
+/// All of a document, which is held in memory as a whole and therefore bounded.
+pub(crate) fn document(path: &Path) -> Result<String, InputError> {
+    let mut bytes = Vec::new();
+    open(path)?
+        .take(DOCUMENT_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(path, &error))?;
+    if bytes.len() as u64 > DOCUMENT_BYTES_MAX {
+        let problem = format!("is longer than {DOCUMENT_BYTES_MAX} bytes, the most accepted");
+        return Err(InputError::new(path, problem));
+    }
+    let text = String::from_utf8(bytes)
+        .map_err(|error| InputError::new(path, not_utf8(error.utf8_error().valid_up_to())))?;
+    Ok(match text.strip_prefix(BYTE_ORDER_MARK) {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    })
+}
+
 /// What the system said about a file, in our words where we know better ones.
-pub(super) fn unreadable(path: &Path, error: &io::Error) -> InputError {
+pub(crate) fn unreadable(path: &Path, error: &io::Error) -> InputError {
     match error.kind() {
         io::ErrorKind::NotFound => InputError::new(path, "there is no such file"),
         io::ErrorKind::PermissionDenied => InputError::new(path, "may not be read"),
@@ -29,8 +55,11 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> InputError {
     }
 }
 
+/// What some editors put before the first letter of a file.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// A value as an error shows it: short, and without anything that breaks a line.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let safe = |letter: char| if letter.is_control() { '\u{fffd}' } else { letter };
     let mut shown: String = text.chars().take(SHOWN_CHARS).map(safe).collect();
     if text.chars().nth(SHOWN_CHARS).is_some() {
@@ -40,24 +69,24 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// The sentence about a line that is too long.
-pub(super) fn too_long() -> String {
+pub(crate) fn too_long() -> String {
     format!("is longer than {LINE_BYTES_MAX} bytes, the longest line accepted")
 }
 
 /// A reader that stops with an error once [`LINE_BYTES_MAX`] bytes (and what one read fetches)
 /// have passed since the last [`Bounded::restart`].
-pub(super) struct Bounded<R> {
+pub(crate) struct Bounded<R> {
     inner: R,
     bytes: u64,
 }
 
 impl<R> Bounded<R> {
-    pub(super) fn new(inner: R) -> Self {
+    pub(crate) fn new(inner: R) -> Self {
         Self { inner, bytes: 0 }
     }
 
     /// A record is complete: count from here.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.bytes = 0;
     }
 }
@@ -74,7 +103,7 @@ impl<R: Read> Read for Bounded<R> {
 }
 
 /// Lines of a text file, with their numbers, each at most [`LINE_BYTES_MAX`] bytes.
-pub(super) struct Lines<'p> {
+pub(crate) struct Lines<'p> {
     path: &'p Path,
     reader: BufReader<File>,
     bytes: Vec<u8>,
@@ -82,12 +111,12 @@ pub(super) struct Lines<'p> {
 }
 
 impl<'p> Lines<'p> {
-    pub(super) fn open(path: &'p Path) -> Result<Self, InputError> {
+    pub(crate) fn open(path: &'p Path) -> Result<Self, InputError> {
         Ok(Self { path, reader: BufReader::new(open(path)?), bytes: Vec::new(), line: 0 })
     }
 
     /// The next line that is not blank, without its end, and its number from 1.
-    pub(super) fn next_line(&mut self) -> Result<Option<(u64, &str)>, InputError> {
+    pub(crate) fn next_line(&mut self) -> Result<Option<(u64, &str)>, InputError> {
         loop {
             self.bytes.clear();
             let count = (&mut self.reader)
@@ -108,11 +137,11 @@ impl<'p> Lines<'p> {
         let text = std::str::from_utf8(&self.bytes).map_err(|error| {
             InputError::new(self.path, not_utf8(error.valid_up_to())).at_line(self.line)
         })?;
-        Ok(Some((self.line, text.trim())))
+        Ok(Some((self.line, text.trim_start_matches(BYTE_ORDER_MARK).trim())))
     }
 }
 
 /// The sentence about text that is not UTF-8.
-pub(super) fn not_utf8(valid_bytes: usize) -> String {
+pub(crate) fn not_utf8(valid_bytes: usize) -> String {
     format!("is not UTF-8 text after {valid_bytes} bytes")
 }
