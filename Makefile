@@ -24,7 +24,7 @@ ablation: ## the same traffic with one key of the policy changed at a time
 	    --load 0.9,1,1.2 --policy rampmeter,$$(echo *.toml | tr ' ' ',')
 
 bench: ## wall-clock of the calls on the hot path, next to a simple peer
-	$(CARGO) bench --locked $(CORE) --bench batch --bench outcome
+	$(CARGO) bench --locked --package rampmeter-bench
 
 lint: fmt clippy deny ## formatting, lints, licences
 

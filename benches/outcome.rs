@@ -3,7 +3,7 @@
 //! The peer in the same run pushes the same four durations onto lists that nobody has sorted yet:
 //! what a host does that reckons its quantiles later.
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../crates/core/tests/support/mod.rs"]
 mod support;
 
 use std::hint::black_box;

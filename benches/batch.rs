@@ -4,7 +4,7 @@
 //! Budgets on one core: `form` 10 us with 256 running and 1,000 waiting, 50 us with 1,024 and
 //! 10,000; `submit` 300 ns.
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../crates/core/tests/support/mod.rs"]
 mod support;
 
 use std::collections::VecDeque;
