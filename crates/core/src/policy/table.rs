@@ -307,8 +307,8 @@ pub(crate) static BATCH: [Field<BatchRules>; 9] = [
         },
         about: "How far past its fair turn an account may go for a request about to miss its \
                 target. The bound on unfairness grows by twice this.",
-        why: "50,000: attainment 0.96 / 0.76 on chat / code traffic at load 1.0, against 0.93 / 0.66 \
-              with 0; four times as much gains 0.00 / 0.02 and costs four times the service \
+        why: "50,000: attainment 0.96 / 0.76 on chat / code traffic at load 1.0, against 0.93 / \
+              0.66 with 0; four times as much gains 0.00 / 0.02 and costs four times the service \
               difference (`make ablation`, three seeds). A thousand million is no fairness at all.",
     },
     Field {
