@@ -80,6 +80,14 @@ pub enum Error {
         /// That field's value.
         other_value: u64,
     },
+    /// An entry of a list names another one that does not stand before it.
+    #[error("`{field}` of entry {index} names nothing that stands before it")]
+    Unknown {
+        /// The field that names another entry.
+        field: &'static str,
+        /// Place of the entry, counted from 0.
+        index: u64,
+    },
     /// Two entries of one list carry the same name.
     #[error("`{field}` of entry {index} repeats that of entry {first_index}")]
     Duplicate {
@@ -119,6 +127,7 @@ impl Error {
     /// | -6 | [`Error::BufferTooSmall`] |
     /// | -7 | [`Error::Contradiction`] |
     /// | -8 | [`Error::Duplicate`] |
+    /// | -9 | [`Error::Unknown`] |
     #[must_use]
     pub const fn code(self) -> i32 {
         match self {
@@ -130,6 +139,7 @@ impl Error {
             Self::BufferTooSmall { .. } => -6,
             Self::Contradiction { .. } => -7,
             Self::Duplicate { .. } => -8,
+            Self::Unknown { .. } => -9,
         }
     }
 
@@ -143,7 +153,8 @@ impl Error {
             | Self::Full { field, .. }
             | Self::BufferTooSmall { field, .. }
             | Self::Contradiction { field, .. }
-            | Self::Duplicate { field, .. } => field,
+            | Self::Duplicate { field, .. }
+            | Self::Unknown { field, .. } => field,
             Self::TimeReversed { .. } => "now_ns",
         }
     }

@@ -1,7 +1,6 @@
 use super::*;
 use crate::policy::{Account, BatchRules, Class, Limits, Objectives};
 use crate::units::Tokens;
-use alloc::string::ToString;
 use alloc::vec;
 use proptest::prelude::*;
 
@@ -9,19 +8,17 @@ const MS: u64 = 1_000_000;
 
 fn class(name: &str, ttft_ms: u64, tpot_ms: u64) -> Class {
     Class {
-        name: name.to_string(),
         ttft_target: Nanos::from_millis(ttft_ms),
         tpot_target: Nanos::from_millis(tpot_ms),
         delay_value: 1.0,
-        guaranteed_ratio: 0.0,
+        ..Class::new(name)
     }
 }
 
 fn policy() -> Policy {
     Policy {
         classes: [class("interactive", 2_000, 50), class("batch", 60_000, 200)].into(),
-        accounts: [Account { name: "a".to_string(), weight: 2.0 }].into(),
-        account_default_weight: 1.0,
+        accounts: [Account::new("a", 2.0)].into(),
         objectives: Objectives {
             attainment_min_ratio: 0.95,
             slowdown_floor: Nanos::from_millis(500),
@@ -34,6 +31,7 @@ fn policy() -> Policy {
             steps_in_flight_max: 1,
             prompt_tokens_max: Tokens(1_000),
             output_tokens_max: Tokens(1_000),
+            ..Limits::default()
         },
         batch: BatchRules {
             prefill_floor_tokens: Tokens(64),
@@ -45,7 +43,9 @@ fn policy() -> Policy {
             cached_token_cost: 0.1,
             output_token_cost: 2.0,
             preemptions_max: 3,
+            ..BatchRules::default()
         },
+        ..Policy::default()
     }
 }
 

@@ -45,6 +45,9 @@ fn fill<T>(fields: &[Field<T>], draws: &[Draw], target: &mut T) {
                 set(target, between(min as f64, max as f64, *draw) as u64);
             }
             Access::Real { min, max, set, .. } => set(target, between(min, max, *draw)),
+            Access::Word { words, set, .. } => {
+                set(target, between(0.0, (words.len() - 1) as f64, *draw) as usize);
+            }
         }
     }
 }

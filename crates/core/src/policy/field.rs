@@ -21,6 +21,8 @@ pub(crate) enum Access<T> {
     Integer { min: u64, max: u64, get: fn(&T) -> u64, set: fn(&mut T, u64) },
     /// A number that may have a fraction.
     Real { min: f64, max: f64, get: fn(&T) -> f64, set: fn(&mut T, f64) },
+    /// One of a few words, by its place among them.
+    Word { words: &'static [&'static str], get: fn(&T) -> usize, set: fn(&mut T, usize) },
 }
 
 /// One field of `T`.
@@ -53,6 +55,8 @@ impl<T> Field<T> {
             Access::Real { min, max, get, .. } => {
                 check_real(self.path, get(owner), min, max).map(drop)
             }
+            // Its type holds nothing else.
+            Access::Word { .. } => Ok(()),
         }
     }
 }
@@ -63,6 +67,7 @@ impl<T> Access<T> {
         match self {
             Self::Integer { get, .. } => get(owner).to_string(),
             Self::Real { get, .. } => get(owner).to_string(),
+            Self::Word { words, get, .. } => words[get(owner)].into(),
         }
     }
 }
@@ -73,6 +78,7 @@ impl<T> fmt::Display for Access<T> {
         match self {
             Self::Integer { min, max, .. } => write!(f, "{min}..={max}"),
             Self::Real { min, max, .. } => write!(f, "{min}..={max}"),
+            Self::Word { words, .. } => f.write_str(&words.join(", ")),
         }
     }
 }

@@ -56,6 +56,10 @@ pub const CLASSES_MAX: usize = 16;
 /// counter for each and scans those with work waiting.
 pub const ACCOUNTS_MAX: usize = 65_536;
 
+/// Most levels of accounts below each other: organisation, department, team, project, user and
+/// some to spare. Every charge walks them all.
+pub const DEPTH_MAX: usize = 8;
+
 /// Longest name of a class or an account, in bytes of UTF-8. Twice the 63 that DNS labels and
 /// Kubernetes names allow, so that `namespace/name` fits.
 pub const NAME_BYTES_MAX: usize = 128;
@@ -79,6 +83,8 @@ pub struct Class {
     /// Share of the engine's work (0..=1) kept for this class while it has work waiting, however
     /// busy the classes before it are.
     pub guaranteed_ratio: f64,
+    /// How much of this class may wait.
+    pub queue: QueueLimits,
 }
 
 /// Who asks, and what share they deserve next to their siblings.
@@ -86,8 +92,23 @@ pub struct Class {
 pub struct Account {
     /// Unique name.
     pub name: String,
-    /// Relative share while backlogged.
+    /// Name of the account that this one is part of, which stands before it in the list.
+    pub parent: Option<String>,
+    /// Relative share while backlogged, next to the other parts of the same parent.
     pub weight: f64,
+    /// How much of this account may wait, its parts included.
+    pub queue: QueueLimits,
+}
+
+/// How much may wait; what comes on top is shed. Zero in any field is no limit.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct QueueLimits {
+    /// Requests that wait.
+    pub requests_max: u32,
+    /// Prompt tokens that wait to be computed.
+    pub tokens_max: u64,
+    /// How long a request may wait for its seat.
+    pub wait_max: Nanos,
 }
 
 /// What the operator is judged by.
@@ -109,6 +130,10 @@ pub struct Limits {
     pub running_max: u32,
     /// Accounts that may be open at once.
     pub accounts_max: u32,
+    /// Adapters (LoRA) that requests may name: 1 to this; 0 for an engine without adapters.
+    pub adapters_max: u32,
+    /// Adapters that running requests may use at once.
+    pub adapter_slots_max: u32,
     /// Tokens that one step may compute, prompts and decodes together.
     pub step_tokens_max: Tokens,
     /// Steps that may be formed and not yet observed, 1 to 4.
@@ -119,9 +144,33 @@ pub struct Limits {
     pub output_tokens_max: Tokens,
 }
 
+/// What an engine computes: everything, or one half of a disaggregated pair.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum EngineMode {
+    /// Prompts and decodes in the same steps.
+    #[default]
+    Mixed,
+    /// Prompts only: a request is done with its first token, and its KV is handed on.
+    Prefill,
+    /// Decodes only: requests come with the KV of their prompt.
+    Decode,
+}
+
+impl EngineMode {
+    /// Every mode.
+    pub const ALL: [Self; 3] = [Self::Mixed, Self::Prefill, Self::Decode];
+
+    /// The words for them in a document, in the order of [`EngineMode::ALL`].
+    pub const NAMES: [&'static str; 3] = ["mixed", "prefill", "decode"];
+}
+
 /// How steps are filled.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BatchRules {
+    /// What the engine computes.
+    pub mode: EngineMode,
+    /// Whether requests that can no longer meet their target stand behind those that can.
+    pub triage: bool,
     /// Prompt tokens that a step may always take, however tight the decoding requests are.
     pub prefill_floor_tokens: Tokens,
     /// Share of `tpot_target` that steps are planned to keep; the rest absorbs prediction error.
@@ -129,6 +178,11 @@ pub struct BatchRules {
     /// Prompts that are late or of a lower class fill a step only up to this share of the
     /// tightest running `tpot_target`.
     pub background_step_ratio: f64,
+    /// Share of its lead over its own schedule (0..=1) that a decoding request lends to prompts.
+    pub slack_lending_ratio: f64,
+    /// Seconds of priority that one second of remaining prompt work costs among requests of
+    /// equal standing.
+    pub work_delay_ratio: f64,
     /// How far past its fair turn an account may go for a request about to miss its target.
     pub urgency_credit_tokens: f64,
     /// Share of the work (0..=1) kept for requests that have already missed their target.
@@ -137,10 +191,15 @@ pub struct BatchRules {
     pub prompt_token_cost: f64,
     /// Cost of one prompt token found in the cache.
     pub cached_token_cost: f64,
-    /// Cost of one output token, in prompt tokens.
+    /// Cost of one output token, in prompt tokens; 0 to measure it.
     pub output_token_cost: f64,
     /// Times that one request may lose its KV before others are preferred as victims.
     pub preemptions_max: u32,
+    /// Probability (0..=1) accepted that the running requests outgrow the KV cache; 1 lets
+    /// requests in on their prompt alone.
+    pub kv_overflow_risk_ratio: f64,
+    /// Steps that the step-time model remembers; 0 keeps the model as it was given.
+    pub model_memory_steps: u32,
 }
 
 /// What every desk is built from. Fields are open; [`Policy::validate`] is the door that desks
@@ -153,6 +212,8 @@ pub struct Policy {
     pub accounts: Box<[Account]>,
     /// Weight of an account that the policy does not name.
     pub account_default_weight: f64,
+    /// How much of an account may wait that the policy does not name.
+    pub account_default_queue: QueueLimits,
     /// What the operator is judged by.
     pub objectives: Objectives,
     /// Capacities.
@@ -170,10 +231,17 @@ impl Class {
 }
 
 impl Account {
-    /// An account with its weight.
+    /// An account of the first level with its weight, and no limit on what waits.
     #[must_use]
     pub fn new(name: impl Into<String>, weight: f64) -> Self {
-        Self { name: name.into(), weight }
+        Self { name: name.into(), parent: None, weight, queue: QueueLimits::default() }
+    }
+
+    /// The same account as part of `parent`.
+    #[must_use]
+    pub fn under(mut self, parent: impl Into<String>) -> Self {
+        self.parent = Some(parent.into());
+        self
     }
 }
 

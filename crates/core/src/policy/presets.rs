@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 
-use super::{Account, BatchRules, Class, Limits, Objectives, Policy};
+use super::{Account, BatchRules, Class, EngineMode, Limits, Objectives, Policy, QueueLimits};
 use crate::units::{Nanos, Tokens};
 
 /// Time to first token of the class `interactive`.
@@ -134,6 +134,7 @@ pub(super) fn class_template(name: String) -> Class {
         tpot_target: INTERACTIVE_TPOT,
         delay_value: 1.0,
         guaranteed_ratio: 0.0,
+        queue: QueueLimits::default(),
     }
 }
 
@@ -155,6 +156,7 @@ impl Default for Policy {
             classes: default_classes(BATCH_GUARANTEED_RATIO),
             accounts: Box::<[Account]>::default(),
             account_default_weight: 1.0,
+            account_default_queue: QueueLimits::default(),
             objectives: Objectives::default(),
             limits: Limits::default(),
             batch: BatchRules::default(),
@@ -176,6 +178,8 @@ impl Default for Limits {
             requests_max: 16_384,
             running_max: 128,
             accounts_max: 1_024,
+            adapters_max: 0,
+            adapter_slots_max: 8,
             step_tokens_max: Tokens(2_048),
             steps_in_flight_max: 2,
             prompt_tokens_max: Tokens(131_072),
@@ -188,15 +192,21 @@ impl Default for Limits {
 impl Default for BatchRules {
     fn default() -> Self {
         Self {
+            mode: EngineMode::Mixed,
+            triage: true,
             prefill_floor_tokens: Tokens(64),
             deadline_margin_ratio: 0.95,
             background_step_ratio: 0.8,
+            slack_lending_ratio: 1.0,
+            work_delay_ratio: 2.0,
             urgency_credit_tokens: 50_000.0,
             late_ratio: 0.005,
             prompt_token_cost: 1.0,
             cached_token_cost: 0.0,
             output_token_cost: 5.0,
             preemptions_max: 2,
+            kv_overflow_risk_ratio: 1.0,
+            model_memory_steps: 0,
         }
     }
 }

@@ -6,7 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::field::Field;
-use super::{Account, Class, NAME_BYTES_MAX, Policy, Preset, table};
+use super::{Account, Class, DEPTH_MAX, NAME_BYTES_MAX, Policy, Preset, table};
 
 /// The sections of a document, in the order in which a policy is printed.
 #[cfg(feature = "document")]
@@ -43,9 +43,10 @@ pub fn keys() -> Vec<Key> {
     ));
     keys.extend(describe(&table::CLASS, &Class::new("")));
     keys.push(name("account[].name", "What requests call this account."));
+    keys.push(parent());
     keys.extend(
         describe(&table::ACCOUNT, &Account::new("", policy.account_default_weight))
-            .map(|key| Key { default: "`account_default.weight`".into(), ..key }),
+            .map(|key| Key { default: format!("`{}`", key.path.replace("[]", "_default")), ..key }),
     );
     keys.extend(describe(&table::ACCOUNT_DEFAULT, &policy));
     keys.extend(describe(&table::OBJECTIVES, &policy.objectives));
@@ -76,6 +77,18 @@ fn preset() -> Key {
     }
 }
 
+fn parent() -> Key {
+    Key {
+        path: "account[].parent",
+        unit: "name",
+        default: "none".into(),
+        range: format!("an account listed before; at most {DEPTH_MAX} levels"),
+        about: "The account that this one is part of: it shares with the other parts of that \
+                account, and that account with its own siblings.",
+        why: "None: every account stands on the first level.",
+    }
+}
+
 fn name(path: &'static str, about: &'static str) -> Key {
     Key {
         path,
@@ -91,7 +104,7 @@ fn name(path: &'static str, about: &'static str) -> Key {
 mod tests {
     use super::*;
     use crate::policy::field::Access;
-    use crate::policy::{BatchRules, Limits, Objectives};
+    use crate::policy::{BatchRules, Limits, Objectives, QueueLimits};
 
     /// Does not compile when a field is added here and not counted; fails when it has no row.
     #[test]
@@ -100,12 +113,15 @@ mod tests {
             classes: _,
             accounts: _,
             account_default_weight: _,
+            account_default_queue: QueueLimits { requests_max: _, tokens_max: _, wait_max: _ },
             objectives: Objectives { attainment_min_ratio: _, slowdown_floor: _ },
             limits:
                 Limits {
                     requests_max: _,
                     running_max: _,
                     accounts_max: _,
+                    adapters_max: _,
+                    adapter_slots_max: _,
                     step_tokens_max: _,
                     steps_in_flight_max: _,
                     prompt_tokens_max: _,
@@ -113,22 +129,35 @@ mod tests {
                 },
             batch:
                 BatchRules {
+                    mode: _,
+                    triage: _,
                     prefill_floor_tokens: _,
                     deadline_margin_ratio: _,
                     background_step_ratio: _,
+                    slack_lending_ratio: _,
+                    work_delay_ratio: _,
                     urgency_credit_tokens: _,
                     late_ratio: _,
                     prompt_token_cost: _,
                     cached_token_cost: _,
                     output_token_cost: _,
                     preemptions_max: _,
+                    kv_overflow_risk_ratio: _,
+                    model_memory_steps: _,
                 },
         } = Policy::default();
-        let Class { name: _, ttft_target: _, tpot_target: _, delay_value: _, guaranteed_ratio: _ } =
-            Class::new("x");
-        let Account { name: _, weight: _ } = Account::new("x", 1.0);
-        let fields_of_policy = 1 + 2 + 7 + 9;
-        let fields_of_entries = 5 + 2;
+        let Class {
+            name: _,
+            ttft_target: _,
+            tpot_target: _,
+            delay_value: _,
+            guaranteed_ratio: _,
+            queue: _,
+        } = Class::new("x");
+        let Account { name: _, parent: _, weight: _, queue: _ } = Account::new("x", 1.0);
+        let fields_of_queue = 3;
+        let fields_of_policy = 1 + fields_of_queue + 2 + 9 + 15;
+        let fields_of_entries = 5 + fields_of_queue + 3 + fields_of_queue;
         assert_eq!(keys().len(), 1 + fields_of_policy + fields_of_entries);
     }
 
@@ -153,6 +182,11 @@ mod tests {
                     Access::Real { min, max, set, .. } => {
                         set(&mut changed, [min, max][end]);
                         [min, max][end].to_string()
+                    }
+                    Access::Word { words, set, .. } => {
+                        let place = end * (words.len() - 1);
+                        set(&mut changed, place);
+                        words[place].into()
                     }
                 };
                 assert_eq!(field.access.text(&changed), expected, "{}", field.path);

@@ -7,7 +7,7 @@
 //! requests that met both targets.
 
 use super::field::{Access, Field};
-use super::{ACCOUNTS_MAX, Account, BatchRules, Class, Limits, Objectives, Policy};
+use super::{ACCOUNTS_MAX, Account, BatchRules, Class, EngineMode, Limits, Objectives, Policy};
 use crate::units::{Nanos, Tokens};
 
 /// Nanoseconds in one millisecond.
@@ -18,6 +18,12 @@ const REQUESTS_MAX: u64 = 1 << 20;
 
 /// Most tokens in one step: 2^20, more than the longest contexts of today computed in one go.
 const STEP_TOKENS_MAX: u64 = 1 << 20;
+
+/// Most prompt tokens in a queue: as many requests as can be known, each as long as can be.
+const QUEUE_TOKENS_MAX: u64 = REQUESTS_MAX * SEQUENCE_TOKENS_MAX;
+
+/// Longest wait that can be a limit, in seconds: a day, as for targets.
+const QUEUE_WAIT_MAX_S: f64 = 86_400.0;
 
 /// Longest prompt or output: 2^24 tokens, above the longest context announced (10 million). The
 /// sum of both stays far inside 32 bits, and each is exact in an `f32`.
@@ -36,7 +42,7 @@ fn from_milliseconds(value: f64) -> Nanos {
 }
 
 /// `[[class]]`, without its name.
-pub(crate) static CLASS: [Field<Class>; 4] = [
+pub(crate) static CLASS: [Field<Class>; 7] = [
     Field {
         path: "class[].ttft_target_s",
         unit: "seconds",
@@ -91,22 +97,96 @@ pub(crate) static CLASS: [Field<Class>; 4] = [
               attainment 0.85 / 0.20, against 0.87 / 0.15 with 0 and 0.79 / 0.53 with 0.1 \
               (`make ablation`, three seeds).",
     },
+    Field {
+        path: "class[].queue_requests_max",
+        unit: "requests",
+        access: Access::Integer {
+            min: 0,
+            max: REQUESTS_MAX,
+            get: |class| class.queue.requests_max.into(),
+            set: |class, value| class.queue.requests_max = value as u32,
+        },
+        about: "Requests of this class that may wait at once; what comes on top is shed. 0: no limit.",
+        why: "0: where nobody is told to come back, all wait. To 2^20, as `limits.requests_max`.",
+    },
+    Field {
+        path: "class[].queue_tokens_max",
+        unit: "tokens",
+        access: Access::Integer {
+            min: 0,
+            max: QUEUE_TOKENS_MAX,
+            get: |class| class.queue.tokens_max,
+            set: |class, value| class.queue.tokens_max = value,
+        },
+        about: "Prompt tokens of this class that may wait at once; what comes on top is shed. 0: no limit.",
+        why: "0: as for requests. To 2^44: 2^20 prompts of 2^24 tokens.",
+    },
+    Field {
+        path: "class[].queue_wait_max_s",
+        unit: "seconds",
+        access: Access::Real {
+            min: 0.0,
+            max: QUEUE_WAIT_MAX_S,
+            get: |class| class.queue.wait_max.as_seconds(),
+            set: |class, value| class.queue.wait_max = Nanos::from_seconds(value),
+        },
+        about: "How long a request of this class may wait for its seat; after that it is given up. 0: no limit.",
+        why: "0: as for requests. To a day, as `class[].ttft_target_s`.",
+    },
 ];
 
 /// `[[account]]`, without its name.
-pub(crate) static ACCOUNT: [Field<Account>; 1] = [Field {
-    path: "account[].weight",
-    unit: "relative share",
-    access: Access::Real {
-        min: WEIGHT_MIN,
-        max: WEIGHT_MAX,
-        get: |account| account.weight,
-        set: |account, value| account.weight = value,
-    },
-    about: "Share while backlogged, next to the other accounts: with weight 3 next to 1, three \
+pub(crate) static ACCOUNT: [Field<Account>; 4] = [
+    Field {
+        path: "account[].weight",
+        unit: "relative share",
+        access: Access::Real {
+            min: WEIGHT_MIN,
+            max: WEIGHT_MAX,
+            get: |account| account.weight,
+            set: |account, value| account.weight = value,
+        },
+        about: "Share while backlogged, next to the other accounts: with weight 3 next to 1, three \
             quarters of the work.",
-    why: "As `account_default.weight`, so that naming an account changes nothing by itself.",
-}];
+        why: "As `account_default.weight`, so that naming an account changes nothing by itself.",
+    },
+    Field {
+        path: "account[].queue_requests_max",
+        unit: "requests",
+        access: Access::Integer {
+            min: 0,
+            max: REQUESTS_MAX,
+            get: |account| account.queue.requests_max.into(),
+            set: |account, value| account.queue.requests_max = value as u32,
+        },
+        about: "Requests of this account and its parts that may wait at once; what comes on top is shed. 0: no limit.",
+        why: "0: where nobody is told to come back, all wait. To 2^20, as `limits.requests_max`.",
+    },
+    Field {
+        path: "account[].queue_tokens_max",
+        unit: "tokens",
+        access: Access::Integer {
+            min: 0,
+            max: QUEUE_TOKENS_MAX,
+            get: |account| account.queue.tokens_max,
+            set: |account, value| account.queue.tokens_max = value,
+        },
+        about: "Prompt tokens of this account and its parts that may wait at once; what comes on top is shed. 0: no limit.",
+        why: "0: as for requests. To 2^44: 2^20 prompts of 2^24 tokens.",
+    },
+    Field {
+        path: "account[].queue_wait_max_s",
+        unit: "seconds",
+        access: Access::Real {
+            min: 0.0,
+            max: QUEUE_WAIT_MAX_S,
+            get: |account| account.queue.wait_max.as_seconds(),
+            set: |account, value| account.queue.wait_max = Nanos::from_seconds(value),
+        },
+        about: "How long a request of this account and its parts may wait for its seat; after that it is given up. 0: no limit.",
+        why: "0: as for requests. To a day, as `class[].ttft_target_s`.",
+    },
+];
 
 /// Least weight; with [`WEIGHT_MAX`] the widest ratio of shares is a million, at which the
 /// smaller account gets one request in days.
@@ -116,19 +196,57 @@ const WEIGHT_MIN: f64 = 0.001;
 const WEIGHT_MAX: f64 = 1000.0;
 
 /// `[account_default]`.
-pub(crate) static ACCOUNT_DEFAULT: [Field<Policy>; 1] = [Field {
-    path: "account_default.weight",
-    unit: "relative share",
-    access: Access::Real {
-        min: WEIGHT_MIN,
-        max: WEIGHT_MAX,
-        get: |policy| policy.account_default_weight,
-        set: |policy, value| policy.account_default_weight = value,
-    },
-    about: "Weight of an account that the policy does not name, or names without a weight.",
-    why: "1: equal shares. From a thousandth to a thousand: a ratio of a million is one request \
+pub(crate) static ACCOUNT_DEFAULT: [Field<Policy>; 4] = [
+    Field {
+        path: "account_default.weight",
+        unit: "relative share",
+        access: Access::Real {
+            min: WEIGHT_MIN,
+            max: WEIGHT_MAX,
+            get: |policy| policy.account_default_weight,
+            set: |policy, value| policy.account_default_weight = value,
+        },
+        about: "Weight of an account that the policy does not name, or names without a weight.",
+        why: "1: equal shares. From a thousandth to a thousand: a ratio of a million is one request \
           in days.",
-}];
+    },
+    Field {
+        path: "account_default.queue_requests_max",
+        unit: "requests",
+        access: Access::Integer {
+            min: 0,
+            max: REQUESTS_MAX,
+            get: |policy| policy.account_default_queue.requests_max.into(),
+            set: |policy, value| policy.account_default_queue.requests_max = value as u32,
+        },
+        about: "Requests of an account that the policy does not name that may wait at once; what comes on top is shed. 0: no limit.",
+        why: "0: where nobody is told to come back, all wait. To 2^20, as `limits.requests_max`.",
+    },
+    Field {
+        path: "account_default.queue_tokens_max",
+        unit: "tokens",
+        access: Access::Integer {
+            min: 0,
+            max: QUEUE_TOKENS_MAX,
+            get: |policy| policy.account_default_queue.tokens_max,
+            set: |policy, value| policy.account_default_queue.tokens_max = value,
+        },
+        about: "Prompt tokens of an account that the policy does not name that may wait at once; what comes on top is shed. 0: no limit.",
+        why: "0: as for requests. To 2^44: 2^20 prompts of 2^24 tokens.",
+    },
+    Field {
+        path: "account_default.queue_wait_max_s",
+        unit: "seconds",
+        access: Access::Real {
+            min: 0.0,
+            max: QUEUE_WAIT_MAX_S,
+            get: |policy| policy.account_default_queue.wait_max.as_seconds(),
+            set: |policy, value| policy.account_default_queue.wait_max = Nanos::from_seconds(value),
+        },
+        about: "How long a request of an account that the policy does not name may wait for its seat; after that it is given up. 0: no limit.",
+        why: "0: as for requests. To a day, as `class[].ttft_target_s`.",
+    },
+];
 
 /// `[objectives]`.
 pub(crate) static OBJECTIVES: [Field<Objectives>; 2] = [
@@ -162,7 +280,7 @@ pub(crate) static OBJECTIVES: [Field<Objectives>; 2] = [
 ];
 
 /// `[limits]`.
-pub(crate) static LIMITS: [Field<Limits>; 7] = [
+pub(crate) static LIMITS: [Field<Limits>; 9] = [
     Field {
         path: "limits.requests_max",
         unit: "requests",
@@ -199,6 +317,31 @@ pub(crate) static LIMITS: [Field<Limits>; 7] = [
         },
         about: "Accounts that may be open at once. At least the number that the policy names.",
         why: "1,024: teams and keys of one service. A step looks at each that has work waiting.",
+    },
+    Field {
+        path: "limits.adapters_max",
+        unit: "adapters",
+        access: Access::Integer {
+            min: 0,
+            max: 65_536,
+            get: |limits| limits.adapters_max.into(),
+            set: |limits, value| limits.adapters_max = value as u32,
+        },
+        about: "Adapters (LoRA) that requests may name: 1 to this.",
+        why: "0: an engine without adapters. To 65,536, as accounts: one for each customer.",
+    },
+    Field {
+        path: "limits.adapter_slots_max",
+        unit: "adapters",
+        access: Access::Integer {
+            min: 1,
+            max: 1_024,
+            get: |limits| limits.adapter_slots_max.into(),
+            set: |limits, value| limits.adapter_slots_max = value as u32,
+        },
+        about: "Different adapters that running requests may use at once.",
+        why: "8: what serving engines are usually started with; set it to what yours is. A step \
+              looks at each slot.",
     },
     Field {
         path: "limits.step_tokens_max",
@@ -252,7 +395,32 @@ pub(crate) static LIMITS: [Field<Limits>; 7] = [
 ];
 
 /// `[batch]`.
-pub(crate) static BATCH: [Field<BatchRules>; 9] = [
+pub(crate) static BATCH: [Field<BatchRules>; 15] = [
+    Field {
+        path: "batch.mode",
+        unit: "name",
+        access: Access::Word {
+            words: &EngineMode::NAMES,
+            get: |batch| batch.mode as usize,
+            set: |batch, place| batch.mode = EngineMode::ALL[place],
+        },
+        about: "What the engine computes: everything (`mixed`), or one half of a disaggregated \
+                pair: prompts up to their first token (`prefill`), or what comes after (`decode`).",
+        why: "`mixed`: what engines do unless told otherwise.",
+    },
+    Field {
+        path: "batch.triage",
+        unit: "word",
+        access: Access::Word {
+            words: &["off", "on"],
+            get: |batch| usize::from(batch.triage),
+            set: |batch, place| batch.triage = place == 1,
+        },
+        about: "Whether requests that can no longer meet their target stand behind those that \
+                still can.",
+        why: "`on`: the rule that decides who is served in overload; see the table of ingredients \
+              in docs/policies/batch.md.",
+    },
     Field {
         path: "batch.prefill_floor_tokens",
         unit: "tokens",
@@ -295,6 +463,35 @@ pub(crate) static BATCH: [Field<BatchRules>; 9] = [
                 the tightest running `tpot_target_ms`. At most `batch.deadline_margin_ratio`.",
         why: "0.8: on chat traffic at load 1.0 interactive / batch attainment 0.96 / 0.63, against \
               0.96 / 0.55 with 0.65 and 0.95 / 0.65 with 0.95 (`make ablation`, three seeds).",
+    },
+    Field {
+        path: "batch.slack_lending_ratio",
+        unit: "share of the lead",
+        access: Access::Real {
+            min: 0.0,
+            max: 1.0,
+            get: |batch| batch.slack_lending_ratio,
+            set: |batch, value| batch.slack_lending_ratio = value,
+        },
+        about: "Share of its lead over its own schedule that a decoding request lends to prompts; \
+                with 0 each step keeps to one `tpot_target_ms`.",
+        why: "1: nobody reads ahead of the text; see the table of ingredients in \
+              docs/policies/batch.md.",
+    },
+    Field {
+        path: "batch.work_delay_ratio",
+        unit: "seconds per second of prompt work",
+        access: Access::Real {
+            min: 0.0,
+            max: 100.0,
+            get: |batch| batch.work_delay_ratio,
+            set: |batch, value| batch.work_delay_ratio = value,
+        },
+        about: "Seconds of priority that one second of remaining prompt work costs among requests \
+                of equal standing: 0 is earliest deadline first, 1 the moment it must start at the \
+                latest, much more is shortest first.",
+        why: "2: between latest start and shortest first; see the table of ingredients in \
+              docs/policies/batch.md.",
     },
     Field {
         path: "batch.urgency_credit_tokens",
@@ -353,12 +550,12 @@ pub(crate) static BATCH: [Field<BatchRules>; 9] = [
         path: "batch.output_token_cost",
         unit: "service per token",
         access: Access::Real {
-            min: 0.001,
+            min: 0.0,
             max: COST_MAX,
             get: |batch| batch.output_token_cost,
             set: |batch, value| batch.output_token_cost = value,
         },
-        about: "Cost of one output token.",
+        about: "Cost of one output token; 0 to measure it by the step-time model.",
         why: "5: what a decoded token takes of the measured engine's time, in prompt tokens. The \
               customary 2 undercharges long answers.",
     },
@@ -374,5 +571,31 @@ pub(crate) static BATCH: [Field<BatchRules>; 9] = [
         about: "Times that one request may lose its KV cache before others are preferred as \
                 victims.",
         why: "2: such a request has paid for its prompt three times.",
+    },
+    Field {
+        path: "batch.kv_overflow_risk_ratio",
+        unit: "probability",
+        access: Access::Real {
+            min: 0.0,
+            max: 1.0,
+            get: |batch| batch.kv_overflow_risk_ratio,
+            set: |batch, value| batch.kv_overflow_risk_ratio = value,
+        },
+        about: "Probability accepted that the running requests, as forecast, outgrow the KV cache \
+                when one more is let in; 1 lets requests in on their prompt alone.",
+        why: "1.",
+    },
+    Field {
+        path: "batch.model_memory_steps",
+        unit: "steps",
+        access: Access::Integer {
+            min: 0,
+            max: 1_000_000,
+            get: |batch| batch.model_memory_steps.into(),
+            set: |batch, value| batch.model_memory_steps = value as u32,
+        },
+        about: "Steps after which an observed step counts a third in the step-time model, which \
+                learns from each; 0 keeps the model as it was given.",
+        why: "0.",
     },
 ];

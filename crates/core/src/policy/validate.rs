@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use core::fmt;
 
 use super::field::Field;
-use super::{CLASSES_MAX, NAME_BYTES_MAX, Policy, RESERVED_RATIO_MAX, table};
+use super::{CLASSES_MAX, DEPTH_MAX, NAME_BYTES_MAX, Policy, RESERVED_RATIO_MAX, table};
 use crate::error::{Error, check_range, check_real};
 
 /// First character that is not one of the control characters at the start of ASCII. Names stand
@@ -101,7 +101,38 @@ impl Policy {
         )?;
         check_names("account[].name", self.accounts.iter().map(|account| account.name.as_str()))?;
         check_entries(&table::ACCOUNT, &self.accounts)?;
+        self.check_parents()?;
         self.check_agreement().map_err(Fault::from)
+    }
+
+    /// Place of the account that this one is part of, which stands before it. Looks backwards: O(1)
+    /// where the parts of an account stand together.
+    pub(crate) fn parent_index(&self, index: usize) -> Option<usize> {
+        let parent = self.accounts.get(index)?.parent.as_ref()?;
+        self.accounts[..index].iter().rposition(|account| account.name == *parent)
+    }
+
+    /// Does every parent stand before its parts, and is the tree flat enough?
+    fn check_parents(&self) -> Result<(), Fault> {
+        for (index, account) in self.accounts.iter().enumerate() {
+            let Some(parent) = &account.parent else { continue };
+            let fault = |error| Fault { error, index: Some(index as u32) };
+            check_range("account[].parent (bytes)", parent.len() as u64, 1, NAME_BYTES_MAX as u64)
+                .map_err(fault)?;
+            // The levels above, as far as they can be followed.
+            let (mut above, mut levels) = (self.parent_index(index), 1);
+            if above.is_none() {
+                let field = "account[].parent";
+                return Err(fault(Error::Unknown { field, index: index as u64 }));
+            }
+            while let Some(ancestor) = above {
+                levels += 1;
+                check_range("account[].parent (levels)", levels, 1, DEPTH_MAX as u64)
+                    .map_err(fault)?;
+                above = self.parent_index(ancestor);
+            }
+        }
+        Ok(())
     }
 
     /// Do fields that are fine alone fit together?

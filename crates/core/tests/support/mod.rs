@@ -83,17 +83,16 @@ impl Default for Setup {
 impl Setup {
     pub fn policy(&self) -> Policy {
         let class = |index: u16| Class {
-            name: format!("class-{index}"),
             ttft_target: Nanos::from_millis(if index == 0 { 500 } else { 20_000 }),
             tpot_target: Nanos::from_millis(if index == 0 { 50 } else { 200 }),
             delay_value: if index == 0 { 1.0 } else { 0.1 },
             guaranteed_ratio: if index == 0 { 0.0 } else { self.guaranteed_ratio },
+            ..Class::new(format!("class-{index}"))
         };
-        let account = |index: u32| Account { name: format!("account-{index}"), weight: 1.0 };
+        let account = |index: u32| Account::new(format!("account-{index}"), 1.0);
         Policy {
             classes: (0..self.classes).map(class).collect(),
             accounts: (0..self.accounts).map(account).collect(),
-            account_default_weight: 1.0,
             objectives: Objectives {
                 attainment_min_ratio: 0.9,
                 slowdown_floor: Nanos::from_millis(1000),
@@ -106,6 +105,7 @@ impl Setup {
                 steps_in_flight_max: self.steps_in_flight,
                 prompt_tokens_max: Tokens(100_000),
                 output_tokens_max: Tokens(100_000),
+                ..Limits::default()
             },
             batch: BatchRules {
                 prefill_floor_tokens: Tokens(16),
@@ -117,7 +117,9 @@ impl Setup {
                 cached_token_cost: 0.0,
                 output_token_cost: 5.0,
                 preemptions_max: 2,
+                ..BatchRules::default()
             },
+            ..Policy::default()
         }
     }
 

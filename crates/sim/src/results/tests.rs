@@ -12,7 +12,6 @@ fn policy() -> Policy {
     Policy {
         classes: [].into(),
         accounts: [].into(),
-        account_default_weight: 1.0,
         objectives: Objectives {
             attainment_min_ratio: 0.95,
             slowdown_floor: Nanos::from_millis(500),
@@ -25,6 +24,7 @@ fn policy() -> Policy {
             steps_in_flight_max: 1,
             prompt_tokens_max: Tokens(1_000),
             output_tokens_max: Tokens(1_000),
+            ..Limits::default()
         },
         batch: BatchRules {
             prefill_floor_tokens: Tokens(64),
@@ -36,17 +36,18 @@ fn policy() -> Policy {
             cached_token_cost: 0.5,
             output_token_cost: 2.0,
             preemptions_max: 3,
+            ..BatchRules::default()
         },
+        ..Policy::default()
     }
 }
 
 fn class(name: &str) -> Class {
     Class {
-        name: name.to_owned(),
         ttft_target: Nanos::from_seconds(2.0),
         tpot_target: Nanos::from_seconds(1.0),
         delay_value: 1.0,
-        guaranteed_ratio: 0.0,
+        ..Class::new(name)
     }
 }
 
@@ -63,7 +64,7 @@ fn workload(requests: Vec<Request>) -> Workload {
         requests,
         classes: ["chat", "batch", "unused"].map(class).into(),
         accounts: [("a", 1.0), ("b", 2.0), ("c", 1.0)]
-            .map(|(name, weight)| Account { name: name.to_owned(), weight })
+            .map(|(name, weight)| Account::new(name, weight))
             .into(),
         prefix_block_tokens: 16,
     }

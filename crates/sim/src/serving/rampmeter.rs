@@ -163,8 +163,11 @@ fn fit(mut policy: Policy, workload: &Workload, engine: &Engine, steps_in_flight
     };
     let account = |wanted: &Account| {
         let known = policy.accounts.iter().find(|account| account.name == wanted.name);
-        let weight = known.map_or(policy.account_default_weight, |account| account.weight);
-        Account { name: wanted.name.clone(), weight }
+        let default = || Account {
+            queue: policy.account_default_queue,
+            ..Account::new(wanted.name.clone(), policy.account_default_weight)
+        };
+        known.cloned().unwrap_or_else(default)
     };
     let classes = workload.classes.iter().map(class).collect();
     let accounts: Box<[Account]> = workload.accounts.iter().map(account).collect();

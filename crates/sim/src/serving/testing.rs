@@ -75,13 +75,12 @@ pub(super) fn request(arrival_s: f64, prompt_tokens: u32, output_tokens: u32) ->
 /// A workload with two classes and four accounts of equal weight.
 pub(super) fn workload(requests: Vec<Request>) -> Workload {
     let class = |name: &str, ttft_target| Class {
-        name: name.to_owned(),
         ttft_target,
         tpot_target: Nanos::from_millis(50),
         delay_value: 1.0,
-        guaranteed_ratio: 0.0,
+        ..Class::new(name)
     };
-    let account = |index: u32| Account { name: format!("account-{index}"), weight: 1.0 };
+    let account = |index: u32| Account::new(format!("account-{index}"), 1.0);
     Workload {
         source: "made for tests".to_owned(),
         requests,

@@ -140,13 +140,12 @@ pub fn read(dir: &Path) -> Result<MeasuredRun, InputError> {
             source: rows_path.display().to_string(),
             requests: requests.collect(),
             classes: vec![Class {
-                name: "measured".to_owned(),
                 ttft_target: Nanos::MAX,
                 tpot_target: Nanos::MAX,
                 delay_value: 1.0,
-                guaranteed_ratio: 0.0,
+                ..Class::new("measured")
             }],
-            accounts: vec![Account { name: "measured".to_owned(), weight: 1.0 }],
+            accounts: vec![Account::new("measured", 1.0)],
             prefix_block_tokens: 0,
         },
     })

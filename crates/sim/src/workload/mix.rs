@@ -160,7 +160,7 @@ impl Mix {
         Ok(Workload {
             requests: trace.requests.into_iter().map(assign).collect(),
             classes: names.iter().map(|name| class(name)).collect(),
-            accounts: accounts.into_iter().map(|name| Account { name, weight: 1.0 }).collect(),
+            accounts: accounts.into_iter().map(|name| Account::new(name, 1.0)).collect(),
             source: format!("{}, mix {}", trace.source, self.name()),
             prefix_block_tokens: trace.prefix_block_tokens,
         })
@@ -199,11 +199,11 @@ pub fn class(name: &str) -> Class {
         if name == BATCH { (60_000, 200, 0.02) } else { (2_000, 50, 0.0) };
     let interactive_ttft_ms = 2_000.0;
     Class {
-        name: name.to_owned(),
         ttft_target: Nanos::from_millis(ttft_ms),
         tpot_target: Nanos::from_millis(tpot_ms),
         delay_value: interactive_ttft_ms / ttft_ms as f64,
         guaranteed_ratio,
+        ..Class::new(name)
     }
 }
 

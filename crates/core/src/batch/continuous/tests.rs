@@ -34,6 +34,7 @@ fn policy() -> Policy {
         steps_in_flight_max: 1,
         prompt_tokens_max: Tokens(100_000),
         output_tokens_max: Tokens(10_000),
+        ..Limits::default()
     };
     let batch = BatchRules {
         prefill_floor_tokens: Tokens(1),

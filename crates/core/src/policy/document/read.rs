@@ -27,15 +27,18 @@ pub(super) fn policy(root: &Node) -> Result<Policy, DocumentError> {
     section(top, "objectives", &table::OBJECTIVES, &mut policy.objectives)?;
     section(top, "limits", &table::LIMITS, &mut policy.limits)?;
     section(top, "batch", &table::BATCH, &mut policy.batch)?;
-    let classes = entries(top, "class", &table::CLASS, |name| {
+    let classes = entries(top, "class", &[], &table::CLASS, |name, _| {
         let of_preset = policy.classes.iter().find(|class| class.name == name);
-        of_preset.cloned().unwrap_or_else(|| Class::new(name))
+        Ok(of_preset.cloned().unwrap_or_else(|| Class::new(name)))
     })?;
     if let Some(classes) = classes {
         policy.classes = classes.into();
     }
     let weight = policy.account_default_weight;
-    let accounts = entries(top, "account", &table::ACCOUNT, |name| Account::new(name, weight))?;
+    let queue = policy.account_default_queue;
+    let accounts = entries(top, "account", &["parent"], &table::ACCOUNT, |name, entry| {
+        Ok(Account { parent: parent(entry)?, queue, ..Account::new(name, weight) })
+    })?;
     if let Some(accounts) = accounts {
         policy.accounts = accounts.into();
     }
@@ -70,12 +73,31 @@ fn section<T>(
     read_fields(name, section, fields, target)
 }
 
-/// Reads the list `name`, where the document has it; each entry starts from `start(its name)`.
+/// An entry of a list, and where it stands.
+struct Entry<'a> {
+    path: &'a str,
+    table: &'a Table,
+}
+
+fn parent(entry: &Entry<'_>) -> Result<Option<String>, DocumentError> {
+    match entry.table.get("parent") {
+        None => Ok(None),
+        Some(Node { kind: Kind::Text(text), .. }) => Ok(Some(text.clone())),
+        Some(other) => {
+            let path = format!("{}.parent", entry.path);
+            Err(DocumentError::wrong_kind(&path, other, "the name of an account"))
+        }
+    }
+}
+
+/// Reads the list `name`, where the document has it; each entry starts from `start(its name)`,
+/// which may look at the keys in `texts` that no row describes.
 fn entries<T>(
     top: &Table,
     name: &str,
+    texts: &[&str],
     fields: &[Field<T>],
-    start: impl Fn(&str) -> T,
+    start: impl Fn(&str, &Entry<'_>) -> Result<T, DocumentError>,
 ) -> Result<Option<Vec<T>>, DocumentError> {
     let Some(node) = top.get(name) else { return Ok(None) };
     let Kind::List(list) = &node.kind else {
@@ -85,7 +107,9 @@ fn entries<T>(
     let entry = |(index, node): (usize, &Node)| {
         let path = format!("{name}[{index}]");
         let entry = as_table(&path, node)?;
-        let known = |key: &str| key == "name" || fields.iter().any(|field| field.name() == key);
+        let known = |key: &str| {
+            key == "name" || texts.contains(&key) || fields.iter().any(|field| field.name() == key)
+        };
         refuse_unknown(&path, entry, known)?;
         let name_path = format!("{path}.name");
         let own_name = match entry.get("name") {
@@ -93,7 +117,7 @@ fn entries<T>(
             Some(other) => return Err(DocumentError::wrong_kind(&name_path, other, "a name")),
             None => return Err(DocumentError::missing(&name_path, node.line)),
         };
-        let mut value = start(own_name);
+        let mut value = start(own_name, &Entry { path: &path, table: entry })?;
         read_fields(&path, entry, fields, &mut value)?;
         Ok(value)
     };
@@ -121,10 +145,14 @@ fn read_field<T>(
     target: &mut T,
 ) -> Result<(), DocumentError> {
     let range = access.to_string();
+    if let Access::Word { words, set, .. } = access {
+        set(target, word(path, node, words)?);
+        return Ok(());
+    }
     let Kind::Number(number) = &node.kind else {
         let needed = match access {
             Access::Integer { .. } => format!("a whole number in {range}"),
-            Access::Real { .. } => format!("a number in {range}"),
+            Access::Real { .. } | Access::Word { .. } => format!("a number in {range}"),
         };
         return Err(DocumentError::wrong_kind(path, node, &needed));
     };
@@ -139,11 +167,22 @@ fn read_field<T>(
             }
             _ => return Err(DocumentError::out_of_range(path, node.line, &number.text, &range)),
         },
-        Access::Real { .. } => {
+        Access::Real { .. } | Access::Word { .. } => {
             return Err(DocumentError::out_of_range(path, node.line, &number.text, &range));
         }
     }
     Ok(())
+}
+
+/// The place of a word among those that a key knows.
+fn word(path: &str, node: &Node, words: &[&str]) -> Result<usize, DocumentError> {
+    let place = match &node.kind {
+        Kind::Text(text) => words.iter().position(|word| word == text),
+        _ => None,
+    };
+    place.ok_or_else(|| {
+        DocumentError::wrong_kind(path, node, &format!("one of {}", words.join(", ")))
+    })
 }
 
 fn as_table<'a>(path: &str, node: &'a Node) -> Result<&'a Table, DocumentError> {

@@ -22,12 +22,15 @@ pub(super) fn toml(policy: &Policy, comments: Comments) -> String {
     let mut page = Page { text: String::new(), keys: keys(), comments };
     for class in &policy.classes {
         page.head("[[class]]");
-        page.name("class[].name", &class.name);
+        page.text("class[].name", "name", &class.name);
         page.fields(&table::CLASS, class);
     }
     for account in &policy.accounts {
         page.head("[[account]]");
-        page.name("account[].name", &account.name);
+        page.text("account[].name", "name", &account.name);
+        if let Some(parent) = &account.parent {
+            page.text("account[].parent", "parent", parent);
+        }
         page.fields(&table::ACCOUNT, account);
     }
     page.head("[account_default]");
@@ -57,9 +60,9 @@ impl Page {
         self.line(head);
     }
 
-    fn name(&mut self, path: &str, name: &str) {
+    fn text(&mut self, path: &str, key: &str, text: &str) {
         self.comment(path);
-        self.line(&format!("name = {}", toml::Value::String(name.into())));
+        self.line(&format!("{key} = {}", toml::Value::String(text.into())));
     }
 
     fn fields<T>(&mut self, fields: &[Field<T>], owner: &T) {
@@ -68,6 +71,7 @@ impl Page {
             let value = match &field.access {
                 Access::Integer { get, .. } => get(owner).to_string(),
                 Access::Real { get, .. } => toml::Value::Float(get(owner)).to_string(),
+                Access::Word { .. } => toml::Value::String(field.access.text(owner)).to_string(),
             };
             self.line(&format!("{} = {value}", field.name()));
         }
@@ -92,8 +96,13 @@ impl Page {
 /// The policy as JSON.
 pub(super) fn json(policy: &Policy) -> String {
     let classes = policy.classes.iter().map(|class| entry(&class.name, &table::CLASS, class));
-    let accounts =
-        policy.accounts.iter().map(|account| entry(&account.name, &table::ACCOUNT, account));
+    let accounts = policy.accounts.iter().map(|account| {
+        let mut entry = entry(&account.name, &table::ACCOUNT, account);
+        if let Some(parent) = &account.parent {
+            entry["parent"] = parent.as_str().into();
+        }
+        entry
+    });
     let mut root = Map::new();
     root.insert("class".into(), classes.collect());
     root.insert("account".into(), accounts.collect());
@@ -115,6 +124,7 @@ fn object<T>(fields: &[Field<T>], owner: &T) -> Map<String, Value> {
         let value = match &field.access {
             Access::Integer { get, .. } => get(owner).into(),
             Access::Real { get, .. } => get(owner).into(),
+            Access::Word { .. } => field.access.text(owner).into(),
         };
         (field.name().to_string(), value)
     });
