@@ -13,9 +13,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use rampmeter::batch::continuous::{
-    Batcher, Observation, Plan, PlanEntry, Preemption, StepResult, Submission,
-};
+use rampmeter::batch::continuous::{Batcher, Observation, PlanArrays, StepResult, Submission};
 use rampmeter::engine::{KvGeometry, StepModel};
 use rampmeter::share::{Ledger, LedgerOptions};
 use rampmeter::{Blocks, Nanos, Tokens};
@@ -31,8 +29,7 @@ struct Full {
     prng: Prng,
     now: Nanos,
     waiting: u32,
-    entries: Vec<PlanEntry>,
-    preempted: Vec<Preemption>,
+    arrays: PlanArrays,
     results: Vec<StepResult>,
 }
 
@@ -55,8 +52,7 @@ impl Full {
             prng: Prng(7),
             now: Nanos(1),
             waiting,
-            entries: vec![PlanEntry::default(); running as usize],
-            preempted: vec![Preemption::default(); running as usize],
+            arrays: PlanArrays::new(running),
             results: Vec::with_capacity(running as usize),
         };
         full.refill();
@@ -77,8 +73,8 @@ impl Full {
             account: self.batcher.policy_account(account).unwrap(),
             arrival: self.now,
             prompt_tokens: Tokens(50 + self.prng.below(1_500) as u32),
-            cached_tokens: Tokens(0),
             output_tokens_max: Tokens(200 + self.prng.below(800) as u32),
+            ..Submission::default()
         }
     }
 
@@ -91,11 +87,10 @@ impl Full {
 
     /// One step of an engine; returns how long `form` took.
     fn step(&mut self) -> Duration {
-        let mut plan = Plan { entries: &mut self.entries, preempted: &mut self.preempted };
         let start = Instant::now();
-        let formed = black_box(self.batcher.form(self.now, &mut plan)).unwrap();
+        let formed = black_box(self.batcher.form(self.now, &mut self.arrays.plan())).unwrap();
         let spent = start.elapsed();
-        let entries = &self.entries[..formed.entries_len as usize];
+        let entries = &self.arrays.entries[..formed.entries_len as usize];
         self.results.clear();
         self.results.extend(entries.iter().filter(|entry| entry.emits).map(|entry| StepResult {
             request: entry.request,
@@ -104,7 +99,7 @@ impl Full {
         }));
         self.now = formed.ends_at;
         let step = formed.step.expect("there is always work");
-        let seen = Observation { step, kv_blocks_free: None, results: &self.results };
+        let seen = Observation { step, results: &self.results, ..Observation::default() };
         self.batcher.observe(self.now, &seen).unwrap();
         self.refill();
         spent
@@ -207,7 +202,7 @@ fn submit(criterion: &mut Criterion) {
                 let mut ids = Vec::with_capacity(submissions.len());
                 let start = Instant::now();
                 for submission in &submissions {
-                    ids.push(full.batcher.submit(full.now, submission).unwrap());
+                    ids.extend(full.batcher.submit(full.now, submission).unwrap().queued());
                 }
                 spent += start.elapsed();
                 for id in ids {

@@ -5,7 +5,7 @@
 //! is a value; the host acts on it and reports back what really happened.
 //!
 //! ```
-//! use rampmeter::batch::continuous::{Observation, Plan, PlanEntry, Preemption, StepResult};
+//! use rampmeter::batch::continuous::{Observation, PlanArrays, StepResult};
 //! use rampmeter::batch::{Batcher, Submission};
 //! use rampmeter::engine::Profile;
 //! use rampmeter::policy::{Account, Policy};
@@ -26,18 +26,15 @@
 //!         account: batcher.policy_account(account).ok_or("no such account")?,
 //!         arrival: now,
 //!         prompt_tokens,
-//!         cached_tokens: Tokens::ZERO,
 //!         output_tokens_max: Tokens(50),
+//!         ..Submission::default()
 //!     })?;
 //! }
 //!
 //! // What should the engine compute next? The answer is written into arrays of the host.
-//! let seats = policy.limits.running_max as usize;
-//! let (mut entries, mut preempted) =
-//!     (vec![PlanEntry::default(); seats], vec![Preemption::default(); seats]);
-//! let plan = &mut Plan { entries: &mut entries, preempted: &mut preempted };
-//! let formed = batcher.form(now, plan)?;
-//! let entries = &entries[..formed.entries_len as usize];
+//! let mut arrays = PlanArrays::new(policy.limits.running_max);
+//! let formed = batcher.form(now, &mut arrays.plan())?;
+//! let entries = &arrays.entries[..formed.entries_len as usize];
 //! assert_eq!(entries.iter().map(|entry| entry.tokens.get()).sum::<u32>(), 1_900);
 //!
 //! // The engine has run it: both prompts are done, and each brought its first token.
@@ -50,7 +47,7 @@
 //!     })
 //!     .collect();
 //! let step = formed.step.ok_or("nothing to run")?;
-//! let seen = Observation { step, kv_blocks_free: None, results: &results };
+//! let seen = Observation { step, results: &results, ..Observation::default() };
 //! assert_eq!(batcher.observe(formed.ends_at, &seen)?.first_tokens, 2);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -7,7 +7,8 @@ mod support;
 
 use proptest::prelude::*;
 use rampmeter::batch::continuous::{
-    Batcher, Formed, Observation, Plan, PlanEntry, Preemption, RequestId, StepResult, Submission,
+    Admission, Batcher, Expiry, Formed, Observation, Plan, PlanEntry, Preemption, RequestId,
+    StepResult, Submission,
 };
 use rampmeter::engine::{KvGeometry, StepModel};
 use rampmeter::policy::Policy;
@@ -125,7 +126,7 @@ fn call() -> impl Strategy<Value = Call> {
 /// What a call answered, as far as a caller can see it.
 #[derive(Clone, Debug, PartialEq)]
 enum Answer {
-    Request(RequestId),
+    Admission(Admission),
     Account(AccountId),
     Formed(Formed, Vec<PlanEntry>, Vec<Preemption>),
     Observed(rampmeter::batch::continuous::Observed),
@@ -180,11 +181,14 @@ impl Side {
                     prompt_tokens: Tokens(*prompt as u32),
                     cached_tokens: Tokens(*cached as u32),
                     output_tokens_max: Tokens(*output as u32),
+                    ..Submission::default()
                 };
-                let id = self.batcher.submit(self.now, &submission)?;
-                self.requests.insert(0, id);
-                self.requests.truncate(HANDLES_MAX);
-                Ok(Answer::Request(id))
+                let answer = self.batcher.submit(self.now, &submission)?;
+                if let Some(id) = answer.queued() {
+                    self.requests.insert(0, id);
+                    self.requests.truncate(HANDLES_MAX);
+                }
+                Ok(Answer::Admission(answer))
             }
             Call::Cancel(id) => self.batcher.cancel(self.now, self.request(*id)).map(nothing),
             Call::SetCached(id, tokens) => {
@@ -227,7 +231,9 @@ impl Side {
     ) -> Result<Answer, Error> {
         let mut entries = vec![PlanEntry::default(); entries];
         let mut preempted = vec![Preemption::default(); preempted];
-        let mut plan = Plan { entries: &mut entries, preempted: &mut preempted };
+        let mut expired = vec![Expiry::default(); preempted.len()];
+        let mut plan =
+            Plan { entries: &mut entries, preempted: &mut preempted, expired: &mut expired };
         let mut ask = |_: RequestId, _: u64| cached.map(|tokens| Tokens(tokens as u32));
         let formed = self.batcher.form_with_cache(self.now, &mut plan, &mut ask)?;
         entries.truncate(formed.entries_len as usize);
@@ -250,7 +256,7 @@ impl Side {
                 finished: false,
             })
             .collect();
-        let seen = Observation { step: *step, kv_blocks_free: None, results: &results };
+        let seen = Observation { step: *step, results: &results, ..Observation::default() };
         let now = if *ends_at < Nanos(u64::MAX / 2) { self.now.max(*ends_at) } else { self.now };
         let observed = self.batcher.observe(now, &seen)?;
         self.now = now;
@@ -276,7 +282,8 @@ impl Side {
             })
             .collect();
         let kv_blocks_free = blocks.map(|blocks| Blocks(blocks as u32));
-        let seen = Observation { step, kv_blocks_free, results: &results };
+        let seen =
+            Observation { step, kv_blocks_free, results: &results, ..Observation::default() };
         let observed = self.batcher.observe(self.now, &seen)?;
         self.flying.remove(0);
         Ok(Answer::Observed(observed))

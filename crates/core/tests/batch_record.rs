@@ -6,7 +6,7 @@ mod support;
 
 use proptest::prelude::*;
 use rampmeter::batch::continuous::{
-    Observation, Plan, PlanEntry, Preemption, RequestId, StepResult, Submission,
+    Expiry, Observation, Plan, PlanEntry, Preemption, RequestId, StepResult, Submission,
 };
 use rampmeter::batch::record::{Recorder, replay};
 use rampmeter::engine::StepModel;
@@ -71,11 +71,11 @@ impl Swarm {
             account: self.recorder.batcher().policy_account(account).unwrap_or_default(),
             arrival: self.now,
             prompt_tokens: Tokens(self.prng.below(150) as u32),
-            cached_tokens: Tokens(0),
             output_tokens_max: Tokens(self.prng.below(30) as u32),
+            ..Submission::default()
         };
-        if let Ok(id) = self.recorder.submit(self.now, &submission) {
-            self.ids.push(id);
+        if let Ok(answer) = self.recorder.submit(self.now, &submission) {
+            self.ids.extend(answer.queued());
         }
     }
 
@@ -83,7 +83,9 @@ impl Swarm {
         let short = usize::from(self.prng.chance(5));
         let mut entries = vec![PlanEntry::default(); RUNNING_MAX - short];
         let mut preempted = vec![Preemption::default(); RUNNING_MAX];
-        let mut plan = Plan { entries: &mut entries, preempted: &mut preempted };
+        let mut expired = vec![Expiry::default(); RUNNING_MAX];
+        let mut plan =
+            Plan { entries: &mut entries, preempted: &mut preempted, expired: &mut expired };
         let mut cached = Prng(self.prng.draw());
         let mut ask =
             |_: RequestId, _: u64| cached.chance(50).then(|| Tokens(cached.below(99) as u32));
@@ -108,7 +110,8 @@ impl Swarm {
             })
             .collect();
         let kv_blocks_free = self.prng.chance(5).then(|| Blocks(self.prng.below(60) as u32));
-        let seen = Observation { step, kv_blocks_free, results: &results };
+        let seen =
+            Observation { step, kv_blocks_free, results: &results, ..Observation::default() };
         if self.recorder.observe(self.now, &seen).is_ok() {
             self.flying.remove(0);
         }

@@ -12,7 +12,7 @@ pub const LINE_BYTES_MAX: u64 = 1 << 20;
 
 /// Largest document (policy, engine, a run's own description) accepted, in bytes. Written by hand,
 /// they have a few thousand; a policy that names 65,536 accounts has some 4 million.
-pub(crate) const DOCUMENT_BYTES_MAX: u64 = 16 << 20;
+pub(crate) const DOCUMENT_BYTES_MAX: u64 = 24 << 20;
 
 /// Characters of a bad value that an error repeats.
 const SHOWN_CHARS: usize = 40;

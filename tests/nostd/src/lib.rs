@@ -11,6 +11,7 @@ mod allocator;
 extern crate alloc;
 
 use alloc::boxed::Box;
+use alloc::vec;
 use core::ffi::c_int;
 use core::panic::PanicInfo;
 use core::ptr;
@@ -18,7 +19,7 @@ use core::slice;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use rampmeter::batch::continuous::{
-    Batcher, Observation, Plan, PlanEntry, Preemption, RequestId, StepResult, Submission,
+    Batcher, Expiry, Observation, Plan, PlanEntry, Preemption, RequestId, StepResult, Submission,
 };
 use rampmeter::engine::Profile;
 use rampmeter::policy::{Account, Limits, Policy};
@@ -48,6 +49,7 @@ struct Desk {
     batcher: Batcher,
     /// The policy it was built from, and one with other weights, to change between.
     policies: [Policy; 2],
+    expired: Box<[Expiry]>,
 }
 
 static DESK: AtomicPtr<Desk> = AtomicPtr::new(ptr::null_mut());
@@ -86,7 +88,8 @@ fn create(requests_max: u32, running_max: u32, accounts: u32) -> Result<Desk, Er
     let policies = [named(1.0), named(2.0)];
     let profile = &rampmeter::engine::profile::PROFILES[0];
     let batcher = new_batcher(&policies[0], profile)?;
-    Ok(Desk { batcher, policies })
+    let expired = vec![Expiry::default(); running_max as usize].into_boxed_slice();
+    Ok(Desk { batcher, policies, expired })
 }
 
 fn new_batcher(policy: &Policy, profile: &Profile) -> Result<Batcher, Error> {
@@ -138,10 +141,10 @@ pub unsafe extern "C" fn nostd_submit(
             account: account.unwrap_or(AccountId::from_raw(u64::MAX)),
             arrival: Nanos(now_ns),
             prompt_tokens: Tokens(prompt_tokens),
-            cached_tokens: Tokens::ZERO,
             output_tokens_max: Tokens(output_tokens_max),
+            ..Submission::default()
         };
-        let id = desk.batcher.submit(Nanos(now_ns), &submission)?;
+        let id = desk.batcher.submit(Nanos(now_ns), &submission)?.queued().unwrap_or_default();
         // SAFETY: the caller vouches for the pointer.
         unsafe { request.write(id.to_raw()) };
         Ok(())
@@ -178,7 +181,8 @@ pub unsafe extern "C" fn nostd_form(
                 slice::from_raw_parts_mut(preempted, preempted_size as usize),
             )
         };
-        let formed = desk.batcher.form(Nanos(now_ns), &mut Plan { entries, preempted })?;
+        let plan = &mut Plan { entries, preempted, expired: &mut desk.expired };
+        let formed = desk.batcher.form(Nanos(now_ns), plan)?;
         // SAFETY: the caller vouches for the pointers.
         unsafe {
             step.write(formed.step.unwrap_or(0));
@@ -204,7 +208,7 @@ pub unsafe extern "C" fn nostd_observe(
         // SAFETY: the caller vouches for the array; every field of an element is an integer, or
         // a `bool` that C's `bool` sets to 0 or 1.
         let results = unsafe { slice::from_raw_parts(results, results_len as usize) };
-        let seen = Observation { step, kv_blocks_free: None, results };
+        let seen = Observation { step, results, ..Observation::default() };
         desk.batcher.observe(Nanos(now_ns), &seen).map(drop)
     })
 }

@@ -8,7 +8,7 @@
 //!
 //! ```
 //! use rampmeter::batch::continuous::{
-//!     Batcher, Observation, Plan, PlanEntry, Preemption, StepResult, Submission,
+//!     Batcher, Observation, PlanArrays, PlanEntry, Preemption, StepResult, Submission,
 //! };
 //! # use rampmeter::engine::Profile;
 //! # use rampmeter::policy::{Account, Policy};
@@ -31,18 +31,15 @@
 //! # }
 //!
 //! fn drive(batcher: &mut Batcher, engine: &mut Engine) -> Result<(), Error> {
-//!     let seats = batcher.stats().running_max as usize;
-//!     let mut entries = vec![PlanEntry::default(); seats];
-//!     let mut preempted = vec![Preemption::default(); seats];
+//!     let mut arrays = PlanArrays::new(batcher.stats().running_max);
 //!     // `None`: nothing happens until a request comes in.
 //!     while batcher.next_event(engine.now()).is_some() {
-//!         let mut plan = Plan { entries: &mut entries, preempted: &mut preempted };
-//!         let formed = batcher.form(engine.now(), &mut plan)?;
-//!         engine.free(&preempted[..formed.preempted_len as usize]);
+//!         let formed = batcher.form(engine.now(), &mut arrays.plan())?;
+//!         engine.free(&arrays.preempted[..formed.preempted_len as usize]);
 //!         if let Some(step) = formed.step {
-//!             let entries = &entries[..formed.entries_len as usize];
+//!             let entries = &arrays.entries[..formed.entries_len as usize];
 //!             let results = engine.run(entries, formed.ends_at);
-//!             let seen = Observation { step, kv_blocks_free: None, results: &results };
+//!             let seen = Observation { step, results: &results, ..Observation::default() };
 //!             batcher.observe(engine.now(), &seen)?;
 //!         }
 //!     }
@@ -53,10 +50,9 @@
 //! # let mut batcher = Batcher::new(&policy, profile.kv()?, profile.step_model()?)?;
 //! # for tag in 0..200 {
 //! #     let account = batcher.policy_account(0).ok_or("no such account")?;
-//! #     let (prompt_tokens, cached_tokens) = (Tokens(700), Tokens::ZERO);
-//! #     let (class, arrival, output_tokens_max) = (0, Nanos::ZERO, Tokens(30));
+//! #     let (prompt_tokens, output_tokens_max) = (Tokens(700), Tokens(30));
 //! #     batcher.submit(Nanos::ZERO, &Submission {
-//! #         tag, class, account, arrival, prompt_tokens, cached_tokens, output_tokens_max,
+//! #         tag, account, prompt_tokens, output_tokens_max, ..Submission::default()
 //! #     })?;
 //! # }
 //! # let mut engine = Engine(Nanos::ZERO);

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use rampmeter::batch::record::{Recorder, replay};
-//! use rampmeter::batch::continuous::{Plan, PlanEntry, Preemption, Submission};
+//! use rampmeter::batch::continuous::{PlanArrays, Submission};
 //! use rampmeter::engine::Profile;
 //! use rampmeter::policy::{Account, Policy};
 //! use rampmeter::{Nanos, Tokens};
@@ -22,15 +22,12 @@
 //!     account: recorder.batcher().policy_account(0).ok_or("no such account")?,
 //!     arrival: Nanos(5),
 //!     prompt_tokens: Tokens(700),
-//!     cached_tokens: Tokens(0),
 //!     output_tokens_max: Tokens(50),
+//!     ..Submission::default()
 //! };
 //! recorder.submit(Nanos(5), &submission)?;
-//! let seats = policy.limits.running_max as usize;
-//! let mut entries = vec![PlanEntry::default(); seats];
-//! let mut preempted = vec![Preemption::default(); seats];
-//! let mut plan = Plan { entries: &mut entries, preempted: &mut preempted };
-//! recorder.form(Nanos(6), &mut plan)?;
+//! let mut arrays = PlanArrays::new(policy.limits.running_max);
+//! recorder.form(Nanos(6), &mut arrays.plan())?;
 //! let recording = recorder.finish()?;
 //! assert_eq!(replay(recording.as_slice())?.calls, 2);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -56,7 +53,7 @@ pub use self::line::{Answer, Call, FORMAT, Header, RecordedCall};
 pub use self::replay::{Divergence, Replayed, replay};
 
 use super::continuous::{
-    Batcher, Formed, Observation, Observed, Plan, RequestId, StepResult, Submission,
+    Admission, Batcher, Formed, Observation, Observed, Plan, RequestId, StepResult, Submission,
 };
 use crate::engine::{KvGeometry, StepModel};
 use crate::error::Error;
@@ -111,9 +108,9 @@ impl<W: Write> Recorder<W> {
     ///
     /// # Errors
     /// As [`Batcher::submit`].
-    pub fn submit(&mut self, now: Nanos, submission: &Submission) -> Result<RequestId, Error> {
+    pub fn submit(&mut self, now: Nanos, submission: &Submission) -> Result<Admission, Error> {
         let answer = self.batcher.submit(now, submission);
-        self.note(Call::Submit { now, submission: *submission }, answer, Answer::Request)
+        self.note(Call::Submit { now, submission: *submission }, answer, Answer::Admission)
     }
 
     /// As [`Batcher::cancel`].
@@ -189,8 +186,8 @@ impl<W: Write> Recorder<W> {
         let answer = self.batcher.form_with_cache(now, plan, &mut listen);
         let call = Call::Form {
             now,
-            entries_size: plan.entries.len() as u64,
-            preempted_size: plan.preempted.len() as u64,
+            sizes: [plan.entries.len(), plan.preempted.len(), plan.expired.len()]
+                .map(|len| len as u64),
             cached: answers,
         };
         self.note(call, answer, |formed| Answer::formed(formed, plan, asked))
@@ -203,8 +200,9 @@ impl<W: Write> Recorder<W> {
     pub fn observe(&mut self, now: Nanos, seen: &Observation<'_>) -> Result<Observed, Error> {
         let answer = self.batcher.observe(now, seen);
         let results: Vec<StepResult> = seen.results.into();
-        let (step, kv_blocks_free) = (seen.step, seen.kv_blocks_free);
-        self.note(Call::Observe { now, step, kv_blocks_free, results }, answer, Answer::Observed)
+        let Observation { step, kv_blocks_free, duration, .. } = *seen;
+        let call = Call::Observe { now, step, kv_blocks_free, duration, results };
+        self.note(call, answer, Answer::Observed)
     }
 
     /// As [`Batcher::set_kv_blocks_free`].

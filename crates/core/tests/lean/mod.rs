@@ -6,7 +6,8 @@ mod counts;
 mod ledger;
 
 use rampmeter::batch::continuous::{
-    Batcher, Observation, Plan, PlanEntry, Preemption, RequestId, StepResult, Submission,
+    Admission, Batcher, Expiry, Observation, Plan, PlanEntry, Preemption, RequestId, StepResult,
+    Submission,
 };
 use rampmeter::engine::StepModel;
 use rampmeter::policy::Policy;
@@ -42,6 +43,7 @@ pub struct Lean {
     steps_len: usize,
     entries: [PlanEntry; RUNNING_MAX],
     preempted: [Preemption; RUNNING_MAX],
+    expired: [Expiry; RUNNING_MAX],
     guest: AccountId,
     policies: [Policy; 6],
     pub counts: Counts,
@@ -78,6 +80,7 @@ impl Lean {
             steps_len: 0,
             entries: [PlanEntry::default(); RUNNING_MAX],
             preempted: [Preemption::default(); RUNNING_MAX],
+            expired: [Expiry::default(); RUNNING_MAX],
             guest: AccountId::default(),
             policies: [policy, changed, larger, fewer, wrong, twins],
             counts: Counts::default(),
@@ -148,10 +151,12 @@ impl Lean {
             prompt_tokens: Tokens(self.mostly(prompt) as u32),
             cached_tokens: Tokens(self.mostly(cached) as u32),
             output_tokens_max: Tokens(self.mostly(output) as u32),
+            ..Submission::default()
         };
         let now = self.clock();
         let answer = self.batcher.submit(now, &submission);
-        if let Some(id) = self.counts.note("submit", answer) {
+        let answer = self.counts.note("submit", answer);
+        if let Some(id) = answer.and_then(Admission::queued) {
             self.ids[self.ids_next % IDS_MAX] = id;
             self.ids_next += 1;
         }
@@ -174,6 +179,7 @@ impl Lean {
         let mut plan = Plan {
             entries: &mut self.entries[..entries],
             preempted: &mut self.preempted[..preempted],
+            expired: &mut self.expired,
         };
         let answer = self.batcher.form(now, &mut plan);
         let Some(formed) = self.counts.note("form", answer) else { return };
@@ -211,7 +217,12 @@ impl Lean {
             self.now = self.now.max(step.ends_at);
         }
         let now = self.clock();
-        let seen = Observation { step: id, kv_blocks_free, results: &results[..len] };
+        let seen = Observation {
+            step: id,
+            kv_blocks_free,
+            results: &results[..len],
+            ..Observation::default()
+        };
         let answer = self.batcher.observe(now, &seen);
         if self.counts.note("observe", answer).is_some() {
             self.steps.copy_within(1.., 0);

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use rampmeter::batch::continuous::{
-    Batcher, Observation, Phase, Plan, PlanEntry, Preemption, RequestId, Stage, StepResult,
+    Admission, Batcher, Observation, Phase, PlanArrays, PlanEntry, RequestId, Stage, StepResult,
     Submission,
 };
 use rampmeter::engine::{KvGeometry, StepModel};
@@ -176,8 +176,7 @@ pub struct Host {
     pub digest: u64,
     accounts: Vec<AccountId>,
     steps: Vec<Running>,
-    entries: Vec<PlanEntry>,
-    preempted: Vec<Preemption>,
+    arrays: PlanArrays,
 }
 
 impl Host {
@@ -185,7 +184,6 @@ impl Host {
         let batcher = Batcher::new(&setup.policy(), setup.kv(), model()).unwrap();
         let accounts =
             (0..setup.accounts as usize).map(|i| batcher.policy_account(i).unwrap()).collect();
-        let running_max = setup.running_max as usize;
         Self {
             batcher,
             now: Nanos::ZERO,
@@ -198,8 +196,7 @@ impl Host {
             digest: 0,
             accounts,
             steps: Vec::new(),
-            entries: vec![PlanEntry::default(); running_max],
-            preempted: vec![Preemption::default(); running_max],
+            arrays: PlanArrays::new(setup.running_max),
             setup,
         }
     }
@@ -215,11 +212,12 @@ impl Host {
             account: self.accounts[account],
             arrival: self.now,
             prompt_tokens: Tokens(prompt),
-            cached_tokens: Tokens(0),
             output_tokens_max: Tokens(output),
+            ..Submission::default()
         };
         self.submitted += 1;
-        let Ok(id) = self.batcher.submit(self.now, &submission) else { return false };
+        let Ok(answer) = self.batcher.submit(self.now, &submission) else { return false };
+        let Admission::Queued(id) = answer else { return false };
         self.note(id.to_raw());
         let known = Known {
             class,
@@ -248,17 +246,16 @@ impl Host {
 
     /// Forms one step and checks it against the books. True if something was planned.
     pub fn form(&mut self) -> bool {
-        let mut plan = Plan { entries: &mut self.entries, preempted: &mut self.preempted };
-        let formed = self.batcher.form(self.now, &mut plan).unwrap();
+        let formed = self.batcher.form(self.now, &mut self.arrays.plan()).unwrap();
         for index in 0..formed.preempted_len as usize {
-            let preemption = self.preempted[index];
+            let preemption = self.arrays.preempted[index];
             let known = self.known.get_mut(&preemption.request).expect("only what runs gives way");
             assert!(known.running);
             (known.running, known.computed, known.blocks) = (false, 0, 0);
             self.preemptions += 1;
             self.note(preemption.request.to_raw());
         }
-        let entries = self.entries[..formed.entries_len as usize].to_vec();
+        let entries = self.arrays.entries[..formed.entries_len as usize].to_vec();
         self.check_plan(&entries);
         if let Some(id) = formed.step {
             assert!(!entries.is_empty());
@@ -358,6 +355,7 @@ impl Host {
             step: step.id,
             kv_blocks_free: self.setup.reports_blocks.then_some(Blocks(free)),
             results: &results,
+            ..Observation::default()
         };
         let observed = self.batcher.observe(self.now, &seen).unwrap();
         self.note(u64::from(observed.output_tokens));

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 
 use rampmeter::batch::continuous::{
-    Batcher, Observation, Phase, Plan, PlanEntry, Preemption, RequestId, StepResult, Submission,
+    Admission, Batcher, Observation, Phase, PlanArrays, RequestId, StepResult, Submission,
 };
 use rampmeter::policy::{Account, Class, Policy};
 use rampmeter::share::AccountId;
@@ -30,8 +30,7 @@ pub struct Rampmeter {
     ids: Vec<Option<RequestId>>,
     /// Steps formed and not yet observed, by the batcher's number.
     steps: VecDeque<u64>,
-    entries: Vec<PlanEntry>,
-    preempted: Vec<Preemption>,
+    arrays: PlanArrays,
     results: Vec<StepResult>,
 }
 
@@ -61,8 +60,7 @@ impl Rampmeter {
             batcher,
             ids: vec![None; workload.requests.len()],
             steps: VecDeque::with_capacity(steps_in_flight as usize),
-            entries: vec![PlanEntry::default(); running_max],
-            preempted: vec![Preemption::default(); running_max],
+            arrays: PlanArrays::new(engine.running_max),
             results: Vec::with_capacity(running_max),
         })
     }
@@ -70,10 +68,10 @@ impl Rampmeter {
     /// Carries a plan out: memory that is given up first, then seats, then tokens, so that the
     /// prefixes found in the cache are held before new blocks are taken.
     fn carry_out(&self, entries: usize, preempted: usize, engine: &mut EngineState<'_>) {
-        for preemption in &self.preempted[..preempted] {
+        for preemption in &self.arrays.preempted[..preempted] {
             engine.preempt(preemption.tag as u32);
         }
-        let entries = &self.entries[..entries];
+        let entries = &self.arrays.entries[..entries];
         for entry in entries.iter().filter(|entry| entry.admitted) {
             engine.admit(entry.tag as u32);
         }
@@ -102,14 +100,15 @@ impl Scheduler for Rampmeter {
             prompt_tokens: Tokens(facts.prompt_tokens),
             cached_tokens: Tokens(cached.min(facts.prompt_tokens - 1)),
             output_tokens_max: Tokens(facts.output_tokens_max),
+            ..Submission::default()
         };
-        self.ids[request as usize] = self.batcher.submit(now, &submission).ok();
+        let answer = self.batcher.submit(now, &submission);
+        self.ids[request as usize] = answer.ok().and_then(Admission::queued);
     }
 
     fn form(&mut self, now: Nanos, engine: &mut EngineState<'_>) {
-        let mut plan = Plan { entries: &mut self.entries, preempted: &mut self.preempted };
         let state = &*engine;
-        let formed = self.batcher.form_with_cache(now, &mut plan, &mut |_, tag| {
+        let formed = self.batcher.form_with_cache(now, &mut self.arrays.plan(), &mut |_, tag| {
             let request = tag as u32;
             Some(Tokens(state.kv().cached_tokens(request, state.known_tokens(request))))
         });
@@ -127,7 +126,8 @@ impl Scheduler for Rampmeter {
             self.results.push(StepResult { request, output_tokens, finished: outcome.finished });
         }
         let kv_blocks_free = Some(Blocks(engine.kv().blocks_free()));
-        let seen = Observation { step, kv_blocks_free, results: &self.results };
+        let seen =
+            Observation { step, kv_blocks_free, results: &self.results, ..Observation::default() };
         let observed = self.batcher.observe(now, &seen);
         debug_assert!(observed.is_ok(), "{observed:?}");
     }

@@ -85,7 +85,11 @@ impl Batcher {
 
     fn check_arrays(&self, plan: &Plan<'_>) -> Result<(), Error> {
         let needed = u64::from(self.limits.running_max);
-        let lengths = [("entries", plan.entries.len()), ("preempted", plan.preempted.len())];
+        let lengths = [
+            ("entries", plan.entries.len()),
+            ("preempted", plan.preempted.len()),
+            ("expired", plan.expired.len()),
+        ];
         for (field, given) in lengths {
             if (given as u64) < needed {
                 return Err(Error::BufferTooSmall { field, given: given as u64, needed });
@@ -185,6 +189,7 @@ impl Batcher {
             phase,
             emits,
             admitted,
+            swapped_in: false,
         };
         let record = self.steps.record_mut(draft.place);
         record.flights[draft.entries_len as usize] = Flight { slot, tokens, emits };
@@ -197,6 +202,7 @@ impl Batcher {
             step: None,
             entries_len: draft.entries_len,
             preempted_len,
+            expired_len: 0,
             admitted: draft.admitted,
             shape: draft.shape,
             starts_at,

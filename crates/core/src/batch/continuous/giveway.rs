@@ -83,15 +83,19 @@ impl Batcher {
         request.voided = request.in_flight;
         request.preemptions = request.preemptions.saturating_add(1);
         request.goal_tokens = request.prompt_tokens + request.tokens_expected();
-        let preemption =
-            Preemption { request: request_id, tag: request.tag, computed_tokens: Tokens(lost) };
+        let preemption = Preemption {
+            request: request_id,
+            tag: request.tag,
+            computed_tokens: Tokens(lost),
+            ..Preemption::default()
+        };
         let class = &classes[usize::from(request.class)];
         if request.tokens_expected() > 0 {
             let due_ns = next_token_ns(request, class);
             self.lines.enter_preempted(&mut self.requests, slot, due_ns);
         } else {
             let prefill_s = request.prefill_seconds(&self.model, chunk);
-            let deadline = Nanos(request.arrival_ns.saturating_add(class.ttft_ns));
+            let deadline = Nanos(request.due_ns);
             request.latest_start_ns = deadline.offset_seconds(-prefill_s).get();
             self.lines.enter(&mut self.requests, slot, deadline, prefill_s);
         }

@@ -69,10 +69,13 @@ use alloc::vec;
 use self::admission::Lines;
 use self::memory::Memory;
 pub use self::plan::{
-    Formed, Observation, Observed, Phase, Plan, PlanEntry, Preemption, StepResult,
+    Expiry, Formed, Observation, Observed, Phase, Plan, PlanArrays, PlanEntry, Preemption,
+    StepResult,
 };
 use self::prompts::Partial;
-pub use self::request::{Progress, Request, RequestId, Stage, Submission};
+pub use self::request::{
+    Admission, HandOver, Progress, Request, RequestId, Shed, ShedReason, Stage, Submission,
+};
 use self::steps::{STEPS_MAX, StepRing};
 use crate::engine::{KvGeometry, StepModel};
 use crate::error::{Error, check_range};
@@ -268,7 +271,7 @@ impl Batcher {
     /// [`Error::TimeReversed`]; [`Error::Range`] for a class, prompt, cached prefix or output
     /// length outside its limits, or that the KV cache could not hold even alone;
     /// [`Error::Stale`] for an unknown account; [`Error::Full`] at `requests_max`.
-    pub fn submit(&mut self, now: Nanos, submission: &Submission) -> Result<RequestId, Error> {
+    pub fn submit(&mut self, now: Nanos, submission: &Submission) -> Result<Admission, Error> {
         self.check_time(now)?;
         check_range("arrival_ns", submission.arrival.get(), 0, now.get())?;
         let class = u64::from(submission.class);
@@ -277,8 +280,10 @@ impl Batcher {
         let kv_tokens = self.memory.geometry().tokens_max();
         let mut request = Request::admit(submission, &self.limits, kv_tokens, self.sequence)?;
         let prefill_s = request.prefill_seconds(&self.model, self.limits.step_tokens_max.get());
-        let deadline =
-            Nanos(request.arrival_ns.saturating_add(self.classes[class as usize].ttft_ns));
+        let target_ns = self.classes[class as usize].ttft_ns;
+        let deadline = Nanos(request.arrival_ns.saturating_add(target_ns));
+        let deadline = submission.deadline.unwrap_or(deadline);
+        request.due_ns = deadline.get();
         request.latest_start_ns = deadline.offset_seconds(-prefill_s).get();
         let id = self.requests.insert(request)?;
         self.now = now;
@@ -286,7 +291,7 @@ impl Batcher {
         self.sequence += 1;
         self.account_requests[submission.account.index() as usize] += 1;
         self.lines.enter(&mut self.requests, id.index(), deadline, prefill_s);
-        Ok(id)
+        Ok(Admission::Queued(id))
     }
 
     /// The host takes a request back, in whatever stage it is. O(log requests).
@@ -327,9 +332,7 @@ impl Batcher {
         entry.cached_tokens = tokens.get();
         if entry.stage == Stage::Waiting {
             let prefill_s = entry.prefill_seconds(&self.model, self.limits.step_tokens_max.get());
-            let ttft_ns = self.classes[usize::from(entry.class)].ttft_ns;
-            let deadline = Nanos(entry.arrival_ns.saturating_add(ttft_ns));
-            entry.latest_start_ns = deadline.offset_seconds(-prefill_s).get();
+            entry.latest_start_ns = Nanos(entry.due_ns).offset_seconds(-prefill_s).get();
         }
         self.stalled = false;
         Ok(())

@@ -51,11 +51,7 @@ pub(super) fn partial_of(
     start_ns: u64,
 ) -> Partial {
     let fresh = request.tokens_expected() == 0;
-    let due_ns = if fresh {
-        request.arrival_ns.saturating_add(class.ttft_ns)
-    } else {
-        next_token_ns(request, class)
-    };
+    let due_ns = if fresh { request.due_ns } else { next_token_ns(request, class) };
     let late = fresh && seconds_between(start_ns, due_ns) < prefill_s;
     let rank = rank(request.turn, request.class, late);
     let order = Nanos(due_ns).offset_seconds(WORK_DELAY * prefill_s);
@@ -215,7 +211,6 @@ impl Batcher {
         }
         let chunk = self.limits.step_tokens_max.get();
         let prefill_s = request.prefill_seconds(&self.model, chunk);
-        let due_ns = request.arrival_ns.saturating_add(class.ttft_ns);
-        seconds_between(draft.start_ns, due_ns) < prefill_s
+        seconds_between(draft.start_ns, request.due_ns) < prefill_s
     }
 }

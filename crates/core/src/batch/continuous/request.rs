@@ -22,8 +22,98 @@ pub struct Submission {
     pub prompt_tokens: Tokens,
     /// Leading prompt tokens whose KV is cached already; below `prompt_tokens`.
     pub cached_tokens: Tokens,
-    /// The most output tokens it may produce, at least 1.
+    /// The most output tokens it may produce, at least 1; those of [`HandOver`] count.
     pub output_tokens_max: Tokens,
+    /// When its first token is due; `None` for the target of its class after `arrival`.
+    pub deadline: Option<Nanos>,
+    /// When it is given up if it has no seat by then; `None` for what the queue limits say.
+    pub expires_at: Option<Nanos>,
+    /// The adapter that it needs, 1 to `limits.adapters_max`; 0 for none.
+    pub adapter: u32,
+    /// A request with the same prompt whose KV it shares (n > 1): the first of them computes the
+    /// prompt, the others wait for it.
+    pub shares: Option<RequestId>,
+    /// It comes from another engine, with its KV.
+    pub handed_over: Option<HandOver>,
+}
+
+/// What a request brings from the engine that served it before: the KV of its prompt and of all
+/// these output tokens but the last.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "document", derive(serde::Serialize, serde::Deserialize))]
+pub struct HandOver {
+    /// Output tokens produced there, at least 1 and below the request's `output_tokens_max`.
+    pub output_tokens: Tokens,
+    /// When the first of them came out; at most `now`.
+    pub first_token: Nanos,
+}
+
+impl Default for Submission {
+    /// One prompt token and one output token of nobody: a start for those who set what they know.
+    fn default() -> Self {
+        Self {
+            tag: 0,
+            class: 0,
+            account: AccountId::default(),
+            arrival: Nanos::ZERO,
+            prompt_tokens: Tokens(1),
+            cached_tokens: Tokens::ZERO,
+            output_tokens_max: Tokens(1),
+            deadline: None,
+            expires_at: None,
+            adapter: 0,
+            shares: None,
+            handed_over: None,
+        }
+    }
+}
+
+/// What becomes of a request that comes in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "document", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "document", serde(rename_all = "snake_case"))]
+pub enum Admission {
+    /// It waits for its turn.
+    Queued(RequestId),
+    /// It is turned away; nothing is kept of it.
+    Shed(Shed),
+}
+
+impl Admission {
+    /// The request, if it was let into a queue.
+    #[must_use]
+    pub const fn queued(self) -> Option<RequestId> {
+        match self {
+            Self::Queued(request) => Some(request),
+            Self::Shed(_) => None,
+        }
+    }
+}
+
+/// Why a request is turned away, and when it may come again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "document", derive(serde::Serialize, serde::Deserialize))]
+pub struct Shed {
+    /// Which limit it met.
+    pub reason: ShedReason,
+    /// In how long there should be room, at the pace of late.
+    pub retry_after: Nanos,
+}
+
+/// The limit that a request met.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "document", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "document", serde(rename_all = "snake_case"))]
+#[repr(u8)]
+pub enum ShedReason {
+    /// `class[].queue_requests_max`.
+    ClassRequests = 1,
+    /// `class[].queue_tokens_max`.
+    ClassTokens = 2,
+    /// `queue_requests_max` of the account or of one above it.
+    AccountRequests = 3,
+    /// `queue_tokens_max` of the account or of one above it.
+    AccountTokens = 4,
 }
 
 /// Names a request of one batcher.
@@ -76,6 +166,10 @@ pub struct Request {
     pub(super) tag: u64,
     pub(super) account: AccountId,
     pub(super) arrival_ns: u64,
+    /// When its first token is due.
+    pub(super) due_ns: u64,
+    /// When it is given up if it has no seat by then.
+    pub(super) expires_ns: u64,
     /// Latest moment at which computing can begin for the first token to be in time.
     pub(super) latest_start_ns: u64,
     /// Once known; predicted while the step that produces it is in flight.
@@ -114,7 +208,7 @@ pub struct Request {
 }
 
 // The promise of the documentation; the queue's node and the slab's bookkeeping come on top.
-const _: () = assert!(core::mem::size_of::<Request>() <= 104);
+const _: () = assert!(core::mem::size_of::<Request>() <= 120);
 
 impl Request {
     /// Checks what the host handed in against `limits`; `kv_tokens` is what the cache can hold.
@@ -138,6 +232,8 @@ impl Request {
             tag: submission.tag,
             account: submission.account,
             arrival_ns: submission.arrival.get(),
+            due_ns: 0,
+            expires_ns: u64::MAX,
             latest_start_ns: 0,
             first_token_ns: 0,
             sequence,

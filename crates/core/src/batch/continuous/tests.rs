@@ -7,7 +7,6 @@ mod order;
 mod victims;
 
 use std::boxed::Box;
-use std::vec;
 use std::vec::Vec;
 
 use super::*;
@@ -104,22 +103,18 @@ impl Rig {
             account,
             arrival: self.now,
             prompt_tokens: Tokens(prompt),
-            cached_tokens: Tokens(0),
             output_tokens_max: Tokens(output),
+            ..Submission::default()
         };
-        self.batcher.submit(self.now, &submission).unwrap()
+        self.batcher.submit(self.now, &submission).unwrap().queued().unwrap()
     }
 
     /// Forms a step and returns what it does; empty if there is nothing to run.
     fn form(&mut self) -> Vec<PlanEntry> {
-        let seats = self.batcher.stats().running_max as usize;
-        let mut entries = vec![PlanEntry::default(); seats];
-        let mut preempted = vec![Preemption::default(); seats];
-        let mut plan = Plan { entries: &mut entries, preempted: &mut preempted };
-        let formed = self.batcher.form(self.now, &mut plan).unwrap();
-        entries.truncate(formed.entries_len as usize);
-        preempted.truncate(formed.preempted_len as usize);
-        self.preempted = preempted;
+        let mut arrays = PlanArrays::new(self.batcher.stats().running_max);
+        let formed = self.batcher.form(self.now, &mut arrays.plan()).unwrap();
+        let entries = arrays.entries[..formed.entries_len as usize].to_vec();
+        self.preempted = arrays.preempted[..formed.preempted_len as usize].to_vec();
         if let Some(id) = formed.step {
             let entries = entries.clone();
             self.flying.push(Flying { id, ends_at: formed.ends_at, entries });
@@ -143,7 +138,7 @@ impl Rig {
         };
         let results: Vec<StepResult> =
             entries.iter().filter(|entry| entry.emits).map(result).collect();
-        let seen = Observation { step: id, kv_blocks_free: None, results: &results };
+        let seen = Observation { step: id, results: &results, ..Observation::default() };
         self.batcher.observe(self.now, &seen).unwrap()
     }
 

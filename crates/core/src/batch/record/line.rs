@@ -6,7 +6,8 @@ use std::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::continuous::{
-    Formed, Observed, Plan, PlanEntry, Preemption, RequestId, StepResult, Submission,
+    Admission, Expiry, Formed, Observed, Plan, PlanEntry, Preemption, RequestId, StepResult,
+    Submission,
 };
 use crate::engine::{FEATURES, KvGeometry, StepModel};
 use crate::error::Error;
@@ -15,7 +16,7 @@ use crate::share::AccountId;
 use crate::units::{Blocks, Nanos, Tokens};
 
 /// Version of the format; a recording of another one is refused.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The first line: what the batcher was built from.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -97,8 +98,8 @@ pub enum Call {
     },
     Form {
         now: Nanos,
-        entries_size: u64,
-        preempted_size: u64,
+        /// Elements of the arrays of the plan, in its order.
+        sizes: [u64; 3],
         /// What the host's prefix cache answered, in the order in which it was asked.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         cached: Vec<Option<Tokens>>,
@@ -107,6 +108,7 @@ pub enum Call {
         now: Nanos,
         step: u64,
         kv_blocks_free: Option<Blocks>,
+        duration: Option<Nanos>,
         results: Vec<StepResult>,
     },
     SetKvBlocksFree {
@@ -127,8 +129,8 @@ pub enum Call {
 pub enum Answer {
     /// It was done, and there is nothing to say.
     Done,
-    /// The request that was submitted.
-    Request(RequestId),
+    /// What became of the request that was submitted.
+    Admission(Admission),
     /// The account that was opened.
     Account(AccountId),
     /// The step that was formed.
@@ -139,6 +141,8 @@ pub enum Answer {
         entries: Vec<PlanEntry>,
         /// What was written to the array.
         preempted: Vec<Preemption>,
+        /// What was written to the array.
+        expired: Vec<Expiry>,
         /// For whom the host's prefix cache was asked.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         asked: Vec<RequestId>,
@@ -164,6 +168,7 @@ impl Answer {
             formed,
             entries: plan.entries[..formed.entries_len as usize].into(),
             preempted: plan.preempted[..formed.preempted_len as usize].into(),
+            expired: plan.expired[..formed.expired_len as usize].into(),
             asked,
         }
     }

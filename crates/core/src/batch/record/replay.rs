@@ -10,7 +10,9 @@ use std::vec::Vec;
 use serde::Deserialize;
 
 use super::line::{Answer, Call, End, FORMAT, Header, RecordedCall};
-use crate::batch::continuous::{Batcher, Observation, Plan, PlanEntry, Preemption, RequestId};
+use crate::batch::continuous::{
+    Batcher, Expiry, Observation, Plan, PlanEntry, Preemption, RequestId,
+};
 use crate::engine::{KvGeometry, StepModel};
 use crate::error::Error;
 use crate::policy::Policy;
@@ -124,7 +126,7 @@ fn build(header: &Header) -> Result<Batcher, String> {
 /// Makes one call; an error if it cannot be made at all.
 fn make(batcher: &mut Batcher, call: &Call) -> Result<Answer, String> {
     let answer = match call {
-        Call::Submit { now, submission } => batcher.submit(*now, submission).map(Answer::Request),
+        Call::Submit { now, submission } => batcher.submit(*now, submission).map(Answer::Admission),
         Call::Cancel { now, request } => batcher.cancel(*now, *request).map(Answer::from),
         Call::SetCachedTokens { request, tokens } => {
             batcher.set_cached_tokens(*request, *tokens).map(Answer::from)
@@ -134,12 +136,10 @@ fn make(batcher: &mut Batcher, call: &Call) -> Result<Answer, String> {
             batcher.set_account_weight(*account, *weight).map(Answer::from)
         }
         Call::CloseAccount { account } => batcher.close_account(*account).map(Answer::from),
-        Call::Form { now, entries_size, preempted_size, cached } => {
-            form(batcher, *now, [*entries_size, *preempted_size], cached)
-        }
-        Call::Observe { now, step, kv_blocks_free, results } => {
-            let (step, kv_blocks_free) = (*step, *kv_blocks_free);
-            let seen = Observation { step, kv_blocks_free, results };
+        Call::Form { now, sizes, cached } => form(batcher, *now, *sizes, cached),
+        Call::Observe { now, step, kv_blocks_free, duration, results } => {
+            let (step, kv_blocks_free, duration) = (*step, *kv_blocks_free, *duration);
+            let seen = Observation { step, kv_blocks_free, duration, results };
             batcher.observe(*now, &seen).map(Answer::Observed)
         }
         Call::SetKvBlocksFree { now, free } => {
@@ -160,15 +160,16 @@ fn make(batcher: &mut Batcher, call: &Call) -> Result<Answer, String> {
 fn form(
     batcher: &mut Batcher,
     now: Nanos,
-    sizes: [u64; 2],
+    sizes: [u64; 3],
     cached: &[Option<Tokens>],
 ) -> Result<Answer, Error> {
     // More than the seats makes no difference, and a forged recording must not exhaust memory.
     let seats = u64::from(batcher.stats().running_max);
-    let [entries, preempted] = sizes.map(|size| size.min(seats) as usize);
+    let [entries, preempted, expired] = sizes.map(|size| size.min(seats) as usize);
     let mut entries = vec![PlanEntry::default(); entries];
     let mut preempted = vec![Preemption::default(); preempted];
-    let mut plan = Plan { entries: &mut entries, preempted: &mut preempted };
+    let mut expired = vec![Expiry::default(); expired];
+    let mut plan = Plan { entries: &mut entries, preempted: &mut preempted, expired: &mut expired };
     let mut asked = Vec::new();
     let mut cached: VecDeque<Option<Tokens>> = cached.iter().copied().collect();
     let mut cache = |request: RequestId, _tag: u64| {

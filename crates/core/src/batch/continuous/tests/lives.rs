@@ -22,6 +22,7 @@ fn as_many_steps_as_allowed_can_be_in_flight() {
         let mut plan = Plan {
             entries: &mut [PlanEntry::default(); 8],
             preempted: &mut [Preemption::default(); 8],
+            expired: &mut [Expiry::default(); 8],
         };
         let full = Error::Full { field: "steps_in_flight", capacity: u64::from(steps) };
         assert_eq!(rig.batcher.form(rig.now, &mut plan), Err(full));
@@ -120,18 +121,17 @@ fn a_place_is_not_reused_while_a_step_in_flight_names_it() {
     rig.form();
     rig.batcher.cancel(rig.now, ids[3]).unwrap();
     let submission = Submission {
-        tag: 0,
-        class: 0,
         account: rig.account(0),
         arrival: rig.now,
         prompt_tokens: Tokens(5),
-        cached_tokens: Tokens(0),
         output_tokens_max: Tokens(5),
+        ..Submission::default()
     };
     let full = Err(Error::Full { field: "request", capacity: 8 });
     assert_eq!(rig.batcher.submit(rig.now, &submission), full);
     rig.land();
-    assert_eq!(rig.batcher.submit(rig.now, &submission).unwrap().index(), ids[3].index());
+    let again = rig.batcher.submit(rig.now, &submission).unwrap().queued().unwrap();
+    assert_eq!(again.index(), ids[3].index());
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_token_that_did_not_come_is_planned_again() {
     assert_eq!(rig.form(), first);
     // Not named at all means the same.
     let step = rig.flying.remove(0);
-    let seen = Observation { step: step.id, kv_blocks_free: None, results: &[] };
+    let seen = Observation { step: step.id, ..Observation::default() };
     rig.batcher.observe(rig.now, &seen).unwrap();
     assert_eq!(rig.form(), first);
 }
@@ -240,7 +240,12 @@ fn a_host_can_say_at_any_time_that_blocks_are_free() {
     };
     rig.now = step.ends_at;
     let results = [StepResult { request: id, output_tokens: Tokens(1), finished: false }];
-    let seen = Observation { step: step.id, kv_blocks_free: Some(Blocks(0)), results: &results };
+    let seen = Observation {
+        step: step.id,
+        kv_blocks_free: Some(Blocks(0)),
+        results: &results,
+        ..Observation::default()
+    };
     rig.batcher.observe(rig.now, &seen).unwrap();
     // The eleventh block is not there, and no step is in flight whose end could bring it.
     assert!(rig.form().is_empty());

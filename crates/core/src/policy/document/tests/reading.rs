@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use crate::policy::document::DOCUMENT_BYTES_MAX;
 use crate::policy::field::{Access, Field};
 use crate::policy::{
-    ACCOUNTS_MAX, Account, Class, Limits, NAME_BYTES_MAX, Policy, Preset, arbitrary, keys, table,
+    ACCOUNTS_MAX, Account, Class, EngineMode, Limits, NAME_BYTES_MAX, Policy, Preset, arbitrary,
+    keys, table,
 };
 use crate::units::{Nanos, Tokens};
 
@@ -126,7 +127,8 @@ fn every_range_is_enforced_at_its_ends() {
 
 #[test]
 fn the_commented_default_explains_each_key_once() {
-    let text = Policy::default().with_accounts([Account::new("a", 1.0)]).to_toml_with_comments();
+    let accounts = [Account::new("a", 1.0), Account::new("b", 1.0).under("a")];
+    let text = Policy::default().with_accounts(accounts).to_toml_with_comments();
     for key in keys().iter().filter(|key| key.path != "preset") {
         assert_eq!(text.matches(&format!("# {}\n", key.about)).count(), 1, "{}", key.path);
     }
@@ -141,8 +143,38 @@ fn the_largest_ordinary_policy_reads_back() {
         (0..ACCOUNTS_MAX).map(|index| Account::new(name(index), 1.0)).collect();
     let limits = Limits { accounts_max: ACCOUNTS_MAX as u32, ..Limits::default() };
     let policy = Policy::default().with_accounts(accounts).with_limits(limits);
-    assert_eq!(Policy::from_toml(&policy.to_toml()).as_ref(), Ok(&policy));
-    assert_eq!(Policy::from_json(&policy.to_json()).as_ref(), Ok(&policy));
+    // Not `assert_eq`: nobody wants to read 65,536 accounts.
+    assert!(Policy::from_toml(&policy.to_toml()).as_ref() == Ok(&policy));
+    assert!(Policy::from_json(&policy.to_json()).as_ref() == Ok(&policy));
+}
+
+/// Words and parents are read, and what is not known is refused by name.
+#[test]
+fn words_and_parents_are_checked() {
+    let policy = Policy::from_toml("[batch]\nmode = \"decode\"\ntriage = \"off\"").unwrap();
+    assert_eq!((policy.batch.mode, policy.batch.triage), (EngineMode::Decode, false));
+    let refused = |text: &str| Policy::from_toml(text).unwrap_err().to_string();
+    assert_eq!(
+        refused("[batch]\nmode = \"both\""),
+        "line 2: `batch.mode` = \"both\" is a string, not one of mixed, prefill, decode"
+    );
+    assert!(refused("[batch]\ntriage = 1").ends_with("is a number, not one of off, on"));
+    let tree = "[[account]]\nname = \"a\"\n[[account]]\nname = \"b\"\nparent = \"a\"";
+    let policy = Policy::from_toml(tree).unwrap();
+    assert_eq!(policy.accounts[1], Account::new("b", 1.0).under("a"));
+    assert_eq!(
+        refused("[[account]]\nname = \"b\"\nparent = \"a\""),
+        "line 3: `account[0].parent` of entry 0 names nothing that stands before it"
+    );
+    assert!(refused("[[account]]\nname = \"b\"\nparent = \"b\"").contains("account[0].parent"));
+    assert!(refused("[[account]]\nname = \"b\"\nparent = 1").contains("the name of an account"));
+    let chain: String = (0..9)
+        .map(|level: i32| match level {
+            0 => "[[account]]\nname = \"0\"\n".into(),
+            _ => format!("[[account]]\nname = \"{level}\"\nparent = \"{}\"\n", level - 1),
+        })
+        .collect();
+    assert!(refused(&chain).contains("`account[8].parent (levels)` = 9 is outside 1..=8"));
 }
 
 #[test]
@@ -150,7 +182,7 @@ fn a_document_that_is_too_long_is_not_parsed() {
     let text: String = "#".repeat(DOCUMENT_BYTES_MAX);
     assert_eq!(Policy::from_toml(&text), Ok(Policy::default()));
     let error = Policy::from_toml(&(text + "#")).unwrap_err();
-    assert_eq!(error.to_string(), "the document has 16777217 bytes; 16777216 are accepted");
+    assert_eq!(error.to_string(), "the document has 25165825 bytes; 25165824 are accepted");
 }
 
 proptest! {
