@@ -88,6 +88,14 @@ pub enum Error {
         /// Place of the entry, counted from 0.
         index: u64,
     },
+    /// Bytes that are no snapshot of this desk, or cannot be believed.
+    #[error("the snapshot is refused at byte {offset}: {fault}")]
+    Snapshot {
+        /// What is wrong.
+        fault: SnapshotFault,
+        /// Where, in bytes from its beginning.
+        offset: u64,
+    },
     /// Two entries of one list carry the same name.
     #[error("`{field}` of entry {index} repeats that of entry {first_index}")]
     Duplicate {
@@ -98,6 +106,33 @@ pub enum Error {
         /// Place of the entry that already has the name.
         first_index: u64,
     },
+}
+
+/// What is wrong with the bytes of a snapshot.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotFault {
+    /// They do not begin as one.
+    #[error("it is no snapshot of rampmeter")]
+    NoSnapshot,
+    /// They end before it does.
+    #[error("it is cut short")]
+    Truncated,
+    /// It is one of another desk.
+    #[error("it is of another desk")]
+    OtherDesk,
+    /// Its state is written in another form.
+    #[error("it was written by another version")]
+    OtherVersion,
+    /// Something was changed since it was written.
+    #[error("its checksum is wrong")]
+    Checksum,
+    /// It was taken with other capacities than those of the desk that is to be restored.
+    #[error("it was taken with other capacities")]
+    OtherCapacity,
+    /// Its parts contradict each other.
+    #[error("its content contradicts itself")]
+    Contradiction,
 }
 
 const _: () = assert!(core::mem::size_of::<Error>() <= 56);
@@ -128,6 +163,7 @@ impl Error {
     /// | -7 | [`Error::Contradiction`] |
     /// | -8 | [`Error::Duplicate`] |
     /// | -9 | [`Error::Unknown`] |
+    /// | -10 | [`Error::Snapshot`] |
     #[must_use]
     pub const fn code(self) -> i32 {
         match self {
@@ -140,6 +176,7 @@ impl Error {
             Self::Contradiction { .. } => -7,
             Self::Duplicate { .. } => -8,
             Self::Unknown { .. } => -9,
+            Self::Snapshot { .. } => -10,
         }
     }
 
@@ -156,6 +193,7 @@ impl Error {
             | Self::Duplicate { field, .. }
             | Self::Unknown { field, .. } => field,
             Self::TimeReversed { .. } => "now_ns",
+            Self::Snapshot { .. } => "snapshot",
         }
     }
 }

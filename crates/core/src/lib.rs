@@ -82,6 +82,7 @@ pub mod handle;
 pub mod outcome;
 pub mod policy;
 pub mod share;
+mod snapshot;
 pub mod units;
 
 pub use error::Error;
