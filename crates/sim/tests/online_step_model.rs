@@ -135,11 +135,10 @@ impl Errors {
         self.mean_from(0, usize::MAX - self.0.len())
     }
 
-    /// Steps until the mean over a window is at most `percent`.
+    /// Steps after which the mean over a window stays at most `percent`, among the first 500.
     fn steps_until(&self, percent: f64) -> usize {
-        let starts = 0..self.0.len() - WINDOW;
-        let mut settled = starts.filter(|&from| self.mean_from(from, WINDOW)[0] <= percent);
-        settled.next().unwrap_or(usize::MAX)
+        let exceeds = |from: &usize| self.mean_from(*from, WINDOW)[0] > percent;
+        (0..500).rev().find(exceeds).map_or(0, |from| from + 1)
     }
 }
 
@@ -251,15 +250,15 @@ fn another_engines_profile_is_overcome() {
     for run in &*RUNS {
         let (errors, _) = learn(run.wrong, &run.steps, as_it_is, exactly);
         let settled = errors.steps_until(5.0);
-        let [first, _] = errors.mean_from(0, 10);
+        let (first, _) = errors.0[0];
         let [all, prompts] = errors.mean_from(200, 1_000);
         println!(
-            "{}: error over the first ten steps {first:.0}%; at most 5% after {settled} steps; \
+            "{}: error of the first step {first:.0}%; at most 5% from step {settled} on; \
              steps 200 to 1,200 {all:.2}% / with prompts {prompts:.2}%",
             run.name
         );
         assert!(settled <= 100, "{}", run.name);
-        assert!(first >= 20.0, "the profile is not wrong enough to tell anything");
+        assert!(first >= 40.0, "the profile is not wrong enough to tell anything");
         rows.push([settled as f64, all, prompts]);
     }
     let [settled, all, prompts] = mean(&rows);
@@ -291,9 +290,10 @@ fn noise_and_stalls_leave_it_usable() {
     assert!(all <= 2.0 && prompts <= 3.0 && after <= 2.0);
 }
 
-/// A change of shape is what takes longest: reported, with a bound that it must not exceed.
+/// A change of shape is what takes longest.
 #[test]
 fn slower_prompts_are_learned_in_the_end() {
+    let mut rows = Vec::new();
     for run in &*RUNS {
         let slower = |index: usize, shape: &StepShape, seconds: f64| {
             let decodes = StepShape { prefill_tokens: 0, ..*shape };
@@ -301,17 +301,19 @@ fn slower_prompts_are_learned_in_the_end() {
             if index < CHANGE_AT { seconds } else { seconds + 0.5 * prompts_s }
         };
         let (errors, _) = learn(run.right, &run.steps, slower, exactly);
-        let at = |steps: usize| errors.mean_from(CHANGE_AT + steps, 200)[0];
-        let last = errors.mean_from(errors.0.len() - 300, 300);
+        let at = |steps: usize| errors.mean_from(CHANGE_AT + steps, 200);
+        let ([first, first_prompts], [last, last_prompts]) = (at(0), at(1_500));
         println!(
-            "{}: prompts half as slow again: error {:.1}% over 200 steps, {:.1}% after 200; of \
-             the last 300 {last:.1?}",
-            run.name,
-            at(0),
-            at(200)
+            "{}: prompts half as slow again: error over 200 steps {first:.1}% / with prompts \
+             {first_prompts:.1}%, 1,500 steps later {last:.1}% / {last_prompts:.1}%",
+            run.name
         );
-        assert!(at(0) <= 20.0 && last[0] <= 15.0, "{}", run.name);
+        assert!(first <= 15.0, "{}", run.name);
+        rows.push([first, first_prompts, last, last_prompts]);
     }
+    let [first, first_prompts, last, last_prompts] = mean(&rows);
+    println!("mean: {first:.1}% / {first_prompts:.1}%, {last:.1}% / {last_prompts:.1}%");
+    assert!(last <= 4.0 && last_prompts < first_prompts);
 }
 
 /// Hours of decoding do not wear away what prompts have taught, not even when the profile, which

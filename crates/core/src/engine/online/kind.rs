@@ -8,18 +8,20 @@ use super::equations::Equations;
 const GATE_SPREADS: f64 = 4.0;
 
 /// Least spread, as a logarithm: 1%, what the seven features leave unexplained of measured steps.
-/// Half as much slows the scale down, twice as much changes nothing.
+/// Half and twice as much move the mean error over the hundred steps after a slowdown by 0.3 points
+/// and nothing else.
 const SPREAD_MIN: f64 = 0.01;
 
 /// Spread before any step was seen: a profile of another engine, off by a factor of e^2 = 7,
-/// passes the gate at once.
+/// passes the gate at once. With half of it the next fifty steps are worse, with twice the same.
 const SPREAD_FIRST: f64 = 0.5;
 
 /// Widest gate, as a logarithm: a factor of 20. Longer stalls count as that; what is true gets
 /// through in several steps.
 pub(super) const GATE_MAX: f64 = 3.0;
 
-/// Gain of the spread: ten steps. Half as much follows a slowdown a fifth more slowly.
+/// Gain of the spread: ten steps. With half as much, the mean error over the hundred steps after a
+/// slowdown is 3.7% instead of 3.2%; with twice as much, 2.9%.
 const SPREAD_GAIN: f64 = 0.1;
 
 /// Steps that the error in the statistics is a mean of: some seconds of work.

@@ -221,7 +221,8 @@ proptest! {
     /// that still gives valid models.
     #[test]
     fn garbage_is_refused_or_harmless(
-        garbage in vec((0_usize..200, any::<u64>()), 0..6), flips in vec((0_usize..200, 0_u32..64), 0..3),
+        garbage in vec((0_usize..200, any::<u64>()), 0..6),
+        flips in vec((0_usize..200, 0_u32..64), 0..3),
         len in 0_usize..200, steps in vec(shape(), 1..40),
     ) {
         let mut fit = new(small());
