@@ -82,10 +82,12 @@ pub mod batch;
 pub mod engine;
 pub mod error;
 pub mod handle;
+mod heap;
 pub mod outcome;
 pub mod policy;
 pub mod share;
 pub mod units;
+mod words;
 
 pub use error::Error;
 pub use units::{Blocks, Bytes, MilliGpu, Nanos, Tokens};
