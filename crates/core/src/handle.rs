@@ -14,6 +14,8 @@ use core::marker::PhantomData;
 
 use crate::error::{Error, check_range};
 
+mod state;
+
 /// A name for a `T` in a slab: an index and the generation of that slot.
 #[repr(transparent)]
 pub struct Handle<T> {

@@ -79,11 +79,13 @@ pub mod batch;
 pub mod engine;
 pub mod error;
 pub mod handle;
+mod heap;
 pub mod outcome;
 pub mod policy;
 pub mod share;
 mod snapshot;
 pub mod units;
+mod words;
 
 pub use error::Error;
 pub use units::{Blocks, Bytes, MilliGpu, Nanos, Tokens};

@@ -1,74 +1,80 @@
-//! Who deserves it? Weighted virtual token counters with the lift rule.
+//! Who deserves it? Weighted virtual token counters with the lift rule, on a tree of accounts.
 //!
 //! # What it decides
-//! Whose turn it is. Every account has a counter of the service it received, divided by its
-//! weight; the account with the smallest counter among those that wait goes first.
+//! Whose turn it is. Every account has a counter of the service that it and everybody below it
+//! received, divided by its weight. Among siblings the turn goes to the smallest counter of those
+//! that wait, then among its children in the same way, down to a request.
 //!
 //! # Formula
 //! ```text
-//! served:    v_a += cost / weight_a      cost = w_p * prompt + w_c * cached + w_q * output tokens
-//! returns:   v_a  = max(v_a, min of v over the accounts that wait)
-//!            or, when nobody waits, max(v_a, v of the account that stopped waiting last)
-//! eligible:  v_a <= min v + credit
+//! served:    v_a += cost / weight_a     for the account and each one above it
+//!            cost = w_p * prompt + w_c * cached + w_q * output tokens
+//! returns:   v_a  = max(v_a, min v of its active siblings)
+//!            or, when none is active, max(v_a, v of the sibling that was active last),
+//!            for the account and each one above it that was not active
+//! eligible:  v_a <= min v of its active siblings + credit, and so for each one above it
 //! ```
+//! An account is *active* while requests of its own wait, or anybody below it is active. Any
+//! account may have requests of its own: next to its children they compete as one more child, of
+//! weight 1. Without children nothing competes with them, and in a flat list of accounts all this
+//! is the published algorithm.
+//!
 //! Counters are kept per *lane*: a lane is a set of queues that compete with each other (the
 //! batcher has one per class). An account that returns is lifted to its siblings in the same lane
 //! only, so that being idle earns nothing, and being busy in one class costs nothing in another.
 //!
 //! # Bounds and cost
-//! For two accounts of weight 1 that wait in one lane during a whole interval, whatever everybody
-//! else does, the service they receive in that interval differs by at most
-//! `2 * (max(w_p * L, w_q * M) + credit)`: `L` the longest prompt, `M` the most output tokens of
-//! requests running at once; weights divide the service. (Lifting or charging is O(log accounts),
-//! asking for the minimum O(1), walking the eligible ones O(eligible).) Counters are exact to one
-//! token up to 2^53 weighted tokens. Memory: [`Ledger::bytes_needed`].
+//! For two siblings at any level that are active in one lane during a whole interval, whatever
+//! everybody else does, the service that they and those below them receive in it differs by
+//! ```text
+//! |S_a / weight_a - S_b / weight_b|  <=  U / weight_a + U / weight_b + 2 * credit
+//! ```
+//! at most: `U` the most service that anybody is charged from one turn of theirs until the next.
+//! For requests that is `max(w_p * L, w_q * M)`, `L` the longest prompt, `M` the most tokens of
+//! requests running at once, prompts included (`docs/policies/share.md` has the proof). Arriving,
+//! departing and being charged are O(depth * log accounts), asking for the minimum O(1), walking
+//! the eligible ones O(eligible * depth). Counters are exact to one token up to 2^53 weighted
+//! tokens. Memory: [`Ledger::bytes_needed`], 48 bytes for each account and lane.
 //!
 //! # What it is bad at
 //! It equalises service, not waiting: an account that sends one request an hour waits its turn
-//! like any other. It forgets nothing: there is no decay, and credit cannot be saved up.
+//! like any other. It forgets nothing: there is no decay, and credit cannot be saved up. Credit
+//! counts at every level: a request may be ahead by as much at each.
 //!
 //! # Source
 //! Virtual token counter: Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024,
-//! algorithm 2 and theorem 4.4. The credit is ours: it widens the published bound by its own size.
+//! algorithm 2 and theorem 4.4. Fair queueing level by level: Bennett and Zhang, "Hierarchical
+//! Packet Fair Queueing Algorithms", SIGCOMM 1996. The credit is ours: it widens the published
+//! bound by its own size.
 
 mod lane;
+mod state;
+pub mod tree;
+mod walk;
 
 use alloc::boxed::Box;
 
 use crate::error::{Error, check_range, check_real};
-use crate::handle::{Handle, Slab};
 use lane::Lane;
-
-/// Smallest and largest weight of an account: beyond a million to one, a share means nothing.
-pub const WEIGHT_MIN: f64 = 0.001;
-/// See [`WEIGHT_MIN`].
-pub const WEIGHT_MAX: f64 = 1000.0;
+pub use tree::{AccountEntry, AccountId, AccountTree, DEPTH_MAX, WEIGHT_MAX, WEIGHT_MIN};
+use walk::Eligible;
 
 /// Largest cost and credit, 2^53 prompt tokens: up to there `f64` counts every single one.
 const SERVICE_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// An account as the ledger keeps it; named by an [`AccountId`].
-#[derive(Debug)]
-pub struct AccountEntry {
-    weight: f64,
-}
-
-/// Names an open account of one ledger.
-pub type AccountId = Handle<AccountEntry>;
-
 /// Size of a [`Ledger`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct LedgerOptions {
-    /// Accounts that may be open at once, 1 to 2^24.
+    /// Accounts that may be open at once, those with children included, 1 to 2^24.
     pub accounts_max: u32,
     /// Lanes, 1 to 64.
     pub lanes: u32,
 }
 
-/// Counters of all accounts in all lanes.
+/// The accounts, and their counters in all lanes.
 #[derive(Debug)]
 pub struct Ledger {
-    accounts: Slab<AccountEntry>,
+    tree: AccountTree,
     lanes: Box<[Lane]>,
 }
 
@@ -81,40 +87,40 @@ impl Ledger {
         check_range("accounts_max", u64::from(options.accounts_max), 1, 1 << 24)?;
         check_range("lanes", u64::from(options.lanes), 1, 64)?;
         let lanes = (0..options.lanes).map(|_| Lane::new(options.accounts_max)).collect();
-        Ok(Self { accounts: Slab::new("account", options.accounts_max)?, lanes })
+        Ok(Self { tree: AccountTree::new(options.accounts_max)?, lanes })
     }
 
     /// Bytes that a ledger of this size takes from the heap.
     #[must_use]
     pub const fn bytes_needed(options: &LedgerOptions) -> u64 {
-        Slab::<AccountEntry>::bytes_needed(options.accounts_max).saturating_add(
+        AccountTree::bytes_needed(options.accounts_max).saturating_add(
             (options.lanes as u64).saturating_mul(Lane::bytes_needed(options.accounts_max)),
         )
     }
 
-    /// Opens an account; its counters begin at zero and are lifted when it first waits.
+    /// Opens an account below `parent`, or below the root; its counters begin at zero and are
+    /// lifted when it first waits. O(lanes).
     ///
     /// # Errors
-    /// [`Error::RangeReal`] for a weight outside [`WEIGHT_MIN`]..=[`WEIGHT_MAX`];
-    /// [`Error::Full`] when `accounts_max` are open.
-    pub fn open(&mut self, weight: f64) -> Result<AccountId, Error> {
-        check_real("weight", weight, WEIGHT_MIN, WEIGHT_MAX)?;
-        let account = self.accounts.insert(AccountEntry { weight })?;
+    /// As [`AccountTree::open`].
+    pub fn open(&mut self, parent: Option<AccountId>, weight: f64) -> Result<AccountId, Error> {
+        let account = self.tree.open(parent, weight)?;
         for lane in &mut self.lanes {
             lane.reset(account.index());
         }
         Ok(account)
     }
 
-    /// Closes an account that waits nowhere; its id is stale from now on.
+    /// Closes an account without children that waits nowhere; its id is stale from now on.
+    /// O(lanes).
     ///
     /// # Errors
-    /// [`Error::Stale`] for an unknown account, [`Error::Contradiction`] while it still waits.
+    /// [`Error::Stale`] for an unknown account, [`Error::Contradiction`] while it has children or
+    /// still waits.
     pub fn close(&mut self, account: AccountId) -> Result<(), Error> {
-        self.accounts.get(account)?;
+        self.tree.check_childless(account)?;
         for (index, lane) in self.lanes.iter().enumerate() {
-            let waiting = lane.waiting(account.index());
-            if waiting > 0 {
+            if lane.seat(account.index()).waiting > 0 {
                 return Err(Error::Contradiction {
                     field: "account",
                     value: account.to_raw(),
@@ -123,85 +129,105 @@ impl Ledger {
                 });
             }
         }
-        self.accounts.remove(account).map(drop)
+        self.tree.close(account)
     }
 
     /// Changes the weight for all service from now on; what was received stays received.
     ///
     /// # Errors
-    /// As [`Ledger::open`]; [`Error::Stale`] for an unknown account.
+    /// As [`AccountTree::set_weight`].
     pub fn set_weight(&mut self, account: AccountId, weight: f64) -> Result<(), Error> {
-        check_real("weight", weight, WEIGHT_MIN, WEIGHT_MAX)?;
-        self.accounts.get_mut(account)?.weight = weight;
-        Ok(())
+        self.tree.set_weight(account, weight)
     }
 
-    /// The weight of an account.
+    /// The weight of an account next to its siblings.
     ///
     /// # Errors
     /// [`Error::Stale`] for an unknown account.
     pub fn weight(&self, account: AccountId) -> Result<f64, Error> {
-        Ok(self.accounts.get(account)?.weight)
+        self.tree.weight(account)
     }
 
-    /// One more request of `account` waits in `lane`; the first one lifts its counter.
+    /// The account above; `None` directly below the root.
     ///
     /// # Errors
-    /// [`Error::Stale`] for an unknown account, [`Error::Range`] for an unknown lane.
+    /// [`Error::Stale`] for an unknown account.
+    pub fn parent(&self, account: AccountId) -> Result<Option<AccountId>, Error> {
+        self.tree.parent(account)
+    }
+
+    /// The accounts and how they belong together.
+    #[must_use]
+    pub const fn tree(&self) -> &AccountTree {
+        &self.tree
+    }
+
+    /// One more request of `account` waits in `lane`. With the first one it becomes active, and so
+    /// does everybody above it that was not: their counters are lifted. O(depth * log accounts).
+    ///
+    /// # Errors
+    /// [`Error::Stale`] for an unknown account, [`Error::Range`] for an unknown lane,
+    /// [`Error::Full`] if 2^32 - 1 requests wait there already.
     pub fn arrive(&mut self, lane: u32, account: AccountId) -> Result<(), Error> {
-        self.accounts.get(account)?;
-        self.lane_mut(lane)?.arrive(account.index());
-        Ok(())
+        let (tree, lane) = self.tree_and_lane(lane, account)?;
+        lane.arrive(tree, account.index())
     }
 
     /// One request of `account` in `lane` waits no longer (it runs, or it was cancelled).
+    /// O(depth * log accounts).
     ///
     /// # Errors
-    /// As [`Ledger::arrive`]; [`Error::Range`] on `waiting` when none was waiting.
+    /// [`Error::Stale`] for an unknown account; [`Error::Range`] for an unknown lane, and on
+    /// `waiting` when none was waiting.
     pub fn depart(&mut self, lane: u32, account: AccountId) -> Result<(), Error> {
-        self.accounts.get(account)?;
-        self.lane_mut(lane)?.depart(account.index())
+        let (tree, lane) = self.tree_and_lane(lane, account)?;
+        lane.depart(tree, account.index())
     }
 
-    /// Charges service of `cost` (in prompt tokens, see the formula) to `account`.
+    /// Charges service of `cost` (in prompt tokens, see the formula) to `account` and everybody
+    /// above it. O(depth * log accounts).
     ///
     /// # Errors
-    /// [`Error::RangeReal`] unless `0 <= cost <= 2^53`; otherwise as [`Ledger::arrive`].
+    /// [`Error::RangeReal`] unless `0 <= cost <= 2^53`; [`Error::Stale`] for an unknown account,
+    /// [`Error::Range`] for an unknown lane.
     pub fn charge(&mut self, lane: u32, account: AccountId, cost: f64) -> Result<(), Error> {
         check_real("cost", cost, 0.0, SERVICE_MAX)?;
-        let weight = self.accounts.get(account)?.weight;
-        self.lane_mut(lane)?.charge(account.index(), cost / weight);
+        let (tree, lane) = self.tree_and_lane(lane, account)?;
+        lane.charge(tree, account.index(), cost);
         Ok(())
     }
 
-    /// Weighted service that `account` received in `lane`, lifts included.
+    /// Weighted service that `account` and everybody below it received in `lane`, lifts among its
+    /// siblings included.
     ///
     /// # Errors
-    /// As [`Ledger::arrive`].
+    /// [`Error::Stale`] for an unknown account, [`Error::Range`] for an unknown lane.
     pub fn counter(&self, lane: u32, account: AccountId) -> Result<f64, Error> {
-        self.accounts.get(account)?;
+        self.tree.check(account)?;
         Ok(self.lane(lane)?.counter(account.index()))
     }
 
-    /// Requests of `account` that wait in `lane`.
+    /// Requests of `account` itself that wait in `lane`; those of accounts below it do not count.
     ///
     /// # Errors
-    /// As [`Ledger::arrive`].
+    /// [`Error::Stale`] for an unknown account, [`Error::Range`] for an unknown lane.
     pub fn waiting(&self, lane: u32, account: AccountId) -> Result<u32, Error> {
-        self.accounts.get(account)?;
-        Ok(self.lane(lane)?.waiting(account.index()))
+        self.tree.check(account)?;
+        Ok(self.lane(lane)?.seat(account.index()).waiting)
     }
 
-    /// The smallest counter among the accounts that wait in `lane`; `None` when none waits.
+    /// The smallest counter among the accounts directly below the root that are active in `lane`;
+    /// `None` when nobody waits.
     ///
     /// # Errors
     /// [`Error::Range`] for an unknown lane.
     pub fn counter_min(&self, lane: u32) -> Result<Option<f64>, Error> {
-        Ok(self.lane(lane)?.counter_min())
+        Ok(self.lane(lane)?.counter_min(self.tree.root()))
     }
 
-    /// The accounts that wait in `lane` with a counter at most `credit` above the smallest, by
-    /// index ([`AccountId::index`]), in no particular but always the same order.
+    /// The accounts with requests of their own in `lane` whose turn it is within `credit`, by
+    /// index ([`AccountId::index`]) and with their counter. The order means nothing; the same
+    /// calls since the ledger was made bring the same order.
     ///
     /// # Errors
     /// [`Error::Range`] for an unknown lane, [`Error::RangeReal`] unless
@@ -212,22 +238,28 @@ impl Ledger {
         credit: f64,
     ) -> Result<impl Iterator<Item = (u32, f64)> + '_, Error> {
         check_real("credit", credit, 0.0, SERVICE_MAX)?;
-        Ok(self.lane(lane)?.within(credit))
+        Ok(Eligible::new(&self.tree, self.lane(lane)?, credit))
     }
 
     /// Accounts open.
     #[must_use]
     pub const fn accounts_len(&self) -> u32 {
-        self.accounts.len()
+        self.tree.len()
     }
 
     fn lane(&self, lane: u32) -> Result<&Lane, Error> {
         self.lanes.get(lane as usize).ok_or(unknown_lane(lane, self.lanes.len()))
     }
 
-    fn lane_mut(&mut self, lane: u32) -> Result<&mut Lane, Error> {
+    /// The tree and one lane, for a call about an account that must be open.
+    fn tree_and_lane(
+        &mut self,
+        lane: u32,
+        account: AccountId,
+    ) -> Result<(&AccountTree, &mut Lane), Error> {
+        self.tree.check(account)?;
         let unknown = unknown_lane(lane, self.lanes.len());
-        self.lanes.get_mut(lane as usize).ok_or(unknown)
+        Ok((&self.tree, self.lanes.get_mut(lane as usize).ok_or(unknown)?))
     }
 }
 

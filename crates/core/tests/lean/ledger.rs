@@ -42,7 +42,9 @@ impl LeanLedger {
         let (ledger, counts) = (&mut self.ledger, &mut self.counts);
         match self.prng.below(10) {
             0 => {
-                if let Some(id) = counts.note("open", ledger.open(number)) {
+                // Half below the root, half below somebody, known or not.
+                let parent = self.prng.chance(50).then_some(account);
+                if let Some(id) = counts.note("open", ledger.open(parent, number)) {
                     self.accounts[self.accounts_next % (ACCOUNTS + 1)] = id;
                     self.accounts_next += 1;
                 }
@@ -64,6 +66,7 @@ impl LeanLedger {
             }
             8 => {
                 counts.note("weight", ledger.weight(account));
+                counts.note("parent", ledger.parent(account));
                 counts.note("counter", ledger.counter(lane, account));
                 counts.note("waiting", ledger.waiting(lane, account));
                 counts.note("counter_min", ledger.counter_min(lane));

@@ -173,7 +173,7 @@ impl Batcher {
         // Below two tokens of cache no request can have a prompt and an output.
         check_range("kv_tokens", kv.tokens_max(), 2, u64::MAX)?;
         let mut ledger = Ledger::new(&ledger_options(policy))?;
-        let accounts = policy.accounts.iter().map(|account| ledger.open(account.weight));
+        let accounts = policy.accounts.iter().map(|account| ledger.open(None, account.weight));
         let policy_accounts = accounts.collect::<Result<_, _>>()?;
         let running_max = limits.running_max as usize;
         Ok(Self {
@@ -226,7 +226,7 @@ impl Batcher {
     /// # Errors
     /// As [`Ledger::open`].
     pub fn open_account(&mut self, weight: f64) -> Result<AccountId, Error> {
-        let account = self.lines.ledger.open(weight)?;
+        let account = self.lines.ledger.open(None, weight)?;
         self.account_requests[account.index() as usize] = 0;
         Ok(account)
     }

@@ -1,3 +1,8 @@
+mod bound;
+mod oracle;
+mod state;
+mod swarm;
+
 use super::*;
 use proptest::prelude::*;
 use std::vec::Vec;
@@ -9,7 +14,7 @@ fn ledger(accounts_max: u32) -> Ledger {
 #[test]
 fn an_account_that_returns_is_lifted_to_its_lane_only() {
     let mut ledger = ledger(4);
-    let [a, b] = [ledger.open(1.0).unwrap(), ledger.open(1.0).unwrap()];
+    let [a, b] = [ledger.open(None, 1.0).unwrap(), ledger.open(None, 1.0).unwrap()];
     ledger.arrive(0, a).unwrap();
     ledger.charge(0, a, 1000.0).unwrap();
     ledger.charge(1, a, 70.0).unwrap();
@@ -22,7 +27,7 @@ fn an_account_that_returns_is_lifted_to_its_lane_only() {
 #[test]
 fn an_empty_lane_stands_where_the_last_one_left_it() {
     let mut ledger = ledger(4);
-    let [a, b] = [ledger.open(2.0).unwrap(), ledger.open(1.0).unwrap()];
+    let [a, b] = [ledger.open(None, 2.0).unwrap(), ledger.open(None, 1.0).unwrap()];
     ledger.arrive(0, a).unwrap();
     ledger.charge(0, a, 1000.0).unwrap();
     ledger.depart(0, a).unwrap();
@@ -34,9 +39,9 @@ fn an_empty_lane_stands_where_the_last_one_left_it() {
 #[test]
 fn wrong_calls_are_named_and_change_nothing() {
     let mut ledger = ledger(1);
-    assert_eq!(ledger.open(f64::NAN).unwrap_err().field(), "weight");
-    let account = ledger.open(1.0).unwrap();
-    assert_eq!(ledger.open(1.0), Err(Error::Full { field: "account", capacity: 1 }));
+    assert_eq!(ledger.open(None, f64::NAN).unwrap_err().field(), "weight");
+    let account = ledger.open(None, 1.0).unwrap();
+    assert_eq!(ledger.open(None, 1.0), Err(Error::Full { field: "account", capacity: 1 }));
     assert_eq!(ledger.arrive(2, account).unwrap_err().field(), "lane");
     assert_eq!(ledger.depart(0, account).unwrap_err().field(), "waiting");
     for bad in [-1.0, f64::NAN, f64::INFINITY] {
@@ -53,11 +58,91 @@ fn wrong_calls_are_named_and_change_nothing() {
 #[test]
 fn a_reused_place_does_not_inherit_a_counter() {
     let mut ledger = ledger(1);
-    let first = ledger.open(1.0).unwrap();
+    let first = ledger.open(None, 1.0).unwrap();
     ledger.charge(0, first, 5.0).unwrap();
     ledger.close(first).unwrap();
-    let second = ledger.open(1.0).unwrap();
+    let second = ledger.open(None, 1.0).unwrap();
     assert_eq!(ledger.counter(0, second), Ok(0.0));
+}
+
+#[test]
+fn a_deep_tree_has_an_end_and_is_closed_from_below() {
+    let mut ledger = ledger(DEPTH_MAX + 1);
+    let mut way = Vec::new();
+    for depth in 1..=DEPTH_MAX {
+        let account = ledger.open(way.last().copied(), 2.0).unwrap();
+        assert_eq!(ledger.parent(account), Ok(way.last().copied()));
+        assert_eq!(ledger.tree().depth(account), Ok(depth));
+        way.push(account);
+    }
+    let last = *way.last().unwrap();
+    assert_eq!(ledger.open(Some(last), 1.0).unwrap_err().field(), "depth");
+    assert_eq!(ledger.open(Some(AccountId::default()), 1.0).unwrap_err().code(), -3);
+    ledger.arrive(0, last).unwrap();
+    ledger.charge(0, last, 6.0).unwrap();
+    for account in &way {
+        assert_eq!(ledger.counter(0, *account), Ok(3.0));
+    }
+    assert_eq!(ledger.eligible(0, 0.0).unwrap().collect::<Vec<_>>(), [(last.index(), 3.0)]);
+    let above = way[way.len() - 2];
+    let refused = ledger.close(above).unwrap_err();
+    assert!(matches!(refused, Error::Contradiction { other: "children", other_value: 1, .. }));
+    ledger.depart(0, last).unwrap();
+    assert_eq!(ledger.counter_min(0), Ok(None));
+    for account in way.into_iter().rev() {
+        ledger.close(account).unwrap();
+    }
+    assert!(ledger.tree().is_empty());
+}
+
+/// A team of many users gets no more than a team of one.
+#[test]
+fn many_users_do_not_make_a_larger_share() {
+    let mut ledger = ledger(8);
+    let [large, small] = [(); 2].map(|()| ledger.open(None, 1.0).unwrap());
+    let mut users: Vec<_> = (0..4).map(|_| ledger.open(Some(large), 1.0).unwrap()).collect();
+    users.push(ledger.open(Some(small), 1.0).unwrap());
+    for user in &users {
+        ledger.arrive(0, *user).unwrap();
+    }
+    for _ in 0..800 {
+        let index = ledger.eligible(0, 0.0).unwrap().map(|entry| entry.0).min().unwrap();
+        let user = ledger.tree().account_at(index).unwrap();
+        ledger.charge(0, user, 1.0).unwrap();
+    }
+    let served: Vec<_> = users.iter().map(|user| ledger.counter(0, *user).unwrap()).collect();
+    assert_eq!(served, [100.0, 100.0, 100.0, 100.0, 400.0]);
+}
+
+#[test]
+fn own_requests_compete_with_children_as_one_more_child_of_weight_1() {
+    let mut ledger = ledger(8);
+    let team = ledger.open(None, 5.0).unwrap();
+    ledger.arrive(0, team).unwrap();
+    ledger.charge(0, team, 100.0).unwrap();
+    let user = ledger.open(Some(team), 2.0).unwrap();
+    ledger.arrive(0, user).unwrap();
+    assert_eq!(ledger.counter(0, user), Ok(100.0), "lifted to the requests that were there");
+    let turns = |ledger: &Ledger| -> Vec<u32> {
+        let mut turns: Vec<_> = ledger.eligible(0, 0.0).unwrap().map(|entry| entry.0).collect();
+        turns.sort_unstable();
+        turns
+    };
+    assert_eq!(turns(&ledger), [team.index(), user.index()]);
+    ledger.charge(0, team, 10.0).unwrap();
+    assert_eq!(turns(&ledger), [user.index()]);
+    ledger.charge(0, user, 20.0).unwrap();
+    assert_eq!(turns(&ledger), [team.index(), user.index()], "weight 2 takes twice as much");
+    ledger.charge(0, user, 1.0).unwrap();
+    assert_eq!(turns(&ledger), [team.index()]);
+}
+
+/// 48 bytes for each account and lane, and 40 for each account.
+#[test]
+fn memory_is_what_the_documentation_says() {
+    let bytes = |accounts_max, lanes| Ledger::bytes_needed(&LedgerOptions { accounts_max, lanes });
+    let (small, large) = (bytes(1_000, 4), bytes(101_000, 4));
+    assert_eq!(large - small, 100_000 * (4 * 48 + 40));
 }
 
 #[derive(Clone, Debug)]
@@ -82,7 +167,7 @@ proptest! {
     fn agrees_with_a_naive_ledger(ops in ops(), credit in 0.0f64..8000.0) {
         let mut ledger = ledger(12);
         let accounts: Vec<_> =
-            (0..12u32).map(|i| ledger.open(1.0 + f64::from(i % 3)).unwrap()).collect();
+            (0..12u32).map(|i| ledger.open(None, 1.0 + f64::from(i % 3)).unwrap()).collect();
         let (mut counters, mut waiting) = ([0.0f64; 12], [0u32; 12]);
         let mut last_left = 0.0;
         let min = |counters: &[f64; 12], waiting: &[u32; 12]| {
