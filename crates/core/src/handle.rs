@@ -262,61 +262,6 @@ impl<T> Slab<T> {
         })
     }
 
-    /// Writes every slot that was ever used: generation, place in the list of vacant ones, and
-    /// through `save` the value, if there is one.
-    pub(crate) fn save_state(
-        &self,
-        put: &mut dyn FnMut(u64),
-        save: impl Fn(&T, &mut dyn FnMut(u64)),
-    ) {
-        let fresh = |(index, slot): (usize, &Slot<T>)| {
-            let next = if index + 1 == self.slots.len() { NONE } else { index as u32 + 1 };
-            slot.generation == 1 && slot.next_vacant == next && slot.value.is_none()
-        };
-        let used = self.slots.iter().enumerate().rposition(|slot| !fresh(slot));
-        let used = used.map_or(0, |last| last + 1);
-        put(used as u64);
-        put(self.vacant.into());
-        for slot in &self.slots[..used] {
-            put(u64::from(slot.generation) << 32 | u64::from(slot.next_vacant));
-            put(slot.value.is_some().into());
-            if let Some(value) = &slot.value {
-                save(value, put);
-            }
-        }
-    }
-
-    /// Takes into a slab without tenants what [`Slab::save_state`] wrote for one of the same
-    /// capacity. `None` if it makes no sense; the slab must not be used then.
-    pub(crate) fn load_state(
-        &mut self,
-        take: &mut dyn FnMut() -> Option<u64>,
-        mut load: impl FnMut(&mut dyn FnMut() -> Option<u64>) -> Option<T>,
-    ) -> Option<()> {
-        let used = take().filter(|used| *used <= self.slots.len() as u64)? as usize;
-        self.vacant = u32::try_from(take()?).ok()?;
-        self.len = 0;
-        for slot in &mut self.slots[..used] {
-            let word = take()?;
-            (slot.generation, slot.next_vacant) = ((word >> 32) as u32, word as u32);
-            slot.value = match take()? {
-                0 => None,
-                1 => Some(load(take)?),
-                _ => return None,
-            };
-            self.len += u32::from(slot.value.is_some());
-            (slot.generation > 0).then_some(())?;
-        }
-        // The list must hold each vacant slot once: as many steps as there are, then the end.
-        let mut next = self.vacant;
-        for _ in 0..self.capacity() - self.len {
-            let slot = self.slots.get(next as usize)?;
-            slot.value.is_none().then_some(())?;
-            next = slot.next_vacant;
-        }
-        (next == NONE).then_some(())
-    }
-
     fn stale(&self, handle: Handle<T>) -> Error {
         Error::Stale { field: self.field, handle: handle.to_raw() }
     }
@@ -327,7 +272,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
-    use std::vec::Vec;
 
     #[test]
     fn a_full_slab_says_so_and_a_freed_slot_is_reused_under_a_new_handle() {
@@ -343,49 +287,7 @@ mod tests {
         assert!(slab.get(first).is_err());
     }
 
-    fn saved(slab: &Slab<u64>) -> Vec<u64> {
-        let mut words = Vec::new();
-        slab.save_state(&mut |word| words.push(word), |value, put| put(*value));
-        words
-    }
-
-    fn loaded(words: &[u64]) -> Option<Slab<u64>> {
-        let mut words = words.iter().copied();
-        let mut slab = Slab::new("things", 16).unwrap();
-        slab.load_state(&mut || words.next(), |take| take())?;
-        Some(slab)
-    }
-
     proptest! {
-        /// A slab that is restored issues the same handles from then on.
-        #[test]
-        fn a_restored_slab_goes_on_alike(ops in prop::collection::vec(0u64..24, 0..60)) {
-            let mut slab = Slab::new("things", 16).unwrap();
-            let act = |slab: &mut Slab<u64>, op: u64| match op {
-                0..16 => slab.handle_at(op as u32).map(|handle| slab.remove(handle)),
-                _ => Some(slab.insert(op).map(Handle::to_raw)),
-            };
-            for op in &ops {
-                act(&mut slab, *op);
-            }
-            let mut again = loaded(&saved(&slab)).expect("it was saved by ourselves");
-            for op in ops.iter().rev() {
-                prop_assert_eq!(act(&mut slab, *op), act(&mut again, *op));
-            }
-        }
-
-        /// Words from anywhere make a slab that works, or none.
-        #[test]
-        fn any_words_are_answered(words in prop::collection::vec(0u64..20, 0..60)) {
-            if let Some(mut slab) = loaded(&words) {
-                let vacant = slab.capacity() - slab.len();
-                for value in 0..vacant {
-                    prop_assert!(slab.insert(value.into()).is_ok());
-                }
-                prop_assert!(slab.insert(0).is_err());
-            }
-        }
-
         /// Whatever is inserted, removed and forged, the slab answers as a map would.
         #[test]
         fn behaves_as_a_map(ops in prop::collection::vec((0u8..4, any::<u64>()), 1..400)) {

@@ -144,21 +144,6 @@ pub(crate) fn load<T>(
 pub(crate) const CONTRADICTION: Error =
     Error::Snapshot { fault: SnapshotFault::Contradiction, offset: (HEAD_WORDS * WORD) as u64 };
 
-/// Takes a count of at most `max`.
-pub(crate) fn take_count(take: &mut dyn FnMut() -> Option<u64>, max: u64) -> Option<u64> {
-    take().filter(|count| *count <= max)
-}
-
-/// Takes a 32-bit count of at most `max`.
-pub(crate) fn take_u32(take: &mut dyn FnMut() -> Option<u64>, max: u32) -> Option<u32> {
-    take_count(take, max.into()).map(|count| count as u32)
-}
-
-/// Takes a number in `min..=max`.
-pub(crate) fn take_real(take: &mut dyn FnMut() -> Option<u64>, min: f64, max: f64) -> Option<f64> {
-    take().map(f64::from_bits).filter(|value| (min..=max).contains(value))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -362,7 +362,7 @@ fn costs_of(policy: &Policy) -> TokenCosts {
     TokenCosts {
         prompt: policy.batch.prompt_token_cost,
         cached: policy.batch.cached_token_cost,
-        output: policy.batch.output_token_cost,
+        output: policy.batch.output_token_cost_assumed(),
     }
 }
 

@@ -116,6 +116,9 @@ fn agree(policy: &mut Policy, mut accounts: Vec<Account>) {
         limits.running_max.min(limits.requests_max).min(limits.step_tokens_max.get());
     let batch = &mut policy.batch;
     batch.background_step_ratio = batch.background_step_ratio.min(batch.deadline_margin_ratio);
+    if batch.model_memory_steps > 0 {
+        batch.model_memory_steps = batch.model_memory_steps.max(50);
+    }
     batch.cached_token_cost = batch.cached_token_cost.min(batch.prompt_token_cost);
     let guaranteed: f64 = policy.classes.iter().map(|class| class.guaranteed_ratio).sum();
     let left = RESERVED_RATIO_MAX - batch.late_ratio;

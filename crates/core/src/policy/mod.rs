@@ -222,6 +222,23 @@ pub struct Policy {
     pub batch: BatchRules,
 }
 
+/// What an output token costs in prompt tokens where a policy leaves it to be measured and there is
+/// no engine to measure: that of Llama-3.1-8B at 128 requests, rounded.
+pub const OUTPUT_TOKEN_COST_TYPICAL: f64 = 5.0;
+
+impl BatchRules {
+    /// Cost of one output token for desks that see no engine: what the policy says, or
+    /// [`OUTPUT_TOKEN_COST_TYPICAL`] prompt tokens where it leaves it to be measured.
+    #[must_use]
+    pub fn output_token_cost_assumed(&self) -> f64 {
+        if self.output_token_cost > 0.0 {
+            self.output_token_cost
+        } else {
+            OUTPUT_TOKEN_COST_TYPICAL * self.prompt_token_cost
+        }
+    }
+}
+
 impl Class {
     /// A class with the targets of someone who waits at a screen: see the table of keys.
     #[must_use]

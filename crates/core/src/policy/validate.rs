@@ -15,6 +15,9 @@ const NAME_CHARACTER_MIN: u64 = 0x20;
 /// Last code point of Unicode.
 const NAME_CHARACTER_MAX: u64 = char::MAX as u64;
 
+/// Fewest steps that a step-time model can remember: seven unknowns, seven steps for each.
+const MEMORY_STEPS_MIN: u64 = 50;
+
 /// Names compared with each other at a time: 12 KiB of stack, and a policy that names the most
 /// accounts is checked in 128 rounds.
 const NAMES_AT_ONCE: usize = 512;
@@ -148,6 +151,10 @@ impl Policy {
             0.0,
             batch.deadline_margin_ratio,
         )?;
+        if batch.model_memory_steps > 0 {
+            let field = "batch.model_memory_steps (0, or enough to learn from)";
+            check_range(field, batch.model_memory_steps.into(), MEMORY_STEPS_MIN, u64::MAX)?;
+        }
         check_real(
             "batch.cached_token_cost (at most batch.prompt_token_cost)",
             batch.cached_token_cost,

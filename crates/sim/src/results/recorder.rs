@@ -103,7 +103,7 @@ impl<'w> Recorder<'w> {
         let costs = TokenCosts {
             prompt: policy.batch.prompt_token_cost,
             cached: policy.batch.cached_token_cost,
-            output: policy.batch.output_token_cost,
+            output: policy.batch.output_token_cost_assumed(),
         };
         let mut outcomes = Outcomes::new(&judged_by, options)?;
         // The observed span begins with the run, not with the first arrival.

@@ -213,7 +213,10 @@ impl Batcher {
             return formed;
         }
         let duration = self.model.duration(&draft.shape);
-        self.steps.record_mut(draft.place).flights_len = draft.entries_len;
+        let formed_at = self.now;
+        let record = self.steps.record_mut(draft.place);
+        record.flights_len = draft.entries_len;
+        (record.shape, record.formed_at) = (draft.shape, formed_at);
         formed.step = Some(self.steps.push(starts_at, duration));
         formed.ends_at = starts_at.saturating_add(duration);
         // Who decodes has had its first token, or is to have it in an earlier step.

@@ -53,6 +53,7 @@
 mod admission;
 mod form;
 mod giveway;
+mod learn;
 mod memory;
 mod observe;
 mod plan;
@@ -67,6 +68,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 
 use self::admission::Lines;
+use self::learn::Learner;
 use self::memory::Memory;
 pub use self::plan::{
     Expiry, Formed, Observation, Observed, Phase, Plan, PlanArrays, PlanEntry, Preemption,
@@ -138,6 +140,7 @@ pub struct Batcher {
     rules: BatchRules,
     classes: Box<[ClassRules]>,
     model: StepModel,
+    learner: Learner,
     requests: Slab<Request>,
     /// Slots of the requests with a seat; the order means nothing but is always the same.
     running: Box<[u32]>,
@@ -180,6 +183,7 @@ impl Batcher {
             classes: policy.classes.iter().map(|c| ClassRules::new(c, &policy.batch)).collect(),
             rules: policy.batch,
             model,
+            learner: Learner::new(policy, model)?,
             requests: Slab::new("request", limits.requests_max)?,
             running: vec![0; running_max].into_boxed_slice(),
             running_len: 0,
@@ -366,6 +370,7 @@ impl Batcher {
         for (field, given, built) in fixed {
             check_range(field, given, built, built)?;
         }
+        self.set_learning(policy)?;
         for (account, wanted) in self.policy_accounts.iter().zip(&policy.accounts) {
             let weighed = self.lines.ledger.set_weight(*account, wanted.weight);
             debug_assert!(weighed.is_ok(), "accounts of the policy stay open");
@@ -378,12 +383,6 @@ impl Batcher {
         self.rules = policy.batch;
         self.lines.set_policy(policy);
         Ok(())
-    }
-
-    /// Takes a new step-time model, such as one fitted to the steps observed.
-    pub fn set_model(&mut self, model: StepModel) {
-        self.model = model;
-        self.stalled = false;
     }
 
     /// When to call [`Batcher::form`] next: `now` if there may be something to form, the predicted

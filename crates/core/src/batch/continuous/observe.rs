@@ -26,6 +26,7 @@ impl Batcher {
         self.stalled = false;
         let mut observed = Observed::default();
         self.land(place);
+        self.learn(now, place, seen);
         for result in seen.results {
             self.take_in(now, result, &mut observed);
         }
@@ -141,7 +142,7 @@ impl Batcher {
             self.memory.follow(request, computed);
             request.computed_tokens = computed;
         }
-        let cost = f64::from(tokens) * self.rules.output_token_cost;
+        let cost = f64::from(tokens) * self.learner.output_token_cost;
         let charged = self.lines.ledger.charge(u32::from(class), account, cost);
         debug_assert!(charged.is_ok(), "accounts with requests cannot be closed");
         self.lines.book(class, cost, turn, turn == Turn::Late);

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec;
 
+use crate::engine::StepShape;
 use crate::units::Nanos;
 
 /// Most steps in flight: one running, and up to three planned behind it.
@@ -20,6 +21,9 @@ pub(super) struct Flight {
 #[derive(Debug)]
 pub(super) struct StepRecord {
     pub(super) id: u64,
+    pub(super) shape: StepShape,
+    /// When `form` was called for it.
+    pub(super) formed_at: Nanos,
     pub(super) duration: Nanos,
     pub(super) ends_at: Nanos,
     pub(super) flights: Box<[Flight]>,
@@ -38,6 +42,8 @@ impl StepRing {
     pub(super) fn new(steps: u32, running_max: u32) -> Self {
         let record = || StepRecord {
             id: 0,
+            shape: StepShape::default(),
+            formed_at: Nanos::ZERO,
             duration: Nanos::ZERO,
             ends_at: Nanos::ZERO,
             flights: vec![Flight::default(); running_max as usize].into_boxed_slice(),

@@ -42,6 +42,7 @@ fn policy() -> Policy {
         urgency_credit_tokens: 0.0,
         late_ratio: 0.0,
         output_token_cost: 5.0,
+        model_memory_steps: 0,
         ..BatchRules::default()
     };
     Policy::default()
