@@ -47,6 +47,7 @@
 //! Packet Fair Queueing Algorithms", SIGCOMM 1996. The credit is ours: it widens the published
 //! bound by its own size.
 
+pub mod decay;
 mod lane;
 mod state;
 pub mod tree;
