@@ -231,10 +231,10 @@ impl BatchRules {
     /// [`OUTPUT_TOKEN_COST_TYPICAL`] prompt tokens where it leaves it to be measured.
     #[must_use]
     pub fn output_token_cost_assumed(&self) -> f64 {
-        if self.output_token_cost > 0.0 {
-            self.output_token_cost
-        } else {
+        if self.output_token_cost == 0.0 {
             OUTPUT_TOKEN_COST_TYPICAL * self.prompt_token_cost
+        } else {
+            self.output_token_cost
         }
     }
 }
