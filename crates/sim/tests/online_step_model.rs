@@ -2,7 +2,7 @@
 //! batcher and under first come, first served.
 //!
 //! The clock is that of measured kernel tables where they are at hand. Elsewhere it is a built-in
-//! profile bent by what no coefficients follow: kernels that work in tiles of 64 tokens, and a
+//! profile bent by what no coefficients follow: kernels that work in tiles of 16 tokens, and a
 //! decode whose cost per KV token rises with the batch.
 
 use std::path::PathBuf;
@@ -42,7 +42,8 @@ struct BentClock(StepModel);
 
 impl StepClock for BentClock {
     fn seconds(&self, step: &Step) -> f64 {
-        const TILE_TOKENS: u32 = 64;
+        // As batches are padded. Larger tiles are hidden by the time to read the weights.
+        const TILE_TOKENS: u32 = 16;
         let tiled = step.shape.prefill_tokens.next_multiple_of(TILE_TOKENS);
         let crowding = 0.05 * f64::from(step.shape.decode_requests) / 128.0;
         self.0.seconds(&StepShape { prefill_tokens: tiled, ..step.shape }) * (1.0 + crowding)

@@ -62,8 +62,12 @@ impl Equations {
     /// All that was seen, as if the engine had been `scale` times slower.
     pub(super) fn slow_down(&mut self, scale: f64) {
         let inverse = 1.0 / scale;
-        self.moment.iter_mut().for_each(|sum| *sum *= inverse);
-        self.gram.iter_mut().for_each(|sum| *sum *= inverse * inverse);
+        for sum in &mut self.moment {
+            *sum *= inverse;
+        }
+        for sum in &mut self.gram {
+            *sum *= inverse * inverse;
+        }
     }
 
     /// Whether every number is finite and they can be sums of products: no square is negative,

@@ -21,15 +21,16 @@ impl StepFit {
     /// Hands out everything that was learned.
     pub(crate) fn save_state(&self, write: &mut dyn FnMut(u64)) {
         let model = self.model.coefficients();
-        for values in [&self.anchor.shares, &self.solution, &model] {
-            values.iter().for_each(|value| write(value.to_bits()));
-        }
-        for value in [self.anchor.seconds, self.scale, self.trend, self.trend_size] {
+        let vectors = [&self.anchor.shares, &self.solution, &model].into_iter().flatten();
+        let numbers = [&self.anchor.seconds, &self.scale, &self.trend, &self.trend_size];
+        for value in vectors.chain(numbers) {
             write(value.to_bits());
         }
         for kind in &self.kinds {
             let sums = kind.equations.gram.iter().chain(&kind.equations.moment);
-            sums.chain([&kind.spread, &kind.error_ratio]).for_each(|value| write(value.to_bits()));
+            for value in sums.chain([&kind.spread, &kind.error_ratio]) {
+                write(value.to_bits());
+            }
             write(kind.samples);
         }
         write(self.limited);

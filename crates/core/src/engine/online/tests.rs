@@ -114,10 +114,11 @@ fn eliminate(matrix: &[Vector; FEATURES], right: &Vector, set: u32) -> Vector {
             .unwrap();
         rows.swap(column, pivot);
         let top = rows[column].clone();
-        for (index, row) in rows.iter_mut().enumerate().filter(|(index, _)| *index != column) {
+        for (_, row) in rows.iter_mut().enumerate().filter(|(index, _)| *index != column) {
             let factor = row[column] / top[column];
-            debug_assert!(index < size);
-            row.iter_mut().zip(&top).for_each(|(value, top)| *value -= factor * top);
+            for (value, top) in row.iter_mut().zip(&top) {
+                *value -= factor * top;
+            }
         }
     }
     let mut solution = [0.0; FEATURES];
@@ -184,9 +185,10 @@ proptest! {
         let mut fit = new(small());
         for (shape, duration) in calls {
             let before = state(&fit);
-            match fit.observe(&shape, Nanos(duration)) {
-                Ok(outcome) => prop_assert!(outcome.error_ratio.is_finite()),
-                Err(_) => prop_assert_eq!(state(&fit), before),
+            if let Ok(outcome) = fit.observe(&shape, Nanos(duration)) {
+                prop_assert!(outcome.error_ratio.is_finite());
+            } else {
+                prop_assert_eq!(state(&fit), before);
             }
             prop_assert!(StepModel::new(fit.model().coefficients()).is_ok());
             prop_assert!(fit.seconds(&shape).is_finite());
@@ -229,14 +231,19 @@ proptest! {
         run(&mut fit, &small(), 1.5, &grid(), 100);
         let mut words = state(&fit);
         let count = words.len();
-        garbage.iter().for_each(|(at, word)| words[at % count] = *word);
-        flips.iter().for_each(|(at, bit)| words[at % count] ^= 1 << bit);
+        for (at, word) in garbage {
+            words[at % count] = word;
+        }
+        for (at, bit) in flips {
+            words[at % count] ^= 1 << bit;
+        }
         let mut loaded = new(small());
         let before = state(&loaded);
         let len = len.min(count);
-        match load(&mut loaded, &words[..len]) {
-            None => prop_assert_eq!(state(&loaded), before),
-            Some(()) => prop_assert_eq!(len, count),
+        if load(&mut loaded, &words[..len]).is_some() {
+            prop_assert_eq!(len, count);
+        } else {
+            prop_assert_eq!(state(&loaded), before);
         }
         for shape in &steps {
             see(&mut loaded, shape, small().seconds(shape));
