@@ -206,7 +206,7 @@ impl Side {
                 self.batcher.set_kv_blocks_free(self.now, Blocks(*blocks as u32)).map(nothing)
             }
             Call::Open(weight) => {
-                let account = self.batcher.open_account(*weight)?;
+                let account = self.batcher.open_account(None, *weight)?;
                 self.accounts.push(account);
                 Ok(Answer::Account(account))
             }

@@ -120,7 +120,10 @@ impl Swarm {
     fn account(&mut self) {
         let weight =
             [1.0 / 3.0, f64::NAN, f64::INFINITY, -0.0, 5e-324][self.prng.below(5) as usize];
-        let id = self.recorder.open_account(weight).or_else(|_| self.recorder.open_account(0.1));
+        let id = self.recorder.open_account(None, weight).or_else(|_| {
+            let parent = self.recorder.batcher().policy_account(0);
+            self.recorder.open_account(parent, 0.1)
+        });
         if let Ok(id) = id {
             let _ = self.recorder.set_account_weight(id, weight);
             let _ = self.recorder.close_account(id);
@@ -250,7 +253,7 @@ fn a_sink_that_fails_does_not_disturb_the_batcher() {
     let setup = Setup::default();
     let mut recorder = Recorder::new(&setup.policy(), setup.kv(), model(), Failing(3_000)).unwrap();
     for _ in 0..50 {
-        recorder.open_account(1.0).ok();
+        recorder.open_account(None, 1.0).ok();
         recorder.set_model(model());
     }
     assert_eq!(recorder.batcher().stats().accounts, setup.accounts + 2);

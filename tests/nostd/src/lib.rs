@@ -229,7 +229,7 @@ pub extern "C" fn nostd_set_policy(pick: u32) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn nostd_open_and_close(weight: f64) -> c_int {
     on_desk(|desk| {
-        let account = desk.batcher.open_account(weight)?;
+        let account = desk.batcher.open_account(None, weight)?;
         desk.batcher.close_account(account)
     })
 }

@@ -53,11 +53,12 @@ pub use self::line::{Answer, Call, FORMAT, Header, RecordedCall};
 pub use self::replay::{Divergence, Replayed, replay};
 
 use super::continuous::{
-    Admission, Batcher, Formed, Observation, Observed, Plan, RequestId, StepResult, Submission,
+    Admission, Batcher, Change, Formed, Observation, Observed, Plan, RequestId, StepResult,
+    Submission,
 };
 use crate::engine::{KvGeometry, StepModel};
 use crate::error::Error;
-use crate::policy::Policy;
+use crate::policy::{Policy, QueueLimits};
 use crate::share::AccountId;
 use crate::units::{Blocks, Nanos, Tokens};
 
@@ -122,6 +123,15 @@ impl<W: Write> Recorder<W> {
         self.note(Call::Cancel { now, request }, answer, Answer::from)
     }
 
+    /// As [`Batcher::change`].
+    ///
+    /// # Errors
+    /// As [`Batcher::change`].
+    pub fn change(&mut self, now: Nanos, request: RequestId, change: &Change) -> Result<(), Error> {
+        let answer = self.batcher.change(now, request, change);
+        self.note(Call::Change { now, request, change: *change }, answer, Answer::from)
+    }
+
     /// As [`Batcher::set_cached_tokens`].
     ///
     /// # Errors
@@ -135,9 +145,13 @@ impl<W: Write> Recorder<W> {
     ///
     /// # Errors
     /// As [`Batcher::open_account`].
-    pub fn open_account(&mut self, weight: f64) -> Result<AccountId, Error> {
-        let answer = self.batcher.open_account(weight);
-        self.note(Call::OpenAccount { weight }, answer, Answer::Account)
+    pub fn open_account(
+        &mut self,
+        parent: Option<AccountId>,
+        weight: f64,
+    ) -> Result<AccountId, Error> {
+        let answer = self.batcher.open_account(parent, weight);
+        self.note(Call::OpenAccount { parent, weight }, answer, Answer::Account)
     }
 
     /// As [`Batcher::set_account_weight`].
@@ -147,6 +161,19 @@ impl<W: Write> Recorder<W> {
     pub fn set_account_weight(&mut self, account: AccountId, weight: f64) -> Result<(), Error> {
         let answer = self.batcher.set_account_weight(account, weight);
         self.note(Call::SetAccountWeight { account, weight }, answer, Answer::from)
+    }
+
+    /// As [`Batcher::set_account_queue`].
+    ///
+    /// # Errors
+    /// As [`Batcher::set_account_queue`].
+    pub fn set_account_queue(
+        &mut self,
+        account: AccountId,
+        limits: QueueLimits,
+    ) -> Result<(), Error> {
+        let answer = self.batcher.set_account_queue(account, limits);
+        self.note(Call::SetAccountQueue { account, limits }, answer, Answer::from)
     }
 
     /// As [`Batcher::close_account`].

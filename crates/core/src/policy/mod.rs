@@ -102,6 +102,7 @@ pub struct Account {
 
 /// How much may wait; what comes on top is shed. Zero in any field is no limit.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "document", derive(serde::Serialize, serde::Deserialize))]
 pub struct QueueLimits {
     /// Requests that wait.
     pub requests_max: u32,

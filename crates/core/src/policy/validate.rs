@@ -5,7 +5,9 @@ use alloc::string::{String, ToString};
 use core::fmt;
 
 use super::field::Field;
-use super::{CLASSES_MAX, DEPTH_MAX, NAME_BYTES_MAX, Policy, RESERVED_RATIO_MAX, table};
+use super::{
+    Account, CLASSES_MAX, DEPTH_MAX, NAME_BYTES_MAX, Policy, QueueLimits, RESERVED_RATIO_MAX, table,
+};
 use crate::error::{Error, check_range, check_real};
 
 /// First character that is not one of the control characters at the start of ASCII. Names stand
@@ -169,6 +171,13 @@ impl Policy {
             RESERVED_RATIO_MAX,
         )?;
         Ok(())
+    }
+}
+
+impl QueueLimits {
+    /// Are these limits that an account may have? Takes nothing from the heap.
+    pub(crate) fn check(self) -> Result<(), Error> {
+        check_fields(&table::ACCOUNT, &Account { queue: self, ..Account::new("", 1.0) })
     }
 }
 

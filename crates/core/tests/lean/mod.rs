@@ -254,7 +254,7 @@ impl Lean {
         let weight = [1.0, 3.5, f64::NAN, 0.0][self.prng.below(4) as usize];
         match self.prng.below(3) {
             0 => {
-                let answer = self.batcher.open_account(weight);
+                let answer = self.batcher.open_account(None, weight);
                 if let Some(guest) = self.counts.note("open_account", answer) {
                     self.guest = guest;
                 }

@@ -3,23 +3,34 @@
 use alloc::boxed::Box;
 use alloc::vec;
 
+use super::aging::Debts;
+use super::form::seconds_between;
 use super::ledger_options;
 use super::request::{Request, Stage, Turn};
 use crate::batch::queue::{Forest, Key, NONE};
 use crate::handle::Slab;
-use crate::policy::{CLASSES_MAX, Policy};
-use crate::share::Ledger;
+use crate::policy::{BatchRules, CLASSES_MAX, Policy};
+use crate::share::{AccountId, Ledger};
 use crate::units::Nanos;
-
-/// Seconds of priority that one second of remaining prompt work costs. Between "earliest deadline"
-/// (1: the moment it must start) and "shortest first"; see `docs/policies/batch.md`.
-pub(super) const WORK_DELAY: f64 = 2.0;
 
 /// Roots of the two queues of one account in one class.
 #[derive(Clone, Copy, Debug)]
 struct Roots {
     in_time: u32,
     late: u32,
+    /// Service that the account owes to its late requests here.
+    late_owed: f64,
+}
+
+const VACANT: Roots = Roots { in_time: NONE, late: NONE, late_owed: 0.0 };
+
+/// The first in line of each kind.
+#[derive(Default)]
+struct Heads {
+    in_time: Option<u32>,
+    late: Option<u32>,
+    /// The first late one of the accounts that owe their late ones service.
+    owed: Option<u32>,
 }
 
 /// Who is next.
@@ -42,13 +53,9 @@ pub(super) struct Lines {
     /// Requests that wait, by class, preempted ones included.
     waiting: [u32; CLASSES_MAX],
     late: [u32; CLASSES_MAX],
-    ratios: [f64; CLASSES_MAX],
-    owed: [f64; CLASSES_MAX],
-    late_ratio: f64,
-    late_owed: f64,
+    debts: Debts,
     credit: f64,
-    /// No guarantee owes more than this: the credit, and at least one step.
-    owed_max: f64,
+    rules: BatchRules,
 }
 
 impl Lines {
@@ -58,18 +65,15 @@ impl Lines {
         let mut lines = Self {
             ledger,
             forest: Forest::new(limits.requests_max),
-            roots: vec![Roots { in_time: NONE, late: NONE }; queues].into_boxed_slice(),
+            roots: vec![VACANT; queues].into_boxed_slice(),
             accounts_max: limits.accounts_max,
             classes_len: policy.classes.len(),
             preempted: [NONE; CLASSES_MAX],
             waiting: [0; CLASSES_MAX],
             late: [0; CLASSES_MAX],
-            ratios: [0.0; CLASSES_MAX],
-            owed: [0.0; CLASSES_MAX],
-            late_ratio: 0.0,
-            late_owed: 0.0,
+            debts: Debts::new(),
             credit: 0.0,
-            owed_max: 0.0,
+            rules: policy.batch,
         };
         lines.set_policy(policy);
         lines
@@ -83,13 +87,17 @@ impl Lines {
     }
 
     pub(super) fn set_policy(&mut self, policy: &Policy) {
-        for (ratio, class) in self.ratios.iter_mut().zip(&policy.classes) {
-            *ratio = class.guaranteed_ratio;
-        }
-        self.late_ratio = policy.batch.late_ratio;
+        self.debts.set_policy(policy);
         self.credit = policy.batch.urgency_credit_tokens;
-        let step = f64::from(policy.limits.step_tokens_max.get()) * policy.batch.prompt_token_cost;
-        self.owed_max = self.credit.max(step);
+        self.rules = policy.batch;
+    }
+
+    /// An account was opened: forgets whoever had this index before.
+    pub(super) fn open(&mut self, account: AccountId) {
+        for class in 0..self.classes_len {
+            let roots = self.place(class as u8, account);
+            self.roots[roots] = VACANT;
+        }
     }
 
     /// Requests that wait.
@@ -101,6 +109,11 @@ impl Lines {
         self.late.iter().sum()
     }
 
+    /// Requests of a class that wait, and how many of them are late.
+    pub(super) const fn counts(&self, class: usize) -> (u32, u32) {
+        (self.waiting[class], self.late[class])
+    }
+
     /// A request gets in line for its first token, which is due at `deadline`.
     pub(super) fn enter(
         &mut self,
@@ -109,16 +122,45 @@ impl Lines {
         deadline: Nanos,
         prefill_s: f64,
     ) {
-        let Some(request) = requests.at_mut(slot) else { return };
-        request.stage = Stage::Waiting;
-        let at_ns = deadline.offset_seconds(WORK_DELAY * prefill_s).get();
-        let key = Key { at_ns, sequence: request.sequence };
-        let class = usize::from(request.class);
-        let roots = &mut self.roots[class * self.accounts_max as usize + account_index(request)];
-        self.forest.insert(&mut roots.in_time, slot, key);
-        self.waiting[class] += 1;
+        self.step_in(requests, slot, deadline, prefill_s);
+        let Some(request) = requests.at(slot) else { return };
+        self.waiting[usize::from(request.class)] += 1;
         let arrived = self.ledger.arrive(u32::from(request.class), request.account);
         debug_assert!(arrived.is_ok(), "accounts with requests cannot be closed");
+    }
+
+    /// As [`Lines::enter`] for a request that has stepped out.
+    pub(super) fn step_in(
+        &mut self,
+        requests: &mut Slab<Request>,
+        slot: u32,
+        deadline: Nanos,
+        prefill_s: f64,
+    ) {
+        let Some(request) = requests.at_mut(slot) else { return };
+        request.stage = Stage::Waiting;
+        let at_ns = deadline.offset_seconds(self.rules.work_delay_ratio * prefill_s).get();
+        let key = Key { at_ns, sequence: request.sequence };
+        let roots = self.place(request.class, request.account);
+        self.forest.insert(&mut self.roots[roots].in_time, slot, key);
+    }
+
+    /// Takes a request that is in time or late out of its queue, but not out of what waits.
+    pub(super) fn step_out(&mut self, requests: &mut Slab<Request>, slot: u32) {
+        let Some(request) = requests.at(slot) else { return };
+        let roots = self.place(request.class, request.account);
+        let roots = &mut self.roots[roots];
+        if request.stage == Stage::Late {
+            self.forest.remove(&mut roots.late, slot);
+            self.late[usize::from(request.class)] -= 1;
+        } else {
+            self.forest.remove(&mut roots.in_time, slot);
+        }
+    }
+
+    /// Where the queues of an account in a class are.
+    const fn place(&self, class: u8, account: AccountId) -> usize {
+        class as usize * self.accounts_max as usize + account.index() as usize
     }
 
     /// A request that produced tokens lost its KV: it goes ahead of its class, because somebody
@@ -146,13 +188,8 @@ impl Lines {
             self.forest.remove(&mut self.preempted[class], slot);
             return;
         }
-        let roots = &mut self.roots[class * self.accounts_max as usize + account_index(request)];
-        if request.stage == Stage::Late {
-            self.forest.remove(&mut roots.late, slot);
-            self.late[class] -= 1;
-        } else {
-            self.forest.remove(&mut roots.in_time, slot);
-        }
+        self.step_out(requests, slot);
+        let Some(request) = requests.at(slot) else { return };
         let departed = self.ledger.depart(u32::from(request.class), request.account);
         debug_assert!(departed.is_ok(), "it was counted when it arrived");
     }
@@ -165,99 +202,84 @@ impl Lines {
         start_ns: u64,
         guarantees: bool,
     ) -> Option<Next> {
-        if guarantees && let Some(next) = self.next_owed(requests, start_ns) {
-            return Some(next);
-        }
-        let class = (0..self.classes_len).find(|class| self.waiting[*class] > 0)?;
-        let slot = self.next_of_class(requests, class, start_ns)?;
-        Some(Next { slot, turn: Turn::Order })
-    }
-
-    fn next_owed(&mut self, requests: &mut Slab<Request>, start_ns: u64) -> Option<Next> {
-        let owed = |class: &usize| self.owed[*class] > 0.0 && self.waiting[*class] > 0;
+        let waits = |class: &usize| self.waiting[*class] > 0;
+        let owed = |class: &usize| guarantees && waits(class) && self.debts.is_owed(*class);
         if let Some(class) = (0..self.classes_len).find(owed) {
-            let slot = self.next_of_class(requests, class, start_ns)?;
-            return Some(Next { slot, turn: Turn::Class });
+            return self.next_of_class(requests, class, start_ns, (guarantees, true));
         }
-        if self.late_owed <= 0.0 {
-            return None;
-        }
-        let class = (0..self.classes_len).find(|class| self.late[*class] > 0)?;
-        let slot = self.heads(requests, class, start_ns).1?;
-        Some(Next { slot, turn: Turn::Late })
+        let class = (0..self.classes_len).find(waits)?;
+        self.next_of_class(requests, class, start_ns, (guarantees, false))
     }
 
+    /// Who is next in a class, and by what.
     fn next_of_class(
         &mut self,
         requests: &mut Slab<Request>,
         class: usize,
         start_ns: u64,
-    ) -> Option<u32> {
+        (guarantees, owed): (bool, bool),
+    ) -> Option<Next> {
+        let (order, late) =
+            if owed { (Turn::Class, Turn::ClassLate) } else { (Turn::Order, Turn::Late) };
         let preempted = self.preempted[class];
         if preempted != NONE {
-            return Some(preempted);
+            return Some(Next { slot: preempted, turn: order });
         }
-        let (in_time, late) = self.heads(requests, class, start_ns);
-        in_time.or(late)
+        let heads = self.heads(requests, class, start_ns);
+        if guarantees && let Some(slot) = heads.owed {
+            return Some(Next { slot, turn: late });
+        }
+        heads.in_time.or(heads.late).map(|slot| Next { slot, turn: order })
     }
 
-    /// The first request in time and the first late one, over the accounts whose turn it is.
+    /// The first of each kind, over the accounts whose turn it is.
     ///
     /// This is where triage happens: a head that can no longer be in time moves to the late queue
     /// of its account. Requests behind a head stay where they are until they get there.
-    fn heads(
-        &mut self,
-        requests: &mut Slab<Request>,
-        class: usize,
-        start_ns: u64,
-    ) -> (Option<u32>, Option<u32>) {
-        let Self { ledger, forest, roots, late: late_counts, credit, .. } = self;
-        let Ok(eligible) = ledger.eligible(class as u32, *credit) else { return (None, None) };
-        let (mut in_time, mut late): (Option<u32>, Option<u32>) = (None, None);
+    fn heads(&mut self, requests: &mut Slab<Request>, class: usize, start_ns: u64) -> Heads {
+        let Self { ledger, forest, roots, late: late_counts, credit, rules, .. } = self;
+        let mut heads = Heads::default();
+        let Ok(eligible) = ledger.eligible(class as u32, *credit) else { return heads };
         for (account, _) in eligible {
             let roots = &mut roots[class * self.accounts_max as usize + account as usize];
-            late_counts[class] += triage(forest, roots, requests, start_ns);
-            for (head, best) in [(roots.in_time, &mut in_time), (roots.late, &mut late)] {
-                let better =
-                    head != NONE && best.is_none_or(|best| forest.key(head) < forest.key(best));
-                if better {
-                    *best = Some(head);
-                }
+            if rules.triage {
+                late_counts[class] += triage(forest, roots, requests, start_ns);
+            } else {
+                late_counts[class] -= pardon(forest, roots, requests, rules.work_delay_ratio);
+            }
+            keep_first(forest, roots.in_time, &mut heads.in_time);
+            keep_first(forest, roots.late, &mut heads.late);
+            if roots.late_owed > 0.0 {
+                keep_first(forest, roots.late, &mut heads.owed);
             }
         }
-        (in_time, late)
+        heads
     }
 
-    /// Books service of `cost` to a request that was let in by `turn`: what is owed to those that
-    /// wait grows by their share of everybody's service, and the request's own class pays for it.
-    pub(super) fn book(&mut self, class: u8, cost: f64, turn: Turn, late: bool) {
-        for index in 0..self.classes_len {
-            let most = if self.waiting[index] > 0 { self.owed_max } else { 0.0 };
-            earn(&mut self.owed[index], self.ratios[index] * cost, most);
-        }
-        pay(&mut self.owed[usize::from(class)], cost, turn == Turn::Class);
-        let most = if self.late_len() > 0 { self.owed_max } else { 0.0 };
-        earn(&mut self.late_owed, self.late_ratio * cost, most);
-        if late {
-            pay(&mut self.late_owed, cost, turn == Turn::Late);
-        }
+    /// Books service of `cost` to a request of `account` that was let in by `turn`, and whether it
+    /// was late: all that wait are owed their share of it, and those that it was for pay for it.
+    pub(super) fn book(
+        &mut self,
+        class: u8,
+        account: AccountId,
+        cost: f64,
+        turn: Turn,
+        late: bool,
+    ) {
+        self.debts.earn(&self.waiting[..self.classes_len], cost);
+        self.debts.pay(usize::from(class), cost, turn);
+        let roots = self.place(class, account);
+        let roots = &mut self.roots[roots];
+        let some_late = roots.late != NONE;
+        self.debts.book_late(&mut roots.late_owed, cost, some_late, late.then_some(turn));
     }
 }
 
-fn account_index(request: &Request) -> usize {
-    request.account.index() as usize
-}
-
-/// Adds to what is owed, up to `most`; what is owed already beyond that stays.
-fn earn(owed: &mut f64, earned: f64, most: f64) {
-    *owed = (*owed + earned).min(owed.max(most));
-}
-
-/// Pays for service. Only service that the guarantee itself brought about is paid in advance: what
-/// the order gives anyway must not be held against those that starve later.
-fn pay(owed: &mut f64, cost: f64, in_advance: bool) {
-    let rest = *owed - cost;
-    *owed = if in_advance { rest } else { rest.max(owed.min(0.0)) };
+/// Keeps the earlier of a queue's head and the best so far.
+fn keep_first(forest: &Forest, head: u32, best: &mut Option<u32>) {
+    if head != NONE && best.is_none_or(|best| forest.key(head) < forest.key(best)) {
+        *best = Some(head);
+    }
 }
 
 /// Moves heads that can no longer be in time to the late queue; returns how many.
@@ -278,6 +300,29 @@ fn triage(
         let key = Key { at_ns: request.arrival_ns, sequence: request.sequence };
         forest.remove(&mut roots.in_time, slot);
         forest.insert(&mut roots.late, slot, key);
+        moved += 1;
+    }
+    moved
+}
+
+/// Without triage nobody stands behind as late: those that do go back to where their deadline puts
+/// them. Returns how many; as above, each goes once.
+fn pardon(
+    forest: &mut Forest,
+    roots: &mut Roots,
+    requests: &mut Slab<Request>,
+    work_delay_ratio: f64,
+) -> u32 {
+    let mut moved = 0;
+    while roots.late != NONE {
+        let slot = roots.late;
+        let Some(request) = requests.at_mut(slot) else { break };
+        request.stage = Stage::Waiting;
+        let prefill_s = seconds_between(request.latest_start_ns, request.due_ns);
+        let at_ns = Nanos(request.due_ns).offset_seconds(work_delay_ratio * prefill_s).get();
+        let key = Key { at_ns, sequence: request.sequence };
+        forest.remove(&mut roots.late, slot);
+        forest.insert(&mut roots.in_time, slot, key);
         moved += 1;
     }
     moved

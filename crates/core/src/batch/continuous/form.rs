@@ -29,11 +29,11 @@ pub(super) struct Draft {
 
 impl Batcher {
     /// Forms the next step into the caller's arrays. With nothing to run, [`Formed::step`] is
-    /// `None`; requests may still have been preempted. See the module for order and cost.
+    /// `None`; requests may still have been preempted, or have expired. See the module for order and cost.
     ///
     /// # Errors
     /// [`Error::TimeReversed`]; [`Error::Full`] on `steps_in_flight` when as many steps as the
-    /// policy allows are not yet observed; [`Error::BufferTooSmall`] unless both arrays hold
+    /// policy allows are not yet observed; [`Error::BufferTooSmall`] unless all arrays hold
     /// `running_max` elements.
     pub fn form(&mut self, now: Nanos, plan: &mut Plan<'_>) -> Result<Formed, Error> {
         self.form_with_cache(now, plan, &mut |_, _| None)
@@ -75,12 +75,23 @@ impl Batcher {
         };
         let partials_len = self.plan_decodes(&mut draft, plan.entries);
         self.measure_slack(&mut draft);
-        let mut line = Line { open: preempted_len == 0, guarantees: true, next: None, cached };
+        self.lift_oldest(partials_len);
+        let mut line = Line {
+            open: preempted_len == 0,
+            guarantees: true,
+            next: None,
+            expired_len: self.sweep_expired(plan.expired),
+            expired: plan.expired,
+            cached,
+        };
         self.plan_prompts(&mut draft, plan.entries, partials_len, &mut line);
         if draft.entries_len == 0 && preempted_len == 0 {
             preempted_len = self.break_deadlock(plan.preempted);
         }
-        Ok(self.commit(&draft, starts_at, preempted_len))
+        let expired_len = line.expired_len;
+        let formed = self.commit(&draft, starts_at, preempted_len);
+        self.stalled &= expired_len == 0;
+        Ok(Formed { expired_len, ..formed })
     }
 
     fn check_arrays(&self, plan: &Plan<'_>) -> Result<(), Error> {
@@ -109,7 +120,7 @@ impl Batcher {
                 let class = &self.classes[usize::from(request.class)];
                 let prefill_s = request.prefill_seconds(&self.model, chunk);
                 self.partials[partials_len as usize] =
-                    partial_of(request, slot, class, prefill_s, draft.start_ns);
+                    partial_of(request, slot, class, &self.rules, prefill_s, draft.start_ns);
                 partials_len += 1;
                 continue;
             }
@@ -128,7 +139,8 @@ impl Batcher {
         draft.decodes_len = draft.entries_len;
         let alone_s = self.model.seconds(&draft.shape);
         let record = self.steps.record(draft.place);
-        let (mut due_min_ns, mut classes) = (u64::MAX, 0_u32);
+        let ratio = self.rules.slack_lending_ratio;
+        let (mut lead_min_ns, mut classes) = (u64::MAX, 0_u32);
         for flight in &record.flights[..draft.decodes_len as usize] {
             let request = self.request(flight.slot);
             let class = &self.classes[usize::from(request.class)];
@@ -139,7 +151,8 @@ impl Batcher {
                 .first_token_ns
                 .saturating_add(class.tpot_planned_ns.saturating_mul(u64::from(produced)));
             if due_ns >= draft.start_ns {
-                due_min_ns = due_min_ns.min(due_ns);
+                let lead_ns = due_ns - draft.start_ns;
+                lead_min_ns = lead_min_ns.min(lent_ns(lead_ns, class.tpot_planned_ns, ratio));
                 continue;
             }
             let behind_s = seconds_between(draft.start_ns, due_ns);
@@ -150,8 +163,8 @@ impl Batcher {
             let slack_s = if hopeless { class.tpot_planned_ns as f64 / 1e9 } else { behind_s };
             draft.slack_s = draft.slack_s.min(slack_s);
         }
-        if due_min_ns < u64::MAX {
-            draft.slack_s = draft.slack_s.min(seconds_between(draft.start_ns, due_min_ns));
+        if lead_min_ns < u64::MAX {
+            draft.slack_s = draft.slack_s.min(seconds_between(0, lead_min_ns));
         }
         for (index, class) in self.classes.iter().enumerate() {
             if classes & 1 << index != 0 {
@@ -229,6 +242,15 @@ impl Batcher {
         }
         formed
     }
+}
+
+/// How long a step may be for a request with such a lead over its schedule: all of what is within
+/// its pace, and of what is beyond that the share that it lends.
+fn lent_ns(lead_ns: u64, pace_ns: u64, ratio: f64) -> u64 {
+    if ratio >= 1.0 || lead_ns <= pace_ns {
+        return lead_ns;
+    }
+    pace_ns + (ratio * (lead_ns - pace_ns) as f64) as u64
 }
 
 /// When the next token of a request that has begun to answer is due.

@@ -97,6 +97,7 @@ impl Batcher {
             let prefill_s = request.prefill_seconds(&self.model, chunk);
             let deadline = Nanos(request.due_ns);
             request.latest_start_ns = deadline.offset_seconds(-prefill_s).get();
+            self.expiries.note(slot, request.expires_ns);
             self.lines.enter(&mut self.requests, slot, deadline, prefill_s);
         }
         preemption

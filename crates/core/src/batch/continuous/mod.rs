@@ -50,14 +50,20 @@
 //! Chunked prefill: Agrawal et al., "Sarathi-Serve", OSDI 2024. Counters: Sheng et al., OSDI
 //! 2024. Everything else: `docs/policies/batch.md`, with the measurements.
 
+mod accounts;
 mod admission;
+mod aging;
+mod change;
+mod expiry;
 mod form;
 mod giveway;
 mod learn;
 mod memory;
 mod observe;
+mod pace;
 mod plan;
 mod prompts;
+mod queues;
 mod request;
 mod steps;
 
@@ -68,6 +74,8 @@ use alloc::boxed::Box;
 use alloc::vec;
 
 use self::admission::Lines;
+pub use self::change::Change;
+use self::expiry::Expiries;
 use self::learn::Learner;
 use self::memory::Memory;
 pub use self::plan::{
@@ -75,6 +83,8 @@ pub use self::plan::{
     StepResult,
 };
 use self::prompts::Partial;
+pub use self::queues::ClassStats;
+use self::queues::Queues;
 pub use self::request::{
     Admission, HandOver, Progress, Request, RequestId, Shed, ShedReason, Stage, Submission,
 };
@@ -131,6 +141,10 @@ pub struct Stats {
     pub kv_blocks_free: Blocks,
     /// KV blocks in all.
     pub kv_blocks: Blocks,
+    /// Requests turned away so far.
+    pub shed: u64,
+    /// Requests given up so far because they waited for too long.
+    pub expired: u64,
 }
 
 /// Forms the steps of one engine.
@@ -146,6 +160,8 @@ pub struct Batcher {
     running: Box<[u32]>,
     running_len: u32,
     lines: Lines,
+    queues: Queues,
+    expiries: Expiries,
     memory: Memory,
     steps: StepRing,
     /// Scratch for `form`: requests in the middle of their prompt.
@@ -176,8 +192,7 @@ impl Batcher {
         // Below two tokens of cache no request can have a prompt and an output.
         check_range("kv_tokens", kv.tokens_max(), 2, u64::MAX)?;
         let mut ledger = Ledger::new(&ledger_options(policy))?;
-        let accounts = policy.accounts.iter().map(|account| ledger.open(None, account.weight));
-        let policy_accounts = accounts.collect::<Result<_, _>>()?;
+        let policy_accounts = accounts::open(&mut ledger, policy)?;
         let running_max = limits.running_max as usize;
         Ok(Self {
             classes: policy.classes.iter().map(|c| ClassRules::new(c, &policy.batch)).collect(),
@@ -188,6 +203,8 @@ impl Batcher {
             running: vec![0; running_max].into_boxed_slice(),
             running_len: 0,
             lines: Lines::new(ledger, policy),
+            queues: Queues::new(policy, &policy_accounts),
+            expiries: Expiries::new(),
             memory: Memory::new(kv),
             steps: StepRing::new(limits.steps_in_flight_max, limits.running_max),
             partials: vec![Partial::default(); running_max].into_boxed_slice(),
@@ -210,6 +227,7 @@ impl Batcher {
         let parts = [
             Slab::<Request>::bytes_needed(limits.requests_max),
             Lines::bytes_needed(policy),
+            Queues::bytes_needed(policy),
             StepRing::bytes_needed(limits.steps_in_flight_max, limits.running_max),
             u64::from(limits.running_max) * per_seat,
             u64::from(limits.accounts_max) * size_of::<u32>() as u64,
@@ -219,57 +237,8 @@ impl Batcher {
         parts.into_iter().fold(0, u64::saturating_add)
     }
 
-    /// The account at this place in the policy's list.
-    #[must_use]
-    pub fn policy_account(&self, index: usize) -> Option<AccountId> {
-        self.policy_accounts.get(index).copied()
-    }
-
-    /// Opens an account that the policy does not name.
-    ///
-    /// # Errors
-    /// As [`Ledger::open`].
-    pub fn open_account(&mut self, weight: f64) -> Result<AccountId, Error> {
-        let account = self.lines.ledger.open(None, weight)?;
-        self.account_requests[account.index() as usize] = 0;
-        Ok(account)
-    }
-
-    /// Changes an account's weight from now on.
-    ///
-    /// # Errors
-    /// As [`Ledger::set_weight`].
-    pub fn set_account_weight(&mut self, account: AccountId, weight: f64) -> Result<(), Error> {
-        self.lines.ledger.set_weight(account, weight)
-    }
-
-    /// Closes an account without requests. Those that the policy names stay open, because a
-    /// changed policy sets their weights. A request that has ended does not count, even while a
-    /// step in flight still names it. O(accounts of the policy).
-    ///
-    /// # Errors
-    /// [`Error::Stale`] for an unknown account; [`Error::Contradiction`] while it has requests, or
-    /// if the policy names it.
-    pub fn close_account(&mut self, account: AccountId) -> Result<(), Error> {
-        self.lines.ledger.weight(account)?;
-        let contradicts = |other, other_value| {
-            Err(Error::Contradiction {
-                field: "account",
-                value: account.to_raw(),
-                other,
-                other_value,
-            })
-        };
-        if let Some(place) = self.policy_accounts.iter().position(|named| *named == account) {
-            return contradicts("place in the policy", place as u64);
-        }
-        match self.account_requests[account.index() as usize] {
-            0 => self.lines.ledger.close(account),
-            requests => contradicts("requests", requests.into()),
-        }
-    }
-
-    /// A request comes in and waits. O(log requests + log accounts).
+    /// A request comes in and waits, or is turned away because it would go beyond what may wait
+    /// of its class or account; see [`Shed`]. O(log requests + log accounts + levels of accounts).
     ///
     /// # Errors
     /// [`Error::TimeReversed`]; [`Error::Range`] for a class, prompt, cached prefix or output
@@ -289,8 +258,18 @@ impl Batcher {
         let deadline = submission.deadline.unwrap_or(deadline);
         request.due_ns = deadline.get();
         request.latest_start_ns = deadline.offset_seconds(-prefill_s).get();
+        request.expires_ns =
+            self.queues.expires_ns(request.class, request.account, request.arrival_ns);
+        request.expires_ns =
+            request.expires_ns.min(submission.expires_at.unwrap_or(Nanos::MAX).get());
+        if let Some(shed) = self.shed(&request, now) {
+            return Ok(Admission::Shed(shed));
+        }
+        let expires_ns = request.expires_ns;
         let id = self.requests.insert(request)?;
         self.now = now;
+        self.queues.enter(self.requests.at(id.index()), now);
+        self.expiries.note(id.index(), expires_ns);
         self.stalled = false;
         self.sequence += 1;
         self.account_requests[submission.account.index() as usize] += 1;
@@ -313,7 +292,7 @@ impl Batcher {
         if stage == Stage::Running {
             self.leave_seat(request.index());
         } else {
-            self.lines.leave(&mut self.requests, request.index());
+            self.leave_line(request.index());
         }
         self.end(request.index());
         Ok(())
@@ -351,7 +330,8 @@ impl Batcher {
     }
 
     /// Takes a changed policy; nothing that waits or runs is lost. Targets of requests that came
-    /// before stay as they were; weights, guarantees and rules hold from the next step on.
+    /// before stay as they were, and so does when they expire; weights, guarantees and rules hold
+    /// from the next step on, queue limits for what comes in.
     ///
     /// # Errors
     /// As [`Policy::validate`]; [`Error::Range`] if it has another number of classes or accounts,
@@ -370,6 +350,7 @@ impl Batcher {
         for (field, given, built) in fixed {
             check_range(field, given, built, built)?;
         }
+        self.check_parents(policy)?;
         self.set_learning(policy)?;
         for (account, wanted) in self.policy_accounts.iter().zip(&policy.accounts) {
             let weighed = self.lines.ledger.set_weight(*account, wanted.weight);
@@ -382,20 +363,24 @@ impl Batcher {
         self.stalled = false;
         self.rules = policy.batch;
         self.lines.set_policy(policy);
+        self.queues.set_policy(policy, &self.policy_accounts);
         Ok(())
     }
 
     /// When to call [`Batcher::form`] next: `now` if there may be something to form, the predicted
-    /// end of the oldest step if all that is left is to wait for it, `None` if only a call of the
-    /// host can change anything. A `form` that found nothing is not asked for again before
-    /// something has changed.
+    /// end of the oldest step if all that is left is to wait for it, the moment when a request may
+    /// expire if that is earlier, `None` if only a call of the host can change anything. A `form`
+    /// that found nothing is not asked for again before something has changed.
     #[must_use]
     pub fn next_event(&self, now: Nanos) -> Option<Nanos> {
         let work = self.running_len > 0 || self.lines.len() > 0;
-        if work && !self.stalled && self.steps.len() < self.steps.capacity() {
+        let free = self.steps.len() < self.steps.capacity();
+        if work && !self.stalled && free {
             return Some(now);
         }
-        self.steps.oldest().map(|place| self.steps.record(place).ends_at.max(now))
+        let landing = self.steps.oldest().map(|place| self.steps.record(place).ends_at);
+        let expiry = self.expiries.next_event().filter(|_| free && self.lines.len() > 0);
+        landing.into_iter().chain(expiry).min().map(|event| event.max(now))
     }
 
     /// What it holds and how full it is.
@@ -412,6 +397,8 @@ impl Batcher {
             steps_in_flight: self.steps.len(),
             kv_blocks_free: self.memory.free(),
             kv_blocks: self.memory.geometry().blocks(),
+            shed: self.queues.shed,
+            expired: self.queues.expired,
         }
     }
 

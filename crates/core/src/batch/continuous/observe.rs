@@ -1,7 +1,7 @@
 //! What really happened: tokens that came out, requests that ended, blocks that are free.
 
 use super::plan::{Observation, Observed, StepResult};
-use super::request::{Stage, Turn};
+use super::request::Stage;
 use super::{Batcher, Request};
 use crate::error::{Error, check_range};
 use crate::units::{Blocks, Nanos};
@@ -145,7 +145,7 @@ impl Batcher {
         let cost = f64::from(tokens) * self.learner.output_token_cost;
         let charged = self.lines.ledger.charge(u32::from(class), account, cost);
         debug_assert!(charged.is_ok(), "accounts with requests cannot be closed");
-        self.lines.book(class, cost, turn, turn == Turn::Late);
+        self.lines.book(class, account, cost, turn, turn.is_of_late());
     }
 
     fn finish_or_follow(&mut self, result: &StepResult, observed: &mut Observed) {

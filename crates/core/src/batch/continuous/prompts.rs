@@ -1,10 +1,10 @@
 //! Sharing a step among prompts: those that have begun and those that wait to be let in.
 
-use super::admission::WORK_DELAY;
 use super::form::{Draft, next_token_ns, seconds_between};
-use super::plan::{Phase, PlanEntry};
+use super::plan::{Expiry, Phase, PlanEntry};
 use super::request::{Request, RequestId, Stage, Turn};
 use super::{Batcher, ClassRules};
+use crate::policy::BatchRules;
 use crate::units::{Nanos, Tokens};
 
 /// A running request in the middle of its prompt, in the order in which prompts go on.
@@ -16,6 +16,18 @@ pub(super) struct Partial {
     slot: u32,
 }
 
+impl Partial {
+    /// Which of the prompts that have begun came first.
+    pub(super) const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Puts it before everything else in this step.
+    pub(super) const fn put_first(&mut self) {
+        (self.rank, self.due_ns) = (RANK_GUARANTEED, 0);
+    }
+}
+
 /// Rank of work that a guarantee let in: before all classes.
 const RANK_GUARANTEED: u8 = 0;
 
@@ -24,6 +36,9 @@ pub(super) struct Line<'a> {
     pub(super) open: bool,
     pub(super) guarantees: bool,
     pub(super) next: Option<Candidate>,
+    /// Where to say who has expired, and how many have.
+    pub(super) expired: &'a mut [Expiry],
+    pub(super) expired_len: u32,
     /// Asks the host's prefix cache.
     pub(super) cached: &'a mut dyn FnMut(RequestId, u64) -> Option<Tokens>,
 }
@@ -39,7 +54,7 @@ pub(super) struct Candidate {
 const fn rank(turn: Turn, class: u8, late: bool) -> u8 {
     match turn {
         Turn::Order => 1 + 2 * class + late as u8,
-        Turn::Class | Turn::Late => RANK_GUARANTEED,
+        Turn::Class | Turn::Late | Turn::ClassLate => RANK_GUARANTEED,
     }
 }
 
@@ -47,14 +62,15 @@ pub(super) fn partial_of(
     request: &Request,
     slot: u32,
     class: &ClassRules,
+    rules: &BatchRules,
     prefill_s: f64,
     start_ns: u64,
 ) -> Partial {
     let fresh = request.tokens_expected() == 0;
     let due_ns = if fresh { request.due_ns } else { next_token_ns(request, class) };
-    let late = fresh && seconds_between(start_ns, due_ns) < prefill_s;
+    let late = rules.triage && fresh && seconds_between(start_ns, due_ns) < prefill_s;
     let rank = rank(request.turn, request.class, late);
-    let order = Nanos(due_ns).offset_seconds(WORK_DELAY * prefill_s);
+    let order = Nanos(due_ns).offset_seconds(rules.work_delay_ratio * prefill_s);
     Partial { rank, due_ns: order.get(), sequence: request.sequence, slot }
 }
 
@@ -97,7 +113,7 @@ impl Batcher {
         if line.next.is_some() || !line.open || self.running_len >= self.limits.running_max {
             return;
         }
-        let next = self.lines.next(&mut self.requests, draft.start_ns, line.guarantees);
+        let next = self.next_alive(draft, line);
         line.next = next.map(|next| {
             let request = self.request(next.slot);
             let late = request.stage == Stage::Late;
@@ -133,6 +149,7 @@ impl Batcher {
             return false;
         }
         let late = self.request(next.slot).stage == Stage::Late;
+        self.queues.leave(self.requests.at(next.slot), self.now, true);
         self.lines.leave(&mut self.requests, next.slot);
         let rules = self.rules;
         let Some(request) = self.requests.at_mut(next.slot) else { return false };
@@ -154,7 +171,7 @@ impl Batcher {
             let (class, account) = (request.class, request.account);
             let charged = self.lines.ledger.charge(u32::from(class), account, cost);
             debug_assert!(charged.is_ok(), "accounts with requests cannot be closed");
-            self.lines.book(class, cost, next.turn, late);
+            self.lines.book(class, account, cost, next.turn, late);
         }
         draft.admitted += 1;
         self.plan_chunk(draft, entries, next.slot, true);

@@ -156,8 +156,22 @@ pub(super) enum Turn {
     Order,
     /// Its class is owed service.
     Class,
-    /// Late requests are owed service, and it is one.
+    /// The late requests of its account are owed service, and it is one.
     Late,
+    /// Both.
+    ClassLate,
+}
+
+impl Turn {
+    /// What its class was owed let it in.
+    pub(super) const fn is_of_class(self) -> bool {
+        matches!(self, Self::Class | Self::ClassLate)
+    }
+
+    /// What the late requests of its account were owed let it in.
+    pub(super) const fn is_of_late(self) -> bool {
+        matches!(self, Self::Late | Self::ClassLate)
+    }
 }
 
 /// A request as the batcher keeps it.

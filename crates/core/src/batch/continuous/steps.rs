@@ -65,6 +65,11 @@ impl StepRing {
         self.records.len() as u32
     }
 
+    /// Number of the next step.
+    pub(super) const fn next_id(&self) -> u64 {
+        self.next_id
+    }
+
     /// Place of the next step in the ring: the bit that marks its requests.
     pub(super) fn next_place(&self) -> u32 {
         (self.oldest + self.len) % self.capacity()

@@ -6,12 +6,12 @@ use std::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::continuous::{
-    Admission, Expiry, Formed, Observed, Plan, PlanEntry, Preemption, RequestId, StepResult,
-    Submission,
+    Admission, Change, Expiry, Formed, Observed, Plan, PlanEntry, Preemption, RequestId,
+    StepResult, Submission,
 };
 use crate::engine::{FEATURES, KvGeometry, StepModel};
 use crate::error::Error;
-use crate::policy::Policy;
+use crate::policy::{Policy, QueueLimits};
 use crate::share::AccountId;
 use crate::units::{Blocks, Nanos, Tokens};
 
@@ -80,11 +80,17 @@ pub enum Call {
         now: Nanos,
         request: RequestId,
     },
+    Change {
+        now: Nanos,
+        request: RequestId,
+        change: Change,
+    },
     SetCachedTokens {
         request: RequestId,
         tokens: Tokens,
     },
     OpenAccount {
+        parent: Option<AccountId>,
         #[serde(with = "any_number")]
         weight: f64,
     },
@@ -92,6 +98,10 @@ pub enum Call {
         account: AccountId,
         #[serde(with = "any_number")]
         weight: f64,
+    },
+    SetAccountQueue {
+        account: AccountId,
+        limits: QueueLimits,
     },
     CloseAccount {
         account: AccountId,

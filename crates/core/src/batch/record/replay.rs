@@ -128,12 +128,20 @@ fn make(batcher: &mut Batcher, call: &Call) -> Result<Answer, String> {
     let answer = match call {
         Call::Submit { now, submission } => batcher.submit(*now, submission).map(Answer::Admission),
         Call::Cancel { now, request } => batcher.cancel(*now, *request).map(Answer::from),
+        Call::Change { now, request, change } => {
+            batcher.change(*now, *request, change).map(Answer::from)
+        }
         Call::SetCachedTokens { request, tokens } => {
             batcher.set_cached_tokens(*request, *tokens).map(Answer::from)
         }
-        Call::OpenAccount { weight } => batcher.open_account(*weight).map(Answer::Account),
+        Call::OpenAccount { parent, weight } => {
+            batcher.open_account(*parent, *weight).map(Answer::Account)
+        }
         Call::SetAccountWeight { account, weight } => {
             batcher.set_account_weight(*account, *weight).map(Answer::from)
+        }
+        Call::SetAccountQueue { account, limits } => {
+            batcher.set_account_queue(*account, *limits).map(Answer::from)
         }
         Call::CloseAccount { account } => batcher.close_account(*account).map(Answer::from),
         Call::Form { now, sizes, cached } => form(batcher, *now, *sizes, cached),

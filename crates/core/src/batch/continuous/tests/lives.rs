@@ -69,7 +69,7 @@ fn nothing_is_planned_past_the_last_token() {
 fn a_request_can_be_taken_back_in_every_stage() {
     for stage in 0..6 {
         let mut rig = Rig::with_blocks(&steps_in_flight(2), 100);
-        let account = rig.batcher.open_account(1.0).unwrap();
+        let account = rig.batcher.open_account(None, 1.0).unwrap();
         let id = rig.submit_for(account, 0, 500, 50);
         assert_eq!(rig.batcher.close_account(account).unwrap_err().code(), -7, "it has a request");
         match stage {
