@@ -8,11 +8,12 @@ export RAMPMETER_SHARED ?= $(abspath $(dir $(firstword $(MAKEFILE_LIST)))../shar
 BENCH ?= all
 BENCHES := --package rampmeter-bench
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-FIGURES := RAMPMETER_BENCH=$(BENCH) $(CARGO) run --release --locked --quiet $(BENCHES) --bin figures --
+FIGURES := RAMPMETER_BENCH=$(BENCH) \
+    $(CARGO) run --release --locked --quiet $(BENCHES) --bin figures --
 
 # The runner must be of the version that the benches are built with.
-RUNNER := gungraun-runner $(shell awk -F '"' '/^name = "gungraun-runner"$$/ { getline; print $$2 }' \
-    Cargo.lock)
+RUNNER := gungraun-runner $(shell \
+    awk -F '"' '/^name = "gungraun-runner"$$/ { getline; print $$2 }' Cargo.lock)
 COUNTS := $(TARGET)/instructions.jsonl
 BASELINE := benches/instructions.toml
 

@@ -14,20 +14,23 @@ use rampmeter_bench::grid::Point;
 use rampmeter_bench::instructions::{Baseline, Verdict, compare, read};
 use rampmeter_bench::table::{Medians, render};
 
-const BASELINE_HEAD: &str = "# Instructions of one call, by call and by `running-waiting-accounts`: written by\n\
-                             # `make instructions-update`, held by `make instructions`. See docs/guides/benchmarks.md.\n\n";
+const BASELINE_HEAD: &str = "\
+# Instructions of one call, by call and by `running-waiting-accounts`: written by
+# `make instructions-update`, held by `make instructions`. See docs/guides/benchmarks.md.
+
+";
+
+const USAGE: &str = "usage: table FOLDER | gate COUNTS BASELINE | update COUNTS BASELINE";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let done =
-        match arguments[..] {
-            ["table", folder] => table(Path::new(folder)),
-            ["gate", counts, baseline] => gate(counts, baseline),
-            ["update", counts, baseline] => update(counts, baseline),
-            _ => Err("usage: figures table FOLDER | gate COUNTS BASELINE | update COUNTS BASELINE"
-                .into()),
-        };
+    let done = match arguments[..] {
+        ["table", folder] => table(Path::new(folder)),
+        ["gate", counts, baseline] => gate(counts, baseline),
+        ["update", counts, baseline] => update(counts, baseline),
+        _ => Err(USAGE.into()),
+    };
     match done {
         Ok(code) => code,
         Err(message) => {
