@@ -16,8 +16,8 @@ pub const SUBMISSIONS: u32 = 64;
 /// Steps in one count: one alone would be a step that happens to let two requests in, or none.
 pub const STEPS: u32 = 8;
 
-/// A count may be this much above its baseline. The compiler inlines a little differently after
-/// unrelated changes, and strings are copied differently on other processors: 1% was seen.
+/// A count may be this much above its baseline: room for a compiler that inlines a little
+/// differently after unrelated changes. Run again, the same program counts the same.
 pub const TOLERANCE: f64 = 0.03;
 
 /// Instructions of one call, by the name of the call and of the size.
