@@ -4,27 +4,61 @@ CARGO ?= cargo
 # Measured traces and tables, if they are there: some checks hold the simulator against them.
 export RAMPMETER_SHARED ?= $(abspath $(dir $(firstword $(MAKEFILE_LIST)))../shared)
 
+# `make bench BENCH=quick` measures fewer sizes.
+BENCH ?= all
+BENCHES := --package rampmeter-bench
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+FIGURES := RAMPMETER_BENCH=$(BENCH) \
+    $(CARGO) run --release --locked --quiet $(BENCHES) --bin figures --
+
+# The runner must be of the version that the benches are built with.
+RUNNER := gungraun-runner $(shell \
+    awk -F '"' '/^name = "gungraun-runner"$$/ { getline; print $$2 }' Cargo.lock)
+COUNTS := $(TARGET)/instructions.jsonl
+BASELINE := benches/instructions.toml
+
 # Each Rust target once without and once with policy documents: both ship.
 CORE := --package rampmeter
 LINTS := -- --deny warnings
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ablation test bench lint fmt clippy unit nostd deny shared instructions
+.PHONY: help demo ablation test bench lint fmt clippy unit nostd deny shared
+.PHONY: instructions instructions-update
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## one engine, rising load, policies side by side: prints a table, writes report.html
 	$(CARGO) run --release --locked --package rampmeter-cli -- highway --report report.html
 
-test: fmt clippy unit nostd deny shared ## everything that must pass before a change is taken
+test: fmt clippy unit nostd instructions deny shared ## everything that must pass before a change is taken
 
 ablation: ## the same traffic with one key of the policy changed at a time
 	cd examples/ablation && $(CARGO) run --release --locked --package rampmeter-cli -- highway \
 	    --load 0.9,1,1.2 --policy rampmeter,$$(echo *.toml | tr ' ' ',')
 
-bench: ## wall-clock of the calls on the hot path, next to a simple peer
-	$(CARGO) bench --locked --package rampmeter-bench
+bench: ## wall-clock of the hot paths next to a simple peer, and their budgets (BENCH=quick: less)
+	RAMPMETER_BENCH=$(BENCH) $(CARGO) bench --locked $(BENCHES) --bench batch --bench outcome
+	@$(FIGURES) table $(TARGET)/criterion
+
+instructions: ## instruction counts of the hot paths, held against the committed baseline
+	@if ! command -v valgrind >/dev/null; then \
+	    echo "valgrind is not installed: instruction counts not checked"; \
+	elif [ "$$(gungraun-runner --version 2>/dev/null)" != "$(RUNNER)" ]; then \
+	    echo "$(RUNNER) is not installed: instruction counts not checked"; \
+	else \
+	    $(MAKE) --no-print-directory $(COUNTS) && $(FIGURES) gate $(COUNTS) $(BASELINE); \
+	fi
+
+instructions-update: $(COUNTS) ## write that baseline anew
+	@$(FIGURES) update $(COUNTS) $(BASELINE)
+
+# Counted anew each time: cargo knows what has changed, make does not.
+.PHONY: $(COUNTS)
+$(COUNTS):
+	@mkdir -p $(TARGET)
+	$(CARGO) bench --locked $(BENCHES) --bench instructions -- \
+	    --output-format=json --parallel=auto >$@
 
 lint: fmt clippy deny ## formatting, lints, licences
 

@@ -3,16 +3,13 @@
 //! The peer in the same run pushes the same four durations onto lists that nobody has sorted yet:
 //! what a host does that reckons its quantiles later.
 
-#[path = "../crates/core/tests/support/mod.rs"]
-mod support;
-
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use rampmeter::Nanos;
 use rampmeter::outcome::{Ended, Options, Outcomes, Status};
 use rampmeter::policy::Policy;
-use support::Prng;
+use rampmeter_bench::Prng;
 
 /// Records that are entered again and again: more would measure the bench's own memory.
 const RECORDS: usize = 1_024;

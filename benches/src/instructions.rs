@@ -1,0 +1,226 @@
+//! Instructions that Valgrind counted, held against the committed baseline.
+//!
+//! The baseline, `benches/instructions.toml`, says which compiler it was counted with: another one
+//! writes other instructions, so with another one nothing is held against it, and that is said.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use crate::grid::{Call, Point};
+
+/// Submissions in one count.
+pub const SUBMISSIONS: u32 = 64;
+
+/// Steps in one count: one alone would be a step that happens to let two requests in, or none.
+pub const STEPS: u32 = 8;
+
+/// A count may be this much above its baseline: room for a compiler that inlines a little
+/// differently after unrelated changes. Run again, the same program counts the same.
+pub const TOLERANCE: f64 = 0.03;
+
+/// Instructions of one call, by the name of the call and of the size.
+pub type Counts = BTreeMap<String, BTreeMap<String, u64>>;
+
+/// The committed file.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Baseline {
+    /// Compiler and target, as `rustc --version --verbose` names them.
+    pub compiler: String,
+    /// What was counted.
+    pub counts: Counts,
+}
+
+/// What came of a comparison.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// Nothing takes more than it may.
+    Passed,
+    /// Something does, or something is missing.
+    Failed,
+    /// The baseline is of another compiler.
+    NotApplied,
+}
+
+/// A line of what the benchmark prints: one count of one call at one size.
+#[derive(Deserialize)]
+struct Line {
+    function_name: String,
+    /// `at_N`, the place of the size in [`Point::few`].
+    id: String,
+    profiles: Vec<Profile>,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    total: Total,
+}
+
+#[derive(Deserialize)]
+struct Total {
+    metrics: BTreeMap<String, Metric>,
+}
+
+#[derive(Deserialize)]
+struct Metric {
+    values: Values,
+}
+
+#[derive(Deserialize)]
+struct Values {
+    new: f64,
+}
+
+/// Reads what the benchmark printed with `--output-format=json`: an object in each line.
+///
+/// # Errors
+/// What is wrong with the first line that cannot be read.
+pub fn read(lines: &str) -> Result<Counts, String> {
+    let points = Point::few();
+    let mut counts = Counts::new();
+    for text in lines.lines().filter(|line| !line.trim().is_empty()) {
+        let line: Line = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let place = line.id.strip_prefix("at_").and_then(|place| place.parse::<usize>().ok());
+        let point = place.and_then(|place| points.get(place));
+        let call = Call::ALL.into_iter().find(|call| call.name() == line.function_name);
+        let counted = line.profiles.first().and_then(|p| p.data.total.metrics.get("Ir"));
+        let (Some(point), Some(call), Some(counted)) = (point, call, counted) else {
+            return Err(format!("unknown count: {} {}", line.function_name, line.id));
+        };
+        let calls = if call == Call::Submit { SUBMISSIONS } else { STEPS };
+        let each = (counted.values.new / f64::from(calls)).round() as u64;
+        if each == 0 {
+            return Err(format!("{} {point}: nothing was counted", call.name()));
+        }
+        counts.entry(call.name().into()).or_default().insert(point.to_string(), each);
+    }
+    Ok(counts)
+}
+
+/// Holds `counts` against the baseline; the text says what was found, one line each.
+#[must_use]
+pub fn compare(baseline: &Baseline, counts: &Counts, compiler: &str) -> (Verdict, String) {
+    let mut text = String::new();
+    if baseline.compiler != compiler {
+        let _ = writeln!(
+            text,
+            "instructions: NOT held against the baseline, which was counted with {}; this is {}",
+            baseline.compiler, compiler
+        );
+        return (Verdict::NotApplied, text);
+    }
+    let mut verdict = Verdict::Passed;
+    let mut less = false;
+    for call in Call::ALL.map(Call::name) {
+        for point in Point::few().iter().map(Point::to_string) {
+            let find = |counts: &Counts| counts.get(call)?.get(&point).copied();
+            let (Some(was), Some(is)) = (find(&baseline.counts), find(counts)) else {
+                let _ = writeln!(text, "{call:<8}{point:<20} missing");
+                verdict = Verdict::Failed;
+                continue;
+            };
+            let change = is as f64 / was as f64 - 1.0;
+            let mark = if change > TOLERANCE { "  TOO MANY" } else { "" };
+            if change > TOLERANCE {
+                verdict = Verdict::Failed;
+            }
+            less |= change < -TOLERANCE;
+            let percent = change * 100.0;
+            let _ = writeln!(text, "{call:<8}{point:<20}{was:>12}{is:>12}{percent:>+8.2}%{mark}");
+        }
+    }
+    let most = TOLERANCE * 100.0;
+    let _ = match verdict {
+        Verdict::Failed => writeln!(
+            text,
+            "instructions: FAILED, at most {most}% more are allowed; if they are worth it, run \
+             `make instructions-update` and say why"
+        ),
+        _ if less => writeln!(
+            text,
+            "instructions: passed; some are fewer by more than {most}%: keep the gain with \
+             `make instructions-update`"
+        ),
+        _ => writeln!(text, "instructions: passed, none more than {most}% above the baseline"),
+    };
+    (verdict, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMPILER: &str = "rustc 1.0.0 somewhere";
+
+    fn counts(scale: impl Fn(&str, &str) -> f64) -> Counts {
+        let of_call = |call: &'static str| {
+            let count = |point: String| {
+                let each = (1_000.0 * scale(call, &point)) as u64;
+                (point, each)
+            };
+            (call.to_string(), Point::few().iter().map(Point::to_string).map(count).collect())
+        };
+        Call::ALL.map(Call::name).into_iter().map(of_call).collect()
+    }
+
+    fn judge(counts: &Counts) -> Verdict {
+        let baseline = Baseline { compiler: COMPILER.into(), counts: self::counts(|_, _| 1.0) };
+        compare(&baseline, counts, COMPILER).0
+    }
+
+    #[test]
+    fn one_count_above_the_tolerance_fails_and_none_below_it_does() {
+        let with_one = |scale| {
+            counts(
+                move |call, point| {
+                    if (call, point) == ("form", "256-1000-100") { scale } else { 1.0 }
+                },
+            )
+        };
+        assert_eq!(judge(&with_one(1.0)), Verdict::Passed);
+        assert_eq!(judge(&with_one(1.03)), Verdict::Passed);
+        assert_eq!(judge(&with_one(1.031)), Verdict::Failed);
+        assert_eq!(judge(&with_one(0.5)), Verdict::Passed);
+    }
+
+    #[test]
+    fn a_missing_count_fails() {
+        let mut counts = counts(|_, _| 1.0);
+        counts.get_mut("observe").unwrap().remove("64-0-1");
+        assert_eq!(judge(&counts), Verdict::Failed);
+        assert_eq!(judge(&Counts::new()), Verdict::Failed);
+    }
+
+    #[test]
+    fn another_compiler_is_not_held_against_the_baseline_and_says_so() {
+        let baseline = Baseline { compiler: COMPILER.into(), counts: counts(|_, _| 1.0) };
+        let (verdict, text) = compare(&baseline, &counts(|_, _| 9.0), "rustc 2.0.0 elsewhere");
+        assert_eq!(verdict, Verdict::NotApplied);
+        assert!(text.contains("NOT held") && text.contains(COMPILER) && text.contains("2.0.0"));
+    }
+
+    #[test]
+    fn counts_are_of_one_call_and_unknown_ones_are_refused() {
+        let line = |function: &str, id: &str, counted: u64| {
+            format!(
+                r#"{{"function_name":"{function}","id":"{id}","profiles":[{{"data":{{"total":
+                   {{"metrics":{{"Ir":{{"values":{{"new":{counted}}}}}}}}}}}}}]}}"#
+            )
+            .replace('\n', "")
+        };
+        let read_one = |function, id, counted| read(&line(function, id, counted));
+        let point = Point::few()[1].to_string();
+        assert_eq!(read_one("form", "at_1", 8_000).unwrap()["form"][&point], 1_000);
+        assert_eq!(read_one("submit", "at_1", 64_000).unwrap()["submit"][&point], 1_000);
+        assert!(read_one("form", "at_10", 8_000).is_err());
+        assert!(read_one("place", "at_1", 8_000).is_err());
+        assert!(read_one("form", "at_1", 0).is_err(), "a count that never started");
+    }
+}

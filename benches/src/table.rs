@@ -1,0 +1,190 @@
+//! What was measured, as one table.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::desk::bytes_per_request;
+use crate::grid::{Call, Point, REQUEST_BYTES_BUDGET};
+use crate::instructions::Counts;
+
+/// Median nanoseconds, by call and by who was measured at which size.
+#[derive(Clone, Debug, Default)]
+pub struct Medians(BTreeMap<(&'static str, String), f64>);
+
+/// What criterion writes about one benchmark.
+#[derive(Deserialize)]
+struct Estimates {
+    median: Estimate,
+}
+
+#[derive(Deserialize)]
+struct Estimate {
+    point_estimate: f64,
+}
+
+impl Medians {
+    /// Reads what criterion last wrote below `folder` about these sizes. What was not measured is
+    /// left out.
+    ///
+    /// # Errors
+    /// The file that cannot be read, and why.
+    pub fn read(folder: &Path, points: &[Point]) -> Result<Self, String> {
+        let mut medians = Self::default();
+        for call in Call::ALL.map(Call::name) {
+            for who in points.iter().flat_map(|point| [desk_at(*point), peer_at(*point)]) {
+                let path: PathBuf = folder.join(call).join(&who).join("new/estimates.json");
+                let Ok(text) = std::fs::read_to_string(&path) else { continue };
+                let read: Estimates = serde_json::from_str(&text)
+                    .map_err(|error| format!("{}: {error}", path.display()))?;
+                medians.0.insert((call, who), read.median.point_estimate);
+            }
+        }
+        Ok(medians)
+    }
+
+    fn of(&self, call: Call, who: String) -> Option<f64> {
+        self.0.get(&(call.name(), who)).copied()
+    }
+}
+
+/// As the benchmark calls the desk at this size.
+fn desk_at(point: Point) -> String {
+    format!("rampmeter/{point}")
+}
+
+/// As the benchmark calls the peer at this size; it knows no accounts.
+fn peer_at(point: Point) -> String {
+    format!("peer/{}-{}", point.running, point.waiting)
+}
+
+/// The table, in Markdown: for each call the time, how many times the peer's that is, the
+/// instructions counted, and what it may take; a `!` where it takes more.
+#[must_use]
+pub fn render(points: &[Point], medians: &Medians, counts: &Counts) -> String {
+    let mut rows = vec![head()];
+    let (mut budgets, mut missed) = (0, 0);
+    for point in points {
+        let mut row = vec![
+            grouped(point.running.into()),
+            grouped(point.waiting.into()),
+            grouped(point.accounts.into()),
+        ];
+        for call in Call::ALL {
+            let time = medians.of(call, desk_at(*point));
+            let peer = medians.of(call, peer_at(*point));
+            let budget = point.budget_ns(call);
+            let over = matches!((time, budget), (Some(time), Some(budget)) if time > budget);
+            budgets += u32::from(time.is_some() && budget.is_some());
+            missed += u32::from(over);
+            let mark = if over { " !" } else { "" };
+            row.push(time.map_or("-".into(), |ns| format!("{}{mark}", grouped(ns.round() as u64))));
+            let ratio = time.zip(peer).map(|(time, peer)| format!("{:.1}", time / peer));
+            row.push(ratio.unwrap_or("-".into()));
+            let counted = counts.get(call.name()).and_then(|of| of.get(&point.to_string()));
+            row.push(counted.map_or("-".into(), |count| grouped(*count)));
+            if call != Call::Observe {
+                row.push(budget.map_or("-".into(), |ns| grouped(ns as u64)));
+            }
+        }
+        let bytes = bytes_per_request(*point);
+        let over = bytes > REQUEST_BYTES_BUDGET;
+        budgets += 1;
+        missed += u32::from(over);
+        row.push(format!("{bytes:.0}{}", if over { " !" } else { "" }));
+        rows.push(row);
+    }
+    let mut text = aligned(&rows);
+    let _ = writeln!(
+        text,
+        "\n`ns`: median of one call; `x peer`: how many times what a lock around a queue takes, \
+         first come first served;\n`instr`: instructions of one call, from \
+         `benches/instructions.toml`; `max`: budget in ns; `B`: bytes for one request more\n\
+         (budget {REQUEST_BYTES_BUDGET}). Budgets: {} of {budgets} kept, {missed} missed (`!`).",
+        budgets - missed
+    );
+    text
+}
+
+fn head() -> Vec<String> {
+    let cells = [
+        "running",
+        "waiting",
+        "accounts",
+        "submit ns",
+        "x peer",
+        "instr",
+        "max",
+        "form ns",
+        "x peer",
+        "instr",
+        "max",
+        "observe ns",
+        "x peer",
+        "instr",
+        "B",
+    ];
+    cells.map(String::from).to_vec()
+}
+
+/// Rows of cells, aligned to the right, with a rule below the first.
+fn aligned(rows: &[Vec<String>]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
+    let mut text = String::new();
+    for (index, row) in rows.iter().enumerate() {
+        for (cell, width) in row.iter().zip(&widths) {
+            let _ = write!(text, "| {cell:>width$} ");
+        }
+        text.push_str("|\n");
+        if index == 0 {
+            for width in &widths {
+                let _ = write!(text, "|{}:", "-".repeat(width + 1));
+            }
+            text.push_str("|\n");
+        }
+    }
+    text
+}
+
+/// A number with its digits in groups of three.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_come_in_groups_of_three() {
+        let numbers = [0, 12, 123, 1_234, 123_456, 1_234_567].map(grouped);
+        assert_eq!(numbers, ["0", "12", "123", "1,234", "123,456", "1,234,567"]);
+    }
+
+    #[test]
+    fn a_missed_budget_is_marked_and_counted_and_what_is_missing_is_a_dash() {
+        let point = Point::new(256, 1_000, 100);
+        let render_with = |form_ns: f64| {
+            let times = [(desk_at(point), form_ns), (peer_at(point), 2_000.0)];
+            let medians = Medians(times.map(|(who, ns)| (("form", who), ns)).into());
+            render(&[point], &medians, &Counts::new())
+        };
+        let row = |text: &str| text.lines().nth(2).unwrap().replace(' ', "");
+        let kept = render_with(9_000.0);
+        assert!(row(&kept).starts_with("|256|1,000|100|-|-|-|300|9,000|4.5|-|10,000|-|-|-|"));
+        assert!(kept.contains("0 missed"));
+        let missed = render_with(10_001.0);
+        assert!(row(&missed).contains("|10,001!|5.0|") && missed.contains("1 missed"));
+    }
+}
