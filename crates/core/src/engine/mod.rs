@@ -31,11 +31,13 @@
 //! The seven features come from fitting measured kernel tables (see `profile`); four features
 //! without the last two err three times as much on steps that contain prompts.
 
+pub mod curve;
 pub mod profile;
 
 use crate::error::{Error, check_range, check_real};
 use crate::units::{Blocks, Nanos, Tokens};
 
+pub use curve::LatencyCurve;
 pub use profile::Profile;
 
 /// Number of features, and of coefficients, of a [`StepModel`].
