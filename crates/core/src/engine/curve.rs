@@ -247,13 +247,6 @@ impl LatencyCurve {
         knots.get(knots.partition_point(|&knot| knot <= size)).copied()
     }
 
-    /// The largest knot below `size`, if any.
-    #[must_use]
-    pub fn knot_before(&self, size: u32) -> Option<u32> {
-        let knots = &self.sizes[..self.len as usize];
-        knots.partition_point(|&knot| knot < size).checked_sub(1).map(|index| knots[index])
-    }
-
     /// How sure it is about batches of `size`.
     #[must_use]
     pub fn confidence(&self, size: u32) -> Confidence {

@@ -24,7 +24,7 @@ pub struct Case {
 pub struct Score {
     /// The policy, with its setting.
     pub policy: String,
-    /// Share of requests answered in time, the least and the mean over the seeds.
+    /// Share of requests answered in time.
     pub attainment: f64,
     /// Mean latency of what was answered, in seconds.
     pub mean_s: f64,
@@ -90,62 +90,120 @@ fn better(best: Option<Score>, other: Score) -> Option<Score> {
     if wins { Some(other) } else { best }
 }
 
-/// The desk with its defaults; it is told the largest batch, the instances, and a guess of the
-/// curve (10 ms and 1 ms a request) from which it learns.
-fn rampmeter(server: &Server) -> Box<dyn Policy> {
-    let guess =
-        LatencyCurve::linear(10e-3, 1e-3).and_then(|guess| guess.learning(server.batch_size_max));
-    let options = Options {
-        instances: server.instances,
-        ..Options::new(server.batch_size_max, guess.unwrap_or_else(|_| server.curve.clone()))
-    };
-    let options = Options { requests_max: 1 << 17, ..options };
-    Box::new(Rampmeter::new(&options).expect("the defaults are valid"))
+/// The defaults of the desk; it is told the largest batch, the instances, and a guess of the curve
+/// (10 ms and 1 ms a request) from which it learns.
+fn defaults(server: &Server) -> Result<Options, Error> {
+    let guess = LatencyCurve::linear(10e-3, 1e-3)?.learning(server.batch_size_max)?;
+    let options = Options::new(server.batch_size_max, guess);
+    Ok(Options { instances: server.instances, requests_max: 1 << 17, ..options })
 }
 
-/// Every policy in one case at one load: the desk, fixed batching, greedy and AIMD, each of them
-/// with the setting that is best there.
+fn desk(options: &Options) -> Box<dyn Policy> {
+    Box::new(Rampmeter::new(options).expect("the settings are valid"))
+}
+
+/// Settings of the desk that differ from its defaults in one thing.
+pub type Variant = (&'static str, fn(&mut Options, &Server));
+
+/// The defaults, and neighbours of each.
+pub const VARIANTS: [Variant; 10] = [
+    ("defaults", |_, _| {}),
+    ("curve known", |options, server| options.buckets[0] = server.curve.clone()),
+    ("wait gain 0", |options, _| options.wait_gain_ratio = 0.0),
+    ("wait gain .03", |options, _| options.wait_gain_ratio = 0.03),
+    ("wait gain .1", |options, _| options.wait_gain_ratio = 0.1),
+    ("never waits", |options, _| options.wait_gain_ratio = 1.0),
+    ("miss 1", |options, _| options.miss_ratio = 1.0),
+    ("miss 16", |options, _| options.miss_ratio = 16.0),
+    ("late 0", |options, _| options.late_ratio = 0.0),
+    ("late .05", |options, _| options.late_ratio = 0.05),
+];
+
+/// One case at one load, under each of [`VARIANTS`].
+///
+/// # Errors
+/// None in practice: the settings are constants.
+pub fn sweep(
+    case: &Case,
+    process: Process,
+    load: f64,
+    count: usize,
+    seeds: &[u64],
+) -> Result<Vec<Score>, Error> {
+    let workloads = workloads(case, process, load, count, seeds);
+    let defaults = defaults(&case.server)?;
+    let scores = VARIANTS.iter().map(|(name, change)| {
+        let mut options = defaults.clone();
+        change(&mut options, &case.server);
+        score(case, &workloads, (*name).into(), &|| desk(&options))
+    });
+    Ok(scores.collect())
+}
+
+fn workloads(
+    case: &Case,
+    process: Process,
+    load: f64,
+    count: usize,
+    seeds: &[u64],
+) -> Vec<Vec<Item>> {
+    let rate_per_s = load * case.server.rate_per_s();
+    let one = |seed: &u64| workload(process, rate_per_s, &case.targets_s, count, *seed);
+    seeds.iter().map(one).collect()
+}
+
+/// Every policy in one case at one load: the desk, fixed batching, greedy and AIMD, each of the
+/// peers with the setting that is best there.
+///
+/// # Errors
+/// None in practice: the settings are constants.
 pub fn contest(
     case: &Case,
     process: Process,
     load: f64,
     count: usize,
     seeds: &[u64],
-) -> [Score; 4] {
-    let rate_per_s = load * case.server.rate_per_s();
-    let workloads: Vec<Vec<Item>> = seeds
-        .iter()
-        .map(|seed| workload(process, rate_per_s, &case.targets_s, count, *seed))
-        .collect();
-    let desk = score(case, &workloads, "rampmeter".into(), &|| rampmeter(&case.server));
-    let (mut fixed, mut greedy, mut aimd) = (None, None, None);
-    let preferred: [&[usize]; 2] = [&[], &[8, 16, 24, 32]];
-    for (size_max, rejects, sizes) in [8, 16, 32].into_iter().flat_map(|size_max| {
-        let sizes = preferred.into_iter().filter(move |sizes| sizes.is_empty() || size_max == 32);
-        sizes.flat_map(move |sizes| [(size_max, false, sizes), (size_max, true, sizes)])
-    }) {
-        for delay_ms in DELAYS_MS {
-            let name = format!(
-                "fixed {size_max}, {delay_ms} ms{}{}",
-                if sizes.is_empty() { "" } else { ", by 8" },
-                if rejects { ", rejects" } else { "" }
-            );
+) -> Result<[Score; 4], Error> {
+    let workloads = workloads(case, process, load, count, seeds);
+    let options = defaults(&case.server)?;
+    let ours = score(case, &workloads, "rampmeter".into(), &|| desk(&options));
+    let greedy = score(case, &workloads, "greedy".into(), &|| {
+        Box::new(Fixed::new(case.server.batch_size_max as usize, &[], Nanos::ZERO, false))
+    });
+    let [fixed, aimd] = [best_fixed(case, &workloads), best_aimd(case, &workloads)];
+    Ok([ours, fixed.unwrap_or_default(), greedy, aimd.unwrap_or_default()])
+}
+
+/// Fixed batching with the best of 48 settings.
+fn best_fixed(case: &Case, workloads: &[Vec<Item>]) -> Option<Score> {
+    let mut best = None;
+    let sizes: [(usize, &[usize], &str); 4] =
+        [(8, &[], "8"), (16, &[], "16"), (32, &[], "32"), (32, &[8, 16, 24, 32], "32 by 8")];
+    for (size_max, preferred, name) in sizes {
+        for (rejects, delay_ms) in [false, true]
+            .into_iter()
+            .flat_map(|rejects| DELAYS_MS.into_iter().map(move |delay_ms| (rejects, delay_ms)))
+        {
+            let ending = if rejects { ", rejects" } else { "" };
+            let name = format!("fixed {name}, {delay_ms} ms{ending}");
             let delay = Nanos::from_millis(delay_ms);
             let make =
-                || -> Box<dyn Policy> { Box::new(Fixed::new(size_max, sizes, delay, rejects)) };
-            let score = score(case, &workloads, name, &make);
-            if delay_ms == 0 && size_max == 32 && !rejects && sizes.is_empty() {
-                greedy = Some(Score { policy: "greedy".into(), ..score.clone() });
-            }
-            fixed = better(fixed, score);
+                || -> Box<dyn Policy> { Box::new(Fixed::new(size_max, preferred, delay, rejects)) };
+            best = better(best, score(case, workloads, name, &make));
         }
     }
+    best
+}
+
+/// AIMD with the best of four latency objectives for a batch.
+fn best_aimd(case: &Case, workloads: &[Vec<Item>]) -> Option<Score> {
     let target_s = case.targets_s.iter().copied().fold(f64::INFINITY, f64::min);
+    let mut best = None;
     for share in [0.25, 0.5, 0.75, 1.0] {
         let make = || -> Box<dyn Policy> {
             Box::new(Aimd::new(case.server.batch_size_max, share * target_s))
         };
-        aimd = better(aimd, score(case, &workloads, format!("AIMD {share}"), &make));
+        best = better(best, score(case, workloads, format!("AIMD {share}"), &make));
     }
-    [desk, fixed.unwrap_or_default(), greedy.unwrap_or_default(), aimd.unwrap_or_default()]
+    best
 }

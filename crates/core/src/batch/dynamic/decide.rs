@@ -6,7 +6,7 @@
 //!
 //! # Formula
 //! ```text
-//! moves     launch c now:  c in {all, best size, preferred size, last knot} that are there
+//! moves     launch c now:  c in {all, best size, preferred size} that are there
 //!           wait for j:    j = 1, and up to the next knot, preferred size, best size
 //!           only those with  now + j / rate <= latest safe launch  and  <= the cap
 //! cost      sum over who waits and who comes within the horizon of
@@ -19,7 +19,7 @@
 //! between the first and the last, those of who comes at the usual distance.
 //!
 //! # Bounds and cost
-//! At most 9 moves of at most 8 batches: O(72 log knots). No allocation.
+//! At most 7 moves of at most 9 batches: O(63 log knots). No allocation.
 //!
 //! # What it is bad at
 //! It looks two batches ahead, sees no variance in the arrivals, and takes each bucket for alone.
@@ -104,6 +104,8 @@ pub(super) struct Situation<'a> {
     pub(super) value: f64,
     /// Deadlines' worth of delay that a miss costs.
     pub(super) miss_ratio: f64,
+    /// By how much waiting must be cheaper.
+    pub(super) wait_gain_ratio: f64,
 }
 
 /// Where a rollout stands.
@@ -164,7 +166,7 @@ impl Situation<'_> {
                 }
             }
         }
-        if wait_cost < launch_cost {
+        if wait_cost < launch_cost * (1.0 - self.wait_gain_ratio) {
             let wait_s = wait_s.min(patience_s);
             return Verdict { size: 0, wait_s, why: Why::WorthWaiting, launch_cost, wait_cost };
         }
@@ -199,10 +201,10 @@ impl Situation<'_> {
     }
 
     /// Sizes below `all` that may serve better.
-    fn smaller(&self, all: u32) -> [Option<u32>; 3] {
+    fn smaller(&self, all: u32) -> [Option<u32>; 2] {
         let best = self.curve.best_rate(all).0;
         let preferred = self.preferred.iter().rev().find(|size| **size < all).copied();
-        [Some(best), preferred, self.curve.knot_before(all)].map(|size| size.filter(|s| *s < all))
+        [Some(best).filter(|size| *size < all), preferred]
     }
 
     /// Sizes above `all` that may be worth waiting for.

@@ -122,8 +122,9 @@ impl DynamicBatcher {
         if let Some(bucket) = late.or(best.map(|best| usize::from(best.bucket))) {
             return Decision::Launch(self.launch(bucket, &others, entries));
         }
-        // Down to the nanosecond before, and at least one on, or the host would not get ahead.
-        let wait_ns = (soonest.unwrap_or(0.0) * 1e9) as u64;
+        // Whole nanoseconds, rounded down: later would be too late. A thousandth of one makes up
+        // for what was lost on the way to seconds. At least one, or the host would not get ahead.
+        let wait_ns = (soonest.unwrap_or(0.0) * 1e9 + 1e-3) as u64;
         wait(self.now.saturating_add(Nanos(wait_ns.max(1))), Why::WorthWaiting)
     }
 
@@ -172,6 +173,7 @@ impl DynamicBatcher {
             others,
             value: options.classes[class].delay_value,
             miss_ratio: options.miss_ratio,
+            wait_gain_ratio: options.wait_gain_ratio,
         };
         match options.rule {
             Rule::Priced => situation.priced(),
@@ -362,9 +364,13 @@ impl DynamicBatcher {
         let late = self.request(slot).stage == Stage::Late;
         self.leave_line(slot);
         let id = self.requests.handle_at(slot).unwrap_or_default();
+        let now_ns = self.now.get();
         let request = self.request_mut(slot);
         request.stage = Stage::Running;
         let tag = request.tag;
+        if !late {
+            draft.slack_s = draft.slack_s.min(seconds_until(now_ns, request.deadline_ns));
+        }
         if let Some(request) = self.requests.at(slot) {
             self.lines.charge(request, draft.charge_s);
         }

@@ -29,7 +29,7 @@
 //! is `Cancelled` until its batch is observed.
 //!
 //! # Bounds and cost
-//! `submit`, `cancel`: O(log requests + log accounts). `form`: O(buckets * (classes + 9 moves) +
+//! `submit`, `cancel`: O(log requests + log accounts). `form`: O(buckets * (classes + 63 batches rolled out) +
 //! batch * (log requests + eligible accounts)); each request expires or becomes late at most once,
 //! O(log requests). `observe`: O(batch + 64). No allocation after `new`;
 //! [`DynamicBatcher::bytes_needed`], about 220 bytes a request.

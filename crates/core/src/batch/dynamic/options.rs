@@ -120,6 +120,9 @@ pub struct Options {
     pub wait_max: Option<Nanos>,
     /// What a missed deadline costs, in deadlines' worth of delay, 0 to 1,000.
     pub miss_ratio: f64,
+    /// By how much waiting must be cheaper than launching to be done, 0 to 1: the prices are
+    /// estimates, and their errors must not make an instance idle.
+    pub wait_gain_ratio: f64,
     /// Share of the seats (0..=0.5) kept for requests that can no longer be in time.
     pub late_ratio: f64,
     /// How far past its fair turn an account may go, in time of instances, for an earlier deadline.
@@ -147,6 +150,8 @@ impl Options {
             wait_max: None,
             // Attainment is what counts: a miss costs as much as four times its deadline of delay.
             miss_ratio: 4.0,
+            // Between 0 and 1 attainment differs by a tenth of a point; see the page of the policy.
+            wait_gain_ratio: 0.3,
             // As `batch.late_ratio` of the policy, for the same reason, but in whole seats.
             late_ratio: 0.01,
             // Some ten batches.
@@ -176,6 +181,7 @@ impl Options {
         check_span("wait_max_ns", self.wait_max, 1)?;
         check_span("urgency_credit_ns", Some(self.urgency_credit), 0)?;
         check_real("miss_ratio", self.miss_ratio, 0.0, 1000.0)?;
+        check_real("wait_gain_ratio", self.wait_gain_ratio, 0.0, 1.0)?;
         check_real("late_ratio", self.late_ratio, 0.0, 0.5)?;
         check_range("classes", self.classes.len() as u64, 1, CLASSES_MAX as u64)?;
         let buckets_max = (LANES_MAX / self.classes.len() as u64).min(BUCKETS_MAX as u64);
