@@ -37,14 +37,15 @@
 //! - An idle instance with anybody in time is kept waiting at most `queue_delay_max` (default
 //!   `L(batch_size_max)`) from the oldest one's arrival, and never so long that a deadline is lost
 //!   that could have been kept, as long as batches take no longer than the curve says.
-//! - A late request with `r` older late ones in its bucket, and no other bucket late, is launched
-//!   within `(r + 1) / late_ratio + 2 * batch_size_max` further seats. A class with a guarantee
-//!   gets that share of the seats while it waits. With a share of 0 there is no such bound.
+//! - With one bucket, a late request with `r` older late ones is launched within
+//!   `(r + 1) / late_ratio + 2 * batch_size_max` further seats. A class with a guarantee gets that
+//!   share of the seats while it waits. With a share of 0 there is no such bound.
 //! - Between two accounts that wait in one class and bucket, time of instances differs by at most
 //!   `2 * (L(batch_size_max) + credit)`.
 //!
 //! # What it is bad at
-//! Deadlines across buckets: each bucket is priced alone. Batches whose time depends on more than
+//! Deadlines across buckets: each bucket is priced alone, and late requests of a bucket whose turn
+//! does not come wait for it. Batches whose time depends on more than
 //! size and bucket. Requests without a deadline next to others with one: they count as due after a
 //! minute. An account whose request is passed over for another instance may lose the credit that
 //! it had saved up.
