@@ -27,13 +27,16 @@ struct Known {
     expires: u64,
 }
 
+/// A batch that runs, and who is in it.
+type Running = (BatchId, Launch, Vec<(u64, Known)>);
+
 /// A host with its own books.
 struct Host {
     options: Options,
     desk: DynamicBatcher,
     accounts: Vec<AccountId>,
     waiting: BTreeMap<u64, Known>,
-    running: BTreeMap<u64, (BatchId, Launch, Vec<(u64, Known)>)>,
+    running: BTreeMap<u64, Running>,
     now: u64,
     next_tag: u64,
     log: Vec<(u64, u32, u64)>,
@@ -180,7 +183,7 @@ fn swarm(seed: u64) -> (Options, Prng) {
         LatencyCurve::linear(8e-3, 2e-3).unwrap(),
         LatencyCurve::from_points(&[(1, 9e-3), (8, 9e-3), (9, 14e-3), (16, 14e-3)]).unwrap(),
     ];
-    let classes: Vec<ClassOptions> = (0..1 + prng.below(3))
+    let classes: Vec<ClassOptions> = (0..=prng.below(3))
         .map(|_| ClassOptions {
             guaranteed_ratio: [0.0, 0.05][prng.below(2) as usize],
             delay_value: [1.0, 0.1][prng.below(2) as usize],
@@ -199,7 +202,7 @@ fn swarm(seed: u64) -> (Options, Prng) {
         wait_max: prng.chance(20).then(|| Nanos(MS + prng.below(100 * MS))),
         late_ratio: [0.0, 0.01, 0.1][prng.below(3) as usize],
         classes: classes.into(),
-        buckets: curves[..1 + prng.below(3) as usize].into(),
+        buckets: curves[..=prng.below(3) as usize].into(),
         ..Options::new(size_max, curves[0].clone())
     };
     (options, prng)

@@ -108,7 +108,7 @@ impl Pair {
         preferred.dedup();
         let delay = [0, 500, 3_000][prng.below(3) as usize];
         let queue_max = 5 + prng.below(40) as u32;
-        let classes: Vec<ClassOptions> = (0..1 + prng.below(3))
+        let classes: Vec<ClassOptions> = (0..=prng.below(3))
             .map(|_| ClassOptions {
                 guaranteed_ratio: 0.0,
                 queue_max,

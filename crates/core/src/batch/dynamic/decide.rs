@@ -280,7 +280,7 @@ impl Situation<'_> {
             let seen = to.min(horizon_s);
             if seen > from {
                 let count = (seen - from) * self.rate;
-                state.delay_s += count * (end_s - (from + seen) / 2.0).max(0.0);
+                state.delay_s += count * (end_s - f64::midpoint(from, seen)).max(0.0);
                 let missed_until = (end_s - self.target_s).clamp(from, seen);
                 state.misses += (missed_until - from) * self.rate;
             }

@@ -9,7 +9,7 @@
 //! ```text
 //! when      the cheapest first move, rolled out over the latency curve   (see `decide`)
 //!           never beyond  min deadline - L(b) * (1 + 2 spread)           latest safe launch
-//!           never beyond  oldest arrival + queue_delay_max               (default L(batch_size_max))
+//!           never beyond  oldest arrival + queue_delay_max               (default L(maximum))
 //! how many  all that are there, up to batch_size_max, unless fewer are cheaper
 //!           if the first deadline allows fewer: the best window          (see `window`)
 //! who       1. a class that is owed a seat:  owed_c += guaranteed_ratio_c * seats while c waits
@@ -29,9 +29,9 @@
 //! is `Cancelled` until its batch is observed.
 //!
 //! # Bounds and cost
-//! `submit`, `cancel`: O(log requests + log accounts). `form`: O(buckets * (classes + 63 batches rolled out) +
-//! batch * (log requests + eligible accounts)); each request expires or becomes late at most once,
-//! O(log requests). `observe`: O(batch + 64). No allocation after `new`;
+//! `submit`, `cancel`: O(log requests + log accounts). `form`: O(buckets * (classes + 63 batches
+//! rolled out) + batch * (log requests + eligible accounts)); each request expires or becomes late
+//! at most once, O(log requests). `observe`: O(batch + 64). No allocation after `new`;
 //! [`DynamicBatcher::bytes_needed`], about 220 bytes a request.
 //!
 //! - An idle instance with anybody in time is kept waiting at most `queue_delay_max` (default

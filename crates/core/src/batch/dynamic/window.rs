@@ -16,7 +16,7 @@
 //! `s = 0`. Without, time of an instance is what is short, and the most efficient batch wins.
 //!
 //! # Bounds and cost
-//! Looks at two batches' worth of requests, O(batch_size_max * log requests).
+//! Looks at two batches' worth of requests, O(batch * log requests).
 //!
 //! # Source
 //! Early drop: Shen et al., "Nexus", SOSP 2019, section 6.3. That it depends on the load is ours.
