@@ -56,7 +56,7 @@ fn options() -> Options {
     let curve = LatencyCurve::linear(5e-3, 1e-3).unwrap().learning(16).unwrap();
     let class = ClassOptions {
         latency_target: Some(Nanos::from_millis(60)),
-        queue_max: 100,
+        queue_max: 30,
         ..ClassOptions::default()
     };
     Options {
@@ -70,7 +70,7 @@ fn options() -> Options {
     }
 }
 
-/// Drives a batcher at twice what it can do; returns how often it launched, shed and erred.
+/// Drives a batcher beyond what it can do; returns how often it launched, shed and erred.
 fn drive(desk: &mut DynamicBatcher, steps: u64) -> [u64; 3] {
     let mut prng = Prng(5);
     let (mut entries, mut expired) = ([PlanEntry::default(); 16], [Expired::default(); 4]);
@@ -78,7 +78,7 @@ fn drive(desk: &mut DynamicBatcher, steps: u64) -> [u64; 3] {
     let mut running = [None; 2];
     let (mut last, mut counts) = (RequestId::default(), [0; 3]);
     for step in 1..=steps {
-        let now = Nanos(step * 400_000);
+        let now = Nanos(step * 200_000);
         let submission = Submission {
             tag: step,
             class: prng.below(3) as u16,

@@ -277,7 +277,8 @@ impl DynamicBatcher {
     ///
     /// # Errors
     /// [`Error::TimeReversed`]; [`Error::Range`] on `arrival_ns`, `class`, `bucket`, and on a
-    /// `deadline_ns` or `expires_at_ns` before the arrival; [`Error::Stale`] for an unknown account.
+    /// `deadline_ns` or `expires_at_ns` before the arrival; [`Error::Stale`] for an unknown
+    /// account.
     pub fn submit(&mut self, now: Nanos, submission: &Submission) -> Result<Admission, Error> {
         self.check_time(now)?;
         let request = self.admit(now, submission)?;
