@@ -129,7 +129,7 @@ fn no_call_allocates() {
     let before = TALLY.get().0;
     let counts = drive(&mut desk, 20_000);
     assert_eq!(TALLY.get().0, before, "{counts:?}");
-    assert!(counts.iter().all(|count| *count > 500), "{counts:?}");
+    assert!(counts.iter().all(|count| *count > 300), "{counts:?}");
     assert!(desk.stats().expired > 100, "{:?}", desk.stats());
 }
 
