@@ -1,7 +1,7 @@
 //! What runs in the next step?
 //!
 //! [`continuous`] batches the iterations of a language model: each step takes some tokens of some
-//! requests.
+//! requests. [`dynamic`] batches whole requests of ordinary models.
 //!
 //! # How a host drives it
 //! It submits requests as they come, and goes round this loop:
@@ -65,6 +65,7 @@
 //! `limits.steps_in_flight_max` may be formed and not observed, and they are observed in order.
 
 pub mod continuous;
+pub mod dynamic;
 mod queue;
 #[cfg(feature = "document")]
 pub mod record;

@@ -31,12 +31,14 @@
 //! The seven features come from fitting measured kernel tables (see `profile`); four features
 //! without the last two err three times as much on steps that contain prompts.
 
+pub mod curve;
 mod online;
 pub mod profile;
 
 use crate::error::{Error, check_range, check_real};
 use crate::units::{Blocks, Nanos, Tokens};
 
+pub use curve::LatencyCurve;
 pub use online::{FitOutcome, StepFit, StepFitOptions, StepFitStats};
 pub use profile::Profile;
 

@@ -1,0 +1,148 @@
+//! After construction the dynamic batcher allocates nothing, in success or refusal, and takes the
+//! memory that it said it would.
+
+#![expect(unsafe_code, reason = "a global allocator cannot be written without it")]
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::hint::black_box;
+
+use rampmeter::Nanos;
+use rampmeter::batch::dynamic::{
+    Admission, BatchId, ClassOptions, Decision, DynamicBatcher, Ending, Expired, Observation,
+    Options, Plan, PlanEntry, RequestId, Submission,
+};
+use rampmeter::engine::LatencyCurve;
+use support::Prng;
+
+thread_local! {
+    /// Calls, and bytes handed out and not given back, on this thread.
+    static TALLY: Cell<(u64, isize)> = const { Cell::new((0, 0)) };
+}
+
+fn count(bytes: isize) {
+    // A thread that is being torn down has no tally any more, and nothing to measure either.
+    let counted = TALLY.try_with(|tally| {
+        let (calls, live) = tally.get();
+        tally.set((calls + 1, live + bytes));
+    });
+    let _ = counted;
+}
+
+struct Counting;
+
+// SAFETY: every method forwards its arguments unchanged to `System`, which upholds the contract;
+// counting touches only a thread-local number and neither allocates nor panics.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size().cast_signed());
+        // SAFETY: the caller's promise about `layout` is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        count(-layout.size().cast_signed());
+        // SAFETY: `block` came from `System` with this layout, as everything here does.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn options() -> Options {
+    let curve = LatencyCurve::linear(5e-3, 1e-3).unwrap().learning(16).unwrap();
+    let class = ClassOptions {
+        latency_target: Some(Nanos::from_millis(60)),
+        queue_max: 30,
+        ..ClassOptions::default()
+    };
+    Options {
+        instances: 2,
+        accounts_max: 4,
+        requests_max: 128,
+        padding: true,
+        classes: [class, ClassOptions::default()].into(),
+        buckets: [curve.clone(), curve.clone()].into(),
+        ..Options::new(16, curve)
+    }
+}
+
+/// Drives a batcher beyond what it can do; returns how often it launched, shed and erred.
+fn drive(desk: &mut DynamicBatcher, steps: u64) -> [u64; 3] {
+    let mut prng = Prng(5);
+    let (mut entries, mut expired) = ([PlanEntry::default(); 16], [Expired::default(); 4]);
+    let account = desk.open_account(None, 2.0).unwrap();
+    let mut running = [None; 2];
+    let (mut last, mut counts) = (RequestId::default(), [0; 3]);
+    for step in 1..=steps {
+        let now = Nanos(step * 200_000);
+        let submission = Submission {
+            tag: step,
+            class: prng.below(3) as u16,
+            account,
+            bucket: prng.below(2) as u16,
+            arrival: now,
+            deadline: None,
+            expires_at: prng.chance(20).then(|| now.offset_seconds(0.02)),
+        };
+        match desk.submit(now, &submission) {
+            Ok(Admission::Queued(id)) => last = id,
+            Ok(Admission::Shed { .. }) => counts[1] += 1,
+            Err(_) => counts[2] += 1,
+        }
+        if prng.chance(5) {
+            counts[2] += u64::from(desk.cancel(now, last).is_err());
+            counts[2] += u64::from(desk.explain(last).is_err());
+        }
+        for place in &mut running {
+            let Some((ends_at, batch)) = *place else { continue };
+            if ends_at <= now {
+                let seen = Observation { batch, duration: None, ending: Ending::Completed };
+                desk.observe(now, &seen).unwrap();
+                *place = None;
+            }
+        }
+        let plan = &mut Plan { entries: &mut entries, expired: &mut expired };
+        if let Decision::Launch(launch) = desk.form(now, plan).unwrap().decision {
+            counts[0] += 1;
+            running[launch.instance as usize] = Some((launch.ends_at, launch.batch));
+        }
+        let forged =
+            Observation { batch: BatchId::from_raw(step), duration: None, ending: Ending::Failed };
+        counts[2] += u64::from(desk.observe(now, &forged).is_err());
+        black_box((desk.next_event(now), desk.stats()));
+    }
+    counts
+}
+
+#[test]
+fn no_call_allocates() {
+    // Positive control: a counter that counts nothing would pass.
+    let before = TALLY.get().0;
+    drop(black_box(Box::new(7_u8)));
+    assert_eq!(TALLY.get().0 - before, 2, "one to allocate, one to free");
+
+    let mut desk = DynamicBatcher::new(&options()).unwrap();
+    let before = TALLY.get().0;
+    let counts = drive(&mut desk, 20_000);
+    assert_eq!(TALLY.get().0, before, "{counts:?}");
+    assert!(counts.iter().all(|count| *count > 300), "{counts:?}");
+    assert!(desk.stats().expired > 100, "{:?}", desk.stats());
+}
+
+#[test]
+fn bytes_needed_is_what_construction_takes() {
+    for requests_max in [1, 1_000, 1 << 17] {
+        let options = Options { requests_max, ..options() };
+        let before = TALLY.get().1;
+        let desk = DynamicBatcher::new(&options).unwrap();
+        let taken = (TALLY.get().1 - before) as f64;
+        let needed = DynamicBatcher::bytes_needed(&options) as f64;
+        assert!((needed - taken).abs() <= 0.02 * taken + 4096.0, "said {needed}, took {taken}");
+        drop(desk);
+        assert_eq!(TALLY.get().1, before, "it gives back what it took");
+    }
+}
