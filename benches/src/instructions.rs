@@ -16,9 +16,9 @@ pub const SUBMISSIONS: u32 = 64;
 /// Steps in one count: one alone would be a step that happens to let two requests in, or none.
 pub const STEPS: u32 = 8;
 
-/// A count may be this much above its baseline: room for a compiler that inlines a little
+/// Percent that a count may be above its baseline: room for a compiler that inlines a little
 /// differently after unrelated changes. Run again, the same program counts the same.
-pub const TOLERANCE: f64 = 0.03;
+pub const TOLERANCE_PERCENT: u64 = 3;
 
 /// Instructions of one call, by the name of the call and of the size.
 pub type Counts = BTreeMap<String, BTreeMap<String, u64>>;
@@ -126,17 +126,17 @@ pub fn compare(baseline: &Baseline, counts: &Counts, compiler: &str) -> (Verdict
                 verdict = Verdict::Failed;
                 continue;
             };
-            let change = is as f64 / was as f64 - 1.0;
-            let mark = if change > TOLERANCE { "  TOO MANY" } else { "" };
-            if change > TOLERANCE {
+            let over = 100 * is > (100 + TOLERANCE_PERCENT) * was;
+            let mark = if over { "  TOO MANY" } else { "" };
+            if over {
                 verdict = Verdict::Failed;
             }
-            less |= change < -TOLERANCE;
-            let percent = change * 100.0;
+            less |= 100 * is < (100 - TOLERANCE_PERCENT) * was;
+            let percent = (is as f64 / was as f64 - 1.0) * 100.0;
             let _ = writeln!(text, "{call:<8}{point:<20}{was:>12}{is:>12}{percent:>+8.2}%{mark}");
         }
     }
-    let most = TOLERANCE * 100.0;
+    let most = TOLERANCE_PERCENT;
     let _ = match verdict {
         Verdict::Failed => writeln!(
             text,
