@@ -96,25 +96,34 @@ enum Call {
     SetModel(f64, f64),
 }
 
+fn any_submission() -> impl Strategy<Value = Call> {
+    let numbers = (number(), number(), number(), number(), number());
+    (pick(), numbers, moment(), moment()).prop_map(|(account, numbers, deadline, expires_at)| {
+        let (class, arrival, prompt, cached, output) = numbers;
+        Call::Submit { class, account, arrival, prompt, cached, output, deadline, expires_at }
+    })
+}
+
 fn call() -> impl Strategy<Value = Call> {
     let result = (pick(), number(), any::<bool>());
     prop_oneof![
         2 => number().prop_map(Call::Advance),
         3 => (0_u64..50_000_000).prop_map(Call::Advance),
-        8 => (number(), pick(), number(), number(), number(), number(), moment(), moment()).prop_map(
-            |(class, account, arrival, prompt, cached, output, deadline, expires_at)| {
-                Call::Submit { class, account, arrival, prompt, cached, output, deadline, expires_at }
-            }
-        ),
+        8 => any_submission(),
         12 => (0_u64..2, 0_usize..3, 1_u64..200, 0_u64..3, 1_u64..40).prop_map(
-            |(class, account, prompt, cached, output)| {
-                let (account, arrival) = (Pick::Issued(account), 0);
-                let (deadline, expires_at) = (None, None);
-                Call::Submit { class, account, arrival, prompt, cached, output, deadline, expires_at }
+            |(class, account, prompt, cached, output)| Call::Submit {
+                class,
+                account: Pick::Issued(account),
+                arrival: 0,
+                prompt,
+                cached,
+                output,
+                deadline: None,
+                expires_at: None,
             }
         ),
         3 => pick().prop_map(Call::Cancel),
-        4 => (pick(), prop::option::of(prop_oneof![3 => 0_u64..2, 1 => number()]), moment(), moment())
+        4 => (pick(), prop::option::of(0_u64..3), moment(), moment())
             .prop_map(|(id, class, due, expires)| Call::Change(id, class, due, expires)),
         1 => (pick(), number(), number()).prop_map(|(id, n, ns)| Call::LimitAccount(id, n, ns)),
         3 => (pick(), number()).prop_map(|(id, tokens)| Call::SetCached(id, tokens)),

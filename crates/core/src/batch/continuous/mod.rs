@@ -44,8 +44,8 @@
 //! requests)), O(running) for each preemption, and a look at a 64th of the requests while some may
 //! have expired; `submit`, `cancel`, `change`: O(log requests + log accounts + levels of accounts);
 //! `observe`: O(requests of the step * classes). Each request becomes late at most once before
-//! it runs or is changed, O(log requests). Counts of tokens stay below 2^26, because prompts and outputs have
-//! at most 2^24 each. No allocation after `new`; memory is [`Batcher::bytes_needed`].
+//! it runs or is changed, O(log requests). Counts of tokens stay below 2^26, because prompts and
+//! outputs have at most 2^24 each. No allocation after `new`; memory is [`Batcher::bytes_needed`].
 //! Fairness: between two accounts that wait in one class the service of that class differs by at
 //! most `2 * (max(w_p * L, w_q * M) + credit)` as long as nothing is preempted. Waiting: nobody
 //! waits for ever; `aging.rs` derives the bound, and `docs/policies/batch.md` states it.
@@ -53,8 +53,7 @@
 //! # What it is bad at
 //! It admits KV memory on the prompt alone and takes preemptions as they come; it knows nothing
 //! of output lengths. A head request that does not fit blocks smaller ones behind it: no
-//! starvation, some waste. It refuses by what waits, not by what will be late: that is a gate's
-//! work.
+//! starvation, some waste. It refuses by what waits, not by what will be late.
 //!
 //! # Source
 //! Chunked prefill: Agrawal et al., "Sarathi-Serve", OSDI 2024. Counters: Sheng et al., OSDI
@@ -249,8 +248,7 @@ impl Batcher {
         self.policy_accounts.get(index).copied()
     }
 
-    /// Opens an account that the policy does not name: on the first level, with the queue limits
-    /// of `account_default`.
+    /// Opens an account of the first level, with the queue limits of `account_default`.
     ///
     /// # Errors
     /// As [`Ledger::open`].
@@ -317,10 +315,7 @@ impl Batcher {
         let deadline = submission.deadline.unwrap_or(deadline);
         request.due_ns = deadline.get();
         request.latest_start_ns = deadline.offset_seconds(-prefill_s).get();
-        request.expires_ns =
-            self.queues.expires_ns(request.class, request.account, request.arrival_ns);
-        request.expires_ns =
-            request.expires_ns.min(submission.expires_at.unwrap_or(Nanos::MAX).get());
+        request.expires_ns = self.expiry_of(&request, submission.expires_at);
         if let Some(shed) = self.shed(&request, now) {
             return Ok(Admission::Shed(shed));
         }
@@ -428,22 +423,6 @@ impl Batcher {
     pub fn set_model(&mut self, model: StepModel) {
         self.model = model;
         self.stalled = false;
-    }
-
-    /// When to call [`Batcher::form`] next: `now` if there may be something to form, the predicted
-    /// end of the oldest step if all that is left is to wait for it, the moment when a request may
-    /// expire if that is earlier, `None` if only a call of the host can change anything. A `form`
-    /// that found nothing is not asked for again before something has changed.
-    #[must_use]
-    pub fn next_event(&self, now: Nanos) -> Option<Nanos> {
-        let work = self.running_len > 0 || self.lines.len() > 0;
-        let free = self.steps.len() < self.steps.capacity();
-        if work && !self.stalled && free {
-            return Some(now);
-        }
-        let landing = self.steps.oldest().map(|place| self.steps.record(place).ends_at);
-        let expiry = self.expiries.next_event().filter(|_| free && self.lines.len() > 0);
-        landing.into_iter().chain(expiry).min().map(|event| event.max(now))
     }
 
     /// What it holds and how full it is.

@@ -109,7 +109,6 @@ fn those_behind_the_head_are_found_within_two_rounds() {
     found.sort_unstable();
     assert_eq!(found, ids);
     assert_eq!(rig.stage(stays), Stage::Waiting);
-    let mut policy = policy;
     policy.limits.running_max = 500;
     let mut rig = Rig::with_blocks(&policy, 20);
     rig.batcher.set_kv_blocks_free(rig.now, Blocks(0)).unwrap();
