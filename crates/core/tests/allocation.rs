@@ -104,6 +104,7 @@ fn no_batcher_call_allocates() {
     let (tally, ()) = tally_of(|| lean.drive(90_000));
     assert_eq!(tally.calls, 0, "{:?}", lean.counts.answers);
     lean.counts.assert_every_path_was_taken();
+    lean.assert_shed_and_expired();
 }
 
 #[test]

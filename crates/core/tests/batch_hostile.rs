@@ -7,11 +7,11 @@ mod support;
 
 use proptest::prelude::*;
 use rampmeter::batch::continuous::{
-    Admission, Batcher, Expiry, Formed, Observation, Plan, PlanEntry, Preemption, RequestId,
-    StepResult, Submission,
+    Admission, Batcher, Change, Expiry, Formed, Observation, Plan, PlanEntry, Preemption,
+    RequestId, StepResult, Submission,
 };
 use rampmeter::engine::{KvGeometry, StepModel};
-use rampmeter::policy::Policy;
+use rampmeter::policy::{Policy, QueueLimits};
 use rampmeter::share::AccountId;
 use rampmeter::{Blocks, Error, Nanos, Tokens};
 use support::Setup;
@@ -29,6 +29,11 @@ fn number() -> impl Strategy<Value = u64> {
         1 => Just(u64::from(u32::MAX)),
         1 => Just(u64::MAX),
     ]
+}
+
+/// A moment that may be given, near the time that calls are made at or anywhere.
+fn moment() -> impl Strategy<Value = Option<u64>> {
+    prop::option::weighted(0.3, prop_oneof![2 => 0_u64..500_000_000, 1 => number()])
 }
 
 /// A fraction as hostile callers choose it.
@@ -61,8 +66,12 @@ enum Call {
         prompt: u64,
         cached: u64,
         output: u64,
+        deadline: Option<u64>,
+        expires_at: Option<u64>,
     },
     Cancel(Pick),
+    Change(Pick, Option<u64>, Option<u64>, Option<u64>),
+    LimitAccount(Pick, u64, u64),
     SetCached(Pick, u64),
     Form {
         entries: usize,
@@ -87,23 +96,36 @@ enum Call {
     SetModel(f64, f64),
 }
 
+fn any_submission() -> impl Strategy<Value = Call> {
+    let numbers = (number(), number(), number(), number(), number());
+    (pick(), numbers, moment(), moment()).prop_map(|(account, numbers, deadline, expires_at)| {
+        let (class, arrival, prompt, cached, output) = numbers;
+        Call::Submit { class, account, arrival, prompt, cached, output, deadline, expires_at }
+    })
+}
+
 fn call() -> impl Strategy<Value = Call> {
     let result = (pick(), number(), any::<bool>());
     prop_oneof![
         2 => number().prop_map(Call::Advance),
         3 => (0_u64..50_000_000).prop_map(Call::Advance),
-        8 => (number(), pick(), number(), number(), number(), number()).prop_map(
-            |(class, account, arrival, prompt, cached, output)| {
-                Call::Submit { class, account, arrival, prompt, cached, output }
-            }
-        ),
+        8 => any_submission(),
         12 => (0_u64..2, 0_usize..3, 1_u64..200, 0_u64..3, 1_u64..40).prop_map(
-            |(class, account, prompt, cached, output)| {
-                let account = Pick::Issued(account);
-                Call::Submit { class, account, arrival: 0, prompt, cached, output }
+            |(class, account, prompt, cached, output)| Call::Submit {
+                class,
+                account: Pick::Issued(account),
+                arrival: 0,
+                prompt,
+                cached,
+                output,
+                deadline: None,
+                expires_at: None,
             }
         ),
         3 => pick().prop_map(Call::Cancel),
+        4 => (pick(), prop::option::of(0_u64..3), moment(), moment())
+            .prop_map(|(id, class, due, expires)| Call::Change(id, class, due, expires)),
+        1 => (pick(), number(), number()).prop_map(|(id, n, ns)| Call::LimitAccount(id, n, ns)),
         3 => (pick(), number()).prop_map(|(id, tokens)| Call::SetCached(id, tokens)),
         14 => (prop::option::weighted(0.1, number()), 0_usize..40).prop_map(|(cached, short)| {
             let short = |this| usize::from(short == this);
@@ -128,7 +150,7 @@ fn call() -> impl Strategy<Value = Call> {
 enum Answer {
     Admission(Admission),
     Account(AccountId),
-    Formed(Formed, Vec<PlanEntry>, Vec<Preemption>),
+    Formed(Formed, Vec<PlanEntry>, Vec<Preemption>, Vec<Expiry>),
     Observed(rampmeter::batch::continuous::Observed),
     Nothing,
 }
@@ -172,7 +194,16 @@ impl Side {
                 std::hint::black_box(self.batcher.next_event(self.now));
                 Ok(Answer::Nothing)
             }
-            Call::Submit { class, account, arrival, prompt, cached, output } => {
+            Call::Submit {
+                class,
+                account,
+                arrival,
+                prompt,
+                cached,
+                output,
+                deadline,
+                expires_at,
+            } => {
                 let submission = Submission {
                     tag: *prompt,
                     class: *class as u16,
@@ -181,6 +212,8 @@ impl Side {
                     prompt_tokens: Tokens(*prompt as u32),
                     cached_tokens: Tokens(*cached as u32),
                     output_tokens_max: Tokens(*output as u32),
+                    deadline: deadline.map(Nanos),
+                    expires_at: expires_at.map(Nanos),
                     ..Submission::default()
                 };
                 let answer = self.batcher.submit(self.now, &submission)?;
@@ -191,6 +224,20 @@ impl Side {
                 Ok(Answer::Admission(answer))
             }
             Call::Cancel(id) => self.batcher.cancel(self.now, self.request(*id)).map(nothing),
+            Call::Change(id, class, deadline, expires_at) => {
+                let class = class.map(|class| class as u16);
+                let (deadline, expires_at) = (deadline.map(Nanos), expires_at.map(Nanos));
+                let change = Change { class, deadline, expires_at };
+                self.batcher.change(self.now, self.request(*id), &change).map(nothing)
+            }
+            Call::LimitAccount(id, requests, wait_ns) => {
+                let limits = QueueLimits {
+                    requests_max: *requests as u32,
+                    tokens_max: *requests,
+                    wait_max: Nanos(*wait_ns),
+                };
+                self.batcher.set_account_queue(self.account(*id), limits).map(nothing)
+            }
             Call::SetCached(id, tokens) => {
                 let id = self.request(*id);
                 self.batcher.set_cached_tokens(id, Tokens(*tokens as u32)).map(nothing)
@@ -238,10 +285,11 @@ impl Side {
         let formed = self.batcher.form_with_cache(self.now, &mut plan, &mut ask)?;
         entries.truncate(formed.entries_len as usize);
         preempted.truncate(formed.preempted_len as usize);
+        expired.truncate(formed.expired_len as usize);
         if let Some(id) = formed.step {
             self.flying.push((id, formed.ends_at, entries.clone()));
         }
-        Ok(Answer::Formed(formed, entries, preempted))
+        Ok(Answer::Formed(formed, entries, preempted, expired))
     }
 
     fn land(&mut self, speculated: u32) -> Result<Answer, Error> {
@@ -311,6 +359,10 @@ fn policies(extreme: bool) -> [Policy; 4] {
     changed.classes[1].guaranteed_ratio = 0.5;
     changed.batch.background_step_ratio = 0.1;
     changed.limits.step_tokens_max = Tokens(8);
+    changed.classes[0].queue =
+        QueueLimits { requests_max: 4, tokens_max: 300, wait_max: Nanos::from_millis(80) };
+    changed.accounts[1].queue.requests_max = 2;
+    changed.batch.triage = false;
     let mut larger = policy.clone();
     larger.limits.requests_max += 1;
     let mut wrong = policy.clone();
@@ -336,6 +388,11 @@ fn run(extreme: bool, calls: &[Call]) -> Result<(), TestCaseError> {
         }
         prop_assert_eq!(&answer, &second.make(call, &policies), "{:?}", call);
         prop_assert_eq!(after, second.batcher.stats());
+        for class in 0..2 {
+            let of = [&first, &second].map(|side| side.batcher.class_stats(class).unwrap());
+            prop_assert_eq!(of[0], of[1]);
+            prop_assert!(of[0].late <= of[0].waiting && of[0].drain_tokens_per_s.is_finite());
+        }
         let events = [&first, &second].map(|side| side.batcher.next_event(side.now));
         prop_assert_eq!(events[0], events[1]);
         prop_assert!(after.running <= after.running_max && after.requests <= after.requests_max);

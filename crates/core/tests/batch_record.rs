@@ -6,10 +6,11 @@ mod support;
 
 use proptest::prelude::*;
 use rampmeter::batch::continuous::{
-    Expiry, Observation, Plan, PlanEntry, Preemption, RequestId, StepResult, Submission,
+    Change, Expiry, Observation, Plan, PlanEntry, Preemption, RequestId, StepResult, Submission,
 };
 use rampmeter::batch::record::{Recorder, replay};
 use rampmeter::engine::StepModel;
+use rampmeter::policy::QueueLimits;
 use rampmeter::{Blocks, Nanos, Tokens};
 use support::{Prng, Setup, model};
 
@@ -53,6 +54,11 @@ impl Swarm {
             16 => {
                 let id = self.some_id();
                 let _ = self.recorder.cancel(self.now, id);
+                let id = self.some_id();
+                let class = self.prng.chance(50).then(|| self.prng.below(3) as u16);
+                let deadline = self.prng.chance(50).then(|| Nanos(self.prng.draw()));
+                let change = Change { class, deadline, expires_at: Some(Nanos(self.prng.draw())) };
+                let _ = self.recorder.change(self.now, id, &change);
             }
             17 => {
                 let (id, tokens) = (self.some_id(), self.prng.below(150) as u32);
@@ -126,6 +132,9 @@ impl Swarm {
         });
         if let Ok(id) = id {
             let _ = self.recorder.set_account_weight(id, weight);
+            let requests_max = self.prng.below(3) as u32;
+            let limits = QueueLimits { requests_max, ..QueueLimits::default() };
+            let _ = self.recorder.set_account_queue(id, limits);
             let _ = self.recorder.close_account(id);
             let _ = self.recorder.close_account(id);
         }
@@ -136,6 +145,8 @@ impl Swarm {
         policy.accounts[0].weight = 1.0 + self.prng.below(1_000_000) as f64 / 7.0e5;
         policy.limits.running_max += u32::from(self.prng.chance(20));
         policy.limits.step_tokens_max = Tokens(RUNNING_MAX as u32 + 1 + self.prng.below(99) as u32);
+        policy.classes[0].queue.requests_max = self.prng.below(6) as u32;
+        policy.classes[1].queue.wait_max = Nanos(self.prng.below(2) * 30_000_000);
         let _ = self.recorder.set_policy(&policy);
         let _ = self.recorder.set_kv_blocks_free(self.now, Blocks(self.prng.below(42) as u32));
         let per_token = (1 + self.prng.below(99)) as f64 * 1e-5 / 3.0;
@@ -178,6 +189,8 @@ fn every_kind_of_call_and_answer_is_recorded() {
     let calls = [
         "submit",
         "cancel",
+        "change",
+        "set_account_queue",
         "set_cached_tokens",
         "open_account",
         "set_account_weight",
@@ -191,10 +204,18 @@ fn every_kind_of_call_and_answer_is_recorded() {
     for call in calls {
         assert!(text.contains(&format!("{{\"call\":{{\"{call}\":")), "{call}");
     }
-    for answer in ["request", "account", "formed", "observed", "refused"] {
+    for answer in ["admission", "account", "formed", "observed", "refused"] {
         assert!(text.contains(&format!("\"answer\":{{\"{answer}\":")), "{answer}");
     }
-    for detail in ["\"weight\":\"NaN\"", "\"weight\":\"inf\"", "\"asked\":[", "\"code\":-6"] {
+    for detail in [
+        "\"queued\":",
+        "\"shed\":{",
+        "\"expired\":[{",
+        "\"weight\":\"NaN\"",
+        "\"weight\":\"inf\"",
+        "\"asked\":[",
+        "\"code\":-6",
+    ] {
         assert!(text.contains(detail), "{detail}");
     }
 }
@@ -209,10 +230,10 @@ fn tampered(from: &str, to: &str) -> (u64, rampmeter::batch::record::Divergence)
 #[test]
 fn a_changed_line_is_named() {
     let (line, divergence) =
-        tampered("\"answer\":{\"request\":4294967297}", "\"answer\":{\"request\":7}");
+        tampered("\"admission\":{\"queued\":4294967297}", "\"admission\":{\"queued\":7}");
     assert_eq!(divergence.line, line);
-    assert_eq!(divergence.expected, "Request(Handle(7v0))");
-    assert_eq!(divergence.got, "Request(Handle(1v1))");
+    assert_eq!(divergence.expected, "Admission(Queued(Handle(7v0)))");
+    assert_eq!(divergence.got, "Admission(Queued(Handle(1v1)))");
     let (line, divergence) = tampered("\"code\":-1,", "\"code\":-2,");
     assert_eq!(divergence.line, line);
     let (line, divergence) = tampered("\"call\":{\"cancel\"", "\"call\":{\"cancle\"");
@@ -223,7 +244,7 @@ fn a_changed_line_is_named() {
 #[test]
 fn a_header_of_another_kind_is_refused() {
     for (from, to, named) in [
-        ("\"format\":1", "\"format\":2", "format 2"),
+        ("\"format\":2", "\"format\":1", "format 1"),
         ("running_max = 6", "running_max = 0", "running_max"),
         ("\"kv_blocks\":40", "\"kv_blocks\":0", "kv_blocks"),
         ("\"coefficients\":[0.008", "\"coefficients\":[-0.008", "step_s"),

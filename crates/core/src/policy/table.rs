@@ -517,8 +517,9 @@ pub(crate) static BATCH: [Field<BatchRules>; 15] = [
             get: |batch| batch.late_ratio,
             set: |batch, value| batch.late_ratio = value,
         },
-        about: "Share kept for requests that have already missed their target, so that they end.",
-        why: "0.005: without any a late request could wait for ever; attainment on chat traffic at \
+        about: "Share of an account's work kept for its requests that have already missed their target; \
+                divided by the classes with work waiting, the least that each of them is owed.",
+        why: "0.005: without any a request could wait for ever; attainment on chat traffic at \
               load 1.0 is 0.96 with this and with 0, and 0.94 with 0.05 (`make ablation`, three \
               seeds). Above a half, overload feeds on itself.",
     },

@@ -6,11 +6,11 @@ mod counts;
 mod ledger;
 
 use rampmeter::batch::continuous::{
-    Admission, Batcher, Expiry, Observation, Plan, PlanEntry, Preemption, RequestId, StepResult,
-    Submission,
+    Admission, Batcher, Change, Expiry, Observation, Plan, PlanEntry, Preemption, RequestId,
+    StepResult, Submission,
 };
 use rampmeter::engine::StepModel;
-use rampmeter::policy::Policy;
+use rampmeter::policy::{Policy, QueueLimits};
 use rampmeter::share::AccountId;
 use rampmeter::{Blocks, Nanos, Tokens};
 
@@ -62,6 +62,10 @@ impl Lean {
         let mut changed = policy.clone();
         changed.accounts[0].weight = 2.0;
         changed.classes[1].guaranteed_ratio = 0.1;
+        changed.classes[1].queue =
+            QueueLimits { requests_max: 6, tokens_max: 900, wait_max: Nanos::from_millis(3_000) };
+        changed.accounts[0].queue.wait_max = Nanos::from_millis(3_100);
+        changed.batch.triage = false;
         let mut larger = policy.clone();
         larger.limits.running_max += 1;
         let fewer = Setup { classes: 1, ..setup.clone() }.policy();
@@ -96,7 +100,8 @@ impl Lean {
                 25..32 => self.cancel(),
                 32..58 => self.form(),
                 58..84 => self.observe(),
-                84..88 => self.set_cached_tokens(),
+                84..86 => self.set_cached_tokens(),
+                86..88 => self.change(),
                 88..89 => self.set_kv_blocks_free(),
                 89..94 => self.ask(),
                 94..98 => self.accounts(),
@@ -151,6 +156,8 @@ impl Lean {
             prompt_tokens: Tokens(self.mostly(prompt) as u32),
             cached_tokens: Tokens(self.mostly(cached) as u32),
             output_tokens_max: Tokens(self.mostly(output) as u32),
+            deadline: self.some_moment(),
+            expires_at: self.some_moment(),
             ..Submission::default()
         };
         let now = self.clock();
@@ -162,6 +169,27 @@ impl Lean {
         }
     }
 
+    /// Mostly none, else one before or after now.
+    fn some_moment(&mut self) -> Option<Nanos> {
+        let after = self.prng.below(400_000_000);
+        let moment = self.now.saturating_add(Nanos(after)).saturating_sub(Nanos(200_000_000));
+        self.prng.chance(10).then_some(moment)
+    }
+
+    fn change(&mut self) {
+        let class = self.prng.chance(50).then(|| self.mostly(1) as u16);
+        let (deadline, expires_at) = (self.some_moment(), self.some_moment());
+        let (now, id) = (self.clock(), self.some_id());
+        let answer = self.batcher.change(now, id, &Change { class, deadline, expires_at });
+        self.counts.note("change", answer);
+    }
+
+    /// Asserts that requests were turned away and given up, too.
+    pub fn assert_shed_and_expired(&self) {
+        let stats = self.batcher.stats();
+        assert!(stats.shed > 100 && stats.expired > 100, "{stats:?}");
+    }
+
     fn cancel(&mut self) {
         let (now, id) = (self.clock(), self.some_id());
         let answer = self.batcher.cancel(now, id);
@@ -170,16 +198,17 @@ impl Lean {
 
     fn form(&mut self) {
         let now = self.clock();
-        let [mut entries, mut preempted] = [RUNNING_MAX; 2];
+        let [mut entries, mut preempted, mut expired] = [RUNNING_MAX; 3];
         match self.prng.below(40) {
             0 => entries = 0,
             1 => preempted -= 1,
+            2 => expired -= 1,
             _ => {}
         }
         let mut plan = Plan {
             entries: &mut self.entries[..entries],
             preempted: &mut self.preempted[..preempted],
-            expired: &mut self.expired,
+            expired: &mut self.expired[..expired],
         };
         let answer = self.batcher.form(now, &mut plan);
         let Some(formed) = self.counts.note("form", answer) else { return };
@@ -247,12 +276,21 @@ impl Lean {
         let id = self.some_id();
         let answer = self.batcher.progress(id);
         self.counts.note("progress", answer);
+        let answer = self.batcher.class_stats((self.prng.below(9) / 4) as u16);
+        self.counts.note("class_stats", answer);
         std::hint::black_box((self.batcher.stats(), self.batcher.next_event(self.now)));
     }
 
     fn accounts(&mut self) {
         let weight = [1.0, 3.5, f64::NAN, 0.0][self.prng.below(4) as usize];
-        match self.prng.below(3) {
+        match self.prng.below(4) {
+            3 => {
+                let requests_max = [0, 3, u32::MAX][self.prng.below(3) as usize];
+                let limits = QueueLimits { requests_max, ..QueueLimits::default() };
+                let account = self.some_account();
+                let answer = self.batcher.set_account_queue(account, limits);
+                self.counts.note("set_account_queue", answer);
+            }
             0 => {
                 let answer = self.batcher.open_account(None, weight);
                 if let Some(guest) = self.counts.note("open_account", answer) {

@@ -29,7 +29,7 @@
 //! - `W`: cost of the requests of `a` in `c` that came before it and have no seat yet, and of the
 //!   output still to come of those that have;
 //! - `S`: service that `a` can get in `c` meanwhile. At least `late_ratio` of it goes to its late
-//!   requests, oldest first, up to what was paid in advance; `W` alone if nothing of `a` is in time;
+//!   requests, oldest first, but for what was paid in advance; with nothing of `a` in time, all;
 //! - `N`: accounts that wait in `c`. Each other one gets at most the fairness bound more than `a`
 //!   (`share`); with weights, in proportion to them;
 //! - `C`: classes; `cap`: the most that can be owed; `s_c` of the first class is what is left over

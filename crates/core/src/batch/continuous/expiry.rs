@@ -22,7 +22,7 @@ use super::admission::Next;
 use super::form::Draft;
 use super::plan::Expiry;
 use super::prompts::Line;
-use super::request::Stage;
+use super::request::{Request, Stage};
 use crate::units::Nanos;
 
 /// Steps in which a sweep looks at all slots once. At 10 to 50 ms a step that is one to three
@@ -70,6 +70,28 @@ impl Expiries {
 }
 
 impl Batcher {
+    /// When to call [`Batcher::form`] next: `now` if there may be something to form, the predicted
+    /// end of the oldest step if all that is left is to wait for it, the moment when a request may
+    /// expire if that is earlier, `None` if only a call of the host can change anything. A `form`
+    /// that found nothing is not asked for again before something has changed.
+    #[must_use]
+    pub fn next_event(&self, now: Nanos) -> Option<Nanos> {
+        let work = self.running_len > 0 || self.lines.len() > 0;
+        let free = self.steps.len() < self.steps.capacity();
+        if work && !self.stalled && free {
+            return Some(now);
+        }
+        let landing = self.steps.oldest().map(|place| self.steps.record(place).ends_at);
+        let expiry = self.expiries.next_event().filter(|_| free && self.lines.len() > 0);
+        landing.into_iter().chain(expiry).min().map(|event| event.max(now))
+    }
+
+    /// When a request is given up that may wait until `wanted` by its own account.
+    pub(super) fn expiry_of(&self, request: &Request, wanted: Option<Nanos>) -> u64 {
+        let allowed_ns = self.queues.expires_ns(request.class, request.account, request.arrival_ns);
+        wanted.map_or(allowed_ns, |wanted| wanted.get().min(allowed_ns))
+    }
+
     /// Looks at some slots for requests that have expired; returns how many were given up.
     pub(super) fn sweep_expired(&mut self, out: &mut [Expiry]) -> u32 {
         let mut given_up = 0;

@@ -29,7 +29,8 @@ pub(super) struct Draft {
 
 impl Batcher {
     /// Forms the next step into the caller's arrays. With nothing to run, [`Formed::step`] is
-    /// `None`; requests may still have been preempted, or have expired. See the module for order and cost.
+    /// `None`; requests may still have been preempted, or have expired. See the module for order
+    /// and cost.
     ///
     /// # Errors
     /// [`Error::TimeReversed`]; [`Error::Full`] on `steps_in_flight` when as many steps as the

@@ -7,21 +7,27 @@
 //!
 //! # Formula
 //! ```text
-//! order     1. a class or the late ones, while their guarantee owes them service
+//! order     1. a class, while it is owed service
 //!           2. class                       (earlier in the policy first)
 //!           3. lost their KV               (somebody is in the middle of reading)
 //!           4. account                     v <= min v + credit  (see `share`)
-//!           5. in time before late         late: now + prefill_s > arrival + ttft_target
-//!           6. deadline + 2 * prefill_s    shorter work first among equal deadlines
+//!           5. late, while their account owes them service; then in time; then late
+//!                                          late: now + prefill_s > deadline
+//!           6. in time: deadline + work_delay_ratio * prefill_s   (shorter work first among
+//!              equal deadlines); late: arrival
 //! chunk     the most tokens p with  start + step_s(p) <= min over decodes of
-//!           first_token + produced * tpot_target * margin,   at least the floor;
+//!           first_token + produced * tpot_target * margin,   at least the floor; of a lead
+//!           beyond one tpot_target * margin only slack_lending_ratio counts;
 //!           for late work and for work of less delay value than what decodes:
 //!           step_s(p) <= background_ratio * min tpot_target of what decodes
 //! admit     a seat, and KV blocks for the whole prompt
 //! preempt   argmin  recompute_s * delay_value / blocks freed, if the decoding requests need
 //!           more blocks than are free or held by requests whose last token is in flight
-//! guarantee owed_c += ratio_c * cost of everybody's service while c waits;
-//!           owed_c -= cost of its own, below 0 only for what the guarantee let in
+//! guarantee owed_c += max(ratio_c, late_ratio / classes waiting) * cost of everybody's service
+//!           while c waits;  owed_c -= cost of its own, below 0 only for what this let in; and
+//!           the same in each account for its late requests, with late_ratio of its own service
+//! shed      what would go beyond the queue limits of its class, its account or one above
+//! expire    no seat by min(expires_at, arrival + queue_wait_max of class, account and above)
 //! ```
 //! A decoding request that is so far behind that even decode-only steps cannot bring it back in
 //! time holds up nobody: steps keep its pace (`tpot_target`), no more.
@@ -30,21 +36,24 @@
 //! `Waiting -> Running -> Ended`; `Waiting -> Late` when the first token can no longer be in
 //! time; `Running -> Preempted -> Running` (without a token yet, back to `Waiting`), once no step
 //! in flight contains it. A request that ends while later steps contain it stays
-//! `Ended` until those are observed; its tokens there are ignored.
+//! `Ended` until those are observed; its tokens there are ignored. What waits without having
+//! produced a token may expire. Class, deadline and expiry may change in every state.
 //!
 //! # Bounds and cost
 //! `form`: O(running + partial prompts * log of them + admitted * (eligible accounts + log
-//! requests)), and O(running) for each preemption; `submit`, `cancel`: O(log requests + log
-//! accounts); `observe`: O(requests of the step). Each request becomes late at most once before
-//! it runs, O(log requests). Counts of tokens stay below 2^26, because prompts and outputs have
-//! at most 2^24 each. No allocation after `new`; memory is [`Batcher::bytes_needed`].
+//! requests)), O(running) for each preemption, and a look at a 64th of the requests while some may
+//! have expired; `submit`, `cancel`, `change`: O(log requests + log accounts + levels of accounts);
+//! `observe`: O(requests of the step * classes). Each request becomes late at most once before
+//! it runs or is changed, O(log requests). Counts of tokens stay below 2^26, because prompts and
+//! outputs have at most 2^24 each. No allocation after `new`; memory is [`Batcher::bytes_needed`].
 //! Fairness: between two accounts that wait in one class the service of that class differs by at
-//! most `2 * (max(w_p * L, w_q * M) + credit)` as long as nothing is preempted.
+//! most `2 * (max(w_p * L, w_q * M) + credit)` as long as nothing is preempted. Waiting: nobody
+//! waits for ever; `aging.rs` derives the bound, and `docs/policies/batch.md` states it.
 //!
 //! # What it is bad at
 //! It admits KV memory on the prompt alone and takes preemptions as they come; it knows nothing
 //! of output lengths. A head request that does not fit blocks smaller ones behind it: no
-//! starvation, some waste. It refuses nobody: that is a gate's work.
+//! starvation, some waste. It refuses by what waits, not by what will be late.
 //!
 //! # Source
 //! Chunked prefill: Agrawal et al., "Sarathi-Serve", OSDI 2024. Counters: Sheng et al., OSDI
@@ -258,10 +267,7 @@ impl Batcher {
         let deadline = submission.deadline.unwrap_or(deadline);
         request.due_ns = deadline.get();
         request.latest_start_ns = deadline.offset_seconds(-prefill_s).get();
-        request.expires_ns =
-            self.queues.expires_ns(request.class, request.account, request.arrival_ns);
-        request.expires_ns =
-            request.expires_ns.min(submission.expires_at.unwrap_or(Nanos::MAX).get());
+        request.expires_ns = self.expiry_of(&request, submission.expires_at);
         if let Some(shed) = self.shed(&request, now) {
             return Ok(Admission::Shed(shed));
         }
@@ -365,22 +371,6 @@ impl Batcher {
         self.lines.set_policy(policy);
         self.queues.set_policy(policy, &self.policy_accounts);
         Ok(())
-    }
-
-    /// When to call [`Batcher::form`] next: `now` if there may be something to form, the predicted
-    /// end of the oldest step if all that is left is to wait for it, the moment when a request may
-    /// expire if that is earlier, `None` if only a call of the host can change anything. A `form`
-    /// that found nothing is not asked for again before something has changed.
-    #[must_use]
-    pub fn next_event(&self, now: Nanos) -> Option<Nanos> {
-        let work = self.running_len > 0 || self.lines.len() > 0;
-        let free = self.steps.len() < self.steps.capacity();
-        if work && !self.stalled && free {
-            return Some(now);
-        }
-        let landing = self.steps.oldest().map(|place| self.steps.record(place).ends_at);
-        let expiry = self.expiries.next_event().filter(|_| free && self.lines.len() > 0);
-        landing.into_iter().chain(expiry).min().map(|event| event.max(now))
     }
 
     /// What it holds and how full it is.

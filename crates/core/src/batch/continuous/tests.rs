@@ -1,10 +1,14 @@
 //! Small cases worked out by hand, one file for each question.
 
+mod change;
 mod chunks;
+mod expiry;
 mod guarantees;
 mod lives;
 mod order;
+mod queues;
 mod victims;
+mod waiting;
 
 use std::boxed::Box;
 use std::vec::Vec;

@@ -1,5 +1,6 @@
 //! Making the calls of a recording again.
 
+use std::boxed::Box;
 use std::collections::VecDeque;
 use std::format;
 use std::io::{self, BufRead, Read};
@@ -44,7 +45,7 @@ pub struct Divergence {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Line {
-    Call(RecordedCall),
+    Call(Box<RecordedCall>),
     End(End),
 }
 
@@ -61,7 +62,8 @@ pub fn replay(recording: impl BufRead) -> Result<Replayed, Divergence> {
     let mut calls = 0;
     loop {
         match lines.next("a call with its answer, or the end of the recording")? {
-            Line::Call(RecordedCall { call, answer: recorded }) => {
+            Line::Call(recorded) => {
+                let RecordedCall { call, answer: recorded } = *recorded;
                 let answer = make(&mut batcher, &call)
                     .map_err(|got| lines.diverged("a call that can be made", got))?;
                 if answer != recorded {
