@@ -199,7 +199,7 @@ fn what_cannot_be_is_said_at_the_end() {
 #[test]
 fn well_behaved_accounts_are_compared_by_what_they_asked_for() {
     // Costs 1 and 2: a asks for 106, b for 52, c for 26: 184 in all, 46 for each of the four
-    // units of weight. a asks for more than that, and b would without its weight of 2.
+    // units of weight. Only a asks for more than that.
     let mut requests = vec![request(0.0, 0, 0, 100), request(0.0, 2, 0, 20)];
     requests.extend([request(0.0, 1, 0, 20), request(5.0, 1, 0, 20)]);
     let workload = workload(requests);

@@ -8,8 +8,9 @@
 //! result        = Jain's index over share_i of the well-behaved accounts
 //! ```
 //! A well-behaved account asks for no more than its share by weight of all that is asked for, so
-//! that a fair scheduler gives it all that it can give anybody. Weights are summed over accounts that ask for anything. Prompt tokens found in the cache count
-//! like those that were computed: what was asked for was delivered.
+//! that a fair scheduler gives it all that it can give anybody. Weights are summed over accounts
+//! that ask for anything. Prompt tokens found in the cache count like those that were computed:
+//! what was asked for was delivered.
 //!
 //! # Why not the service of the whole run
 //! A run goes on until everybody is served, so at its end service is what was asked for, whatever

@@ -147,7 +147,7 @@ const COMMON_OPTIONS: [&str; 2] = ["chunk", "triage"];
 
 fn read_option(part: &str, kind: PeerKind, options: &mut PeerOptions) -> Result<(), InputError> {
     let (key, value) = part.split_once('=').map_or((part, None), |(key, value)| (key, Some(value)));
-    let slot = match (key, kind) {
+    let (slot, unit, min, max, what) = match (key, kind) {
         ("triage", _) => {
             if value.is_some() {
                 return Err(wrong("`triage` takes no value".to_owned()));
@@ -163,6 +163,7 @@ fn read_option(part: &str, kind: PeerKind, options: &mut PeerOptions) -> Result<
         }
         ("spare", PeerKind::PastFuture) => (&mut options.spare_percent, "%", 0, 99, "percent"),
         _ => {
+            // An option of another peer is as unknown here as any.
             let own = match kind {
                 PeerKind::Vtc => Some("output-cost"),
                 PeerKind::PastFuture => Some("spare"),
@@ -171,7 +172,6 @@ fn read_option(part: &str, kind: PeerKind, options: &mut PeerOptions) -> Result<
             return Err(wrong(unknown(key, "option", COMMON_OPTIONS.into_iter().chain(own))));
         }
     };
-    let (slot, unit, min, max, what) = slot;
     if slot.is_some() {
         return Err(wrong(format!("`{key}` is given twice")));
     }

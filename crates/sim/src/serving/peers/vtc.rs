@@ -12,8 +12,9 @@
 //!     others wait     c_u = max(c_u, min of the waiting accounts' counters)
 //!     nobody waits    c_u = max(c_u, counter of the account that left the queue last)
 //! ```
-//! `w_p = 1`, `w_q = 2` unless `output-cost` says otherwise. A preempted request is not charged for its prompt again, and its return
-//! to the queue is no join. With triage, accounts that still have requests in time go first.
+//! `w_p = 1`, `w_q = 2` unless `output-cost` says otherwise. A preempted request is not charged for
+//! its prompt again, and its return to the queue is no join. With triage, accounts that still have
+//! requests in time go first.
 //!
 //! # Bounds and cost
 //! For two accounts that are backlogged all the while, the difference of service stays within
