@@ -204,13 +204,17 @@ fn well_behaved_accounts_are_compared_by_what_they_asked_for() {
     requests.extend([request(0.0, 1, 0, 20), request(5.0, 1, 0, 20)]);
     let workload = workload(requests);
     let mut books = Recorder::new(&workload, &policy(), 1).unwrap();
-    (0..4).for_each(|request| books.arrived(s(0.0), request));
-    (0..4).for_each(|request| books.admitted(s(1.0), request, 0));
-    books.served(s(2.0), 0, 100, 1);
-    books.served(s(2.0), 1, 20, 3);
-    books.served(s(5.0), 2, 20, 3);
+    (0..3).for_each(|request| books.arrived(s(0.0), request));
+    (0..3).for_each(|request| books.admitted(s(1.0), request, 0));
+    for (time, request, prompt, outputs) in [(2.0, 0, 100, 1), (2.0, 1, 20, 3), (5.0, 2, 20, 3)] {
+        books.served(s(time), request, prompt, outputs);
+        books.first_token(s(time), request);
+    }
+    books.arrived(s(5.0), 3);
+    books.admitted(s(5.0), 3, 0);
     // After the last arrival nothing counts.
     books.served(s(5.1), 3, 20, 3);
+    books.first_token(s(5.1), 3);
     let run = books.finish(s(6.0), labels()).unwrap();
     // Shares of 1 and 0.5.
     assert!((run.jain_well_behaved - 1.5 * 1.5 / (2.0 * 1.25)).abs() < 1e-12);
