@@ -95,3 +95,35 @@ shared:
 	else \
 	    echo "test: without shared data (none at $$RAMPMETER_SHARED): real-data checks not run"; \
 	fi
+
+# Peers at the best chunk for each load, and as engines ship them; measured traces if they are
+# there, generated ones otherwise.
+.PHONY: gains pressure clients
+COMMAND := $(CARGO) run --release --locked --package rampmeter-cli --
+ENGINE := llama-3.1-8b
+CODE_TRACE := $(wildcard $(RAMPMETER_SHARED)/traces/azure-llm-2023/AzureLLMInferenceTrace_code.csv)
+CLIENTS_TRACE := $(wildcard $(RAMPMETER_SHARED)/traces/vtc/results_overload/FCFS.csv)
+CODE := $(if $(CODE_TRACE),replay serving --trace $(CODE_TRACE):azure --engine $(ENGINE),\
+    highway --preset code --engine $(ENGINE))
+CLIENTS := $(if $(CLIENTS_TRACE),replay serving --trace $(CLIENTS_TRACE):vtc --engine $(ENGINE),\
+    highway --engine $(ENGINE))
+CHUNK := chunk=256/384/512/1024/2048
+TUNED := fcfs+$(CHUNK),sarathi+$(CHUNK),vtc+$(CHUNK),priority+$(CHUNK),priority+triage+$(CHUNK)
+GAINS := --load 0.6,0.8,0.9,1.0,1.2 --seeds 3 --show gains --policy $(TUNED),fcfs,rampmeter
+COMMA := ,
+EMPTY :=
+SPACE := $(EMPTY) $(EMPTY)
+
+gains: ## what the policy gains over tuned peers: chat with mix a, code with mix b, three seeds
+	$(COMMAND) highway --preset chat --mix a $(GAINS)
+	$(COMMAND) $(CODE) --mix b $(GAINS)
+
+# 2,500 blocks are 40,000 tokens, a fifteenth of what the engine has.
+pressure: ## a KV cache that is far too small: work done twice, by policy
+	$(COMMAND) highway --preset chat --mix a --kv-blocks 2500 --load 0.9,1.3 --seeds 3 \
+	    --show memory --policy $(subst $(SPACE),$(COMMA),$(strip \
+	    fcfs past-future rampmeter $(sort $(wildcard examples/pressure/*.toml))))
+
+clients: ## two clients in overload, one with twice the requests: service difference, and its bound
+	$(COMMAND) $(CLIENTS) --mix pair --load 1.5 --show fairness \
+	    --policy fcfs,vtc,vtc+output-cost=5,rampmeter,examples/ablation/credit-0.toml

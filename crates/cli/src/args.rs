@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use rampmeter_sim::engine::Slowdown;
 
 use crate::help;
 use crate::jobs::{EngineChoice, EngineOverrides};
+use crate::tables::View;
 
 /// GPU scheduling policies on real traffic: what users feel, next to how busy the GPU is.
 #[derive(Debug, Parser)]
@@ -112,11 +114,22 @@ pub(crate) struct ReplayServing {
 #[derive(Debug, Args)]
 pub(crate) struct Serving {
     /// How requests get their class and account
-    #[arg(long, value_name = "a|b|single", default_value = "a")]
+    #[arg(long, value_name = "a|b|pair|single", default_value = "a")]
     pub(crate) mix: String,
     /// Seed of everything random
     #[arg(long, value_name = "N", default_value_t = 42, value_parser = seed)]
     pub(crate) seed: u64,
+    /// Run with so many seeds, from --seed on, and show their means; a recorded trace stays as it
+    /// is, and only classes and accounts are drawn anew
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = seeds)]
+    pub(crate) seeds: u32,
+    /// What the table is about
+    #[arg(long, value_name = "VIEW", value_enum, default_value_t, hide_possible_values = true)]
+    pub(crate) show: View,
+    /// Let every step that starts at that simulated second or later take FACTOR times as long;
+    /// policies are told the usual step times
+    #[arg(long, value_name = "FACTOR@SECONDS", value_parser = slowdown)]
+    pub(crate) slowdown: Option<Slowdown>,
     /// Write a report: one self-contained page with plots
     #[arg(long, value_name = "OUT.html")]
     pub(crate) report: Option<PathBuf>,
@@ -276,6 +289,15 @@ fn replicas(text: &str) -> Result<u32, String> {
 
 fn seed(text: &str) -> Result<u64, String> {
     whole(text, 0, u64::MAX)
+}
+
+/// Enough for any confidence that a mean can need.
+fn seeds(text: &str) -> Result<u32, String> {
+    count(text, 1_000)
+}
+
+fn slowdown(text: &str) -> Result<Slowdown, String> {
+    text.parse()
 }
 
 fn count(text: &str, max: u32) -> Result<u32, String> {

@@ -23,10 +23,11 @@ pub(crate) fn exit_codes() -> String {
 /// For `highway`.
 pub(crate) fn highway() -> String {
     format!(
-        "{}\n  default: {POLICIES_DEFAULT}\n{}\n{}\n{}",
+        "{}\n  default: {POLICIES_DEFAULT}\n{}\n{}\n{}\n{}",
         policies(),
         profiles(),
         mixes(),
+        views(),
         traffic()
     )
 }
@@ -34,11 +35,12 @@ pub(crate) fn highway() -> String {
 /// For `replay serving`.
 pub(crate) fn replay() -> String {
     format!(
-        "{}\n{}\nFormats:\n  {}\n{}\nGates: none. Routers: none.",
+        "{}\n{}\nFormats:\n  {}\n{}\n{}\nGates: none. Routers: none.",
         policies(),
         profiles(),
         jobs::format_names().join(", "),
-        mixes()
+        mixes(),
+        views()
     )
 }
 
@@ -56,10 +58,15 @@ pub(crate) fn presets() -> String {
 
 fn policies() -> String {
     format!(
-        "Policies (NAME[+chunk=N][+triage], or a policy document .toml or .json):\n  {}\n  \
-         +chunk=N  prompts in chunks of N tokens a step\n  \
-         +triage   requests that can no longer meet their target go behind those that can",
-        jobs::policy_names().join(", ")
+        "Policies (NAME[+OPTION...], or a policy document .toml or .json):\n  {}\n  \
+         +chunk=N        prompts in chunks of N tokens a step\n  \
+         +chunk=N/N/...  the best of these sizes, at each load: one row, under which most\n  \
+         {:16}requests of the first class meet their targets over all seeds\n  \
+         +triage         requests that can no longer meet their target go behind those that can\n  \
+         +output-cost=N  vtc: an output token counts as N prompt tokens (2)\n  \
+         +spare=N%       past-future: part of the KV cache kept free of forecasts (3%)",
+        jobs::policy_names().join(", "),
+        ""
     )
 }
 
@@ -74,7 +81,17 @@ fn mixes() -> String {
     "Mixes:\n  \
      a       8 accounts, one greedy with 40% of the requests; 17% batch work\n  \
      b       the same with 30% batch work\n  \
+     pair    2 accounts, one sends twice as many requests; one class\n  \
      single  one account, one class"
+        .to_owned()
+}
+
+fn views() -> String {
+    "Views (--show):\n  \
+     users     what users of the first class felt, beside how busy the GPU was (default)\n  \
+     gains     targets met by class, throughput, fairness, requests not served\n  \
+     memory    a full KV cache: preemptions, and work done twice\n  \
+     fairness  how far apart accounts were, beside the bound that the policy states"
         .to_owned()
 }
 

@@ -49,6 +49,18 @@ fn wrong_usage_is_one_sentence() {
         refused(&["highway", &format!("--seats={bad}")], &["--seats", bad, "1..=1000000"]);
         refused(&["fit", "--tables", "x", &format!("--tp={bad}")], &["--tp", bad, "1..=1024"]);
     }
+    for bad in ["0", "-1", "1001", "x"] {
+        refused(&["highway", &format!("--seeds={bad}")], &["--seeds", bad, "1..=1000"]);
+    }
+    let last = format!("--seed={}", u64::MAX);
+    refused(&["highway", &last, "--seeds", "2"], &["--seeds", "2 seeds from"]);
+    for bad in ["2", "0@1", "2@-1", "nan@1", "1e9@1"] {
+        let bad = format!("--slowdown={bad}");
+        refused(&["highway", &bad], &["--slowdown", "FACTOR@SECONDS", "0.01..=100"]);
+    }
+    refused(&["highway", "--show", "gain"], &["--show", "gain"]);
+    let twice = "fcfs+chunk=1/2,fcfs+chunk=01/2";
+    refused(&["highway", "--policy", twice], &["`fcfs+chunk=1/2` is given twice"]);
     refused(&["highway", "--seed=-1"], &["--seed", "0..=18446744073709551615"]);
     refused(&["highway", "--policy", "vtc,fcfs,vtc"], &["--policy", "`vtc` is given twice"]);
     refused(&["highway", "--load", "1,0.5,1.0"], &["--load", "`1` is given twice"]);
@@ -147,6 +159,61 @@ fn a_small_run_leaves_table_page_picture_and_figures() {
     assert_eq!(with(&["--json", "-"]), (EXIT_RAN, text, String::new()));
 }
 
+/// The runs of `--json` for this command.
+fn runs_of(args: &[&str]) -> Vec<serde_json::Value> {
+    let (code, out, err) = rampmeter(&[args, &["--json", "-"]].concat());
+    assert_eq!((code, err.as_str()), (EXIT_RAN, ""), "{args:?}");
+    let parsed: serde_json::Value = serde_json::from_str(&out).unwrap();
+    parsed["runs"].as_array().unwrap().clone()
+}
+
+const SMALL: [&str; 5] = ["highway", "--minutes", "0.2", "--load", "0.5,1"];
+
+#[test]
+fn seeds_are_the_runs_of_each_seed() {
+    let policies = ["--policy", "fcfs,rampmeter"];
+    let with = |more: &[&str]| runs_of(&[&SMALL[..], &policies, more].concat());
+    let together = with(&["--seed", "7", "--seeds", "2"]);
+    let (first, second) = (with(&["--seed", "7"]), with(&["--seed", "8"]));
+    // Policy by policy, load by load, seed by seed.
+    let one_by_one: Vec<_> = first.into_iter().zip(second).flat_map(|(a, b)| [a, b]).collect();
+    assert_eq!(together, one_by_one);
+    assert_eq!(together[1]["seed"], 8);
+}
+
+#[test]
+fn a_row_of_chunks_is_its_best_variant() {
+    let class = |run: &serde_json::Value| run["classes"]["interactive"]["attainment"].as_f64();
+    let with = |policy: &str| runs_of(&[&SMALL[..], &["--policy", policy]].concat());
+    let best = with("fcfs+chunk=64/2048");
+    let (small, large) = (with("fcfs+chunk=64"), with("fcfs+chunk=2048"));
+    for (best, (small, large)) in best.iter().zip(small.iter().zip(&large)) {
+        let wanted = if class(large) > class(small) { large } else { small };
+        assert_eq!(best["policy"], "fcfs+chunk=64/2048");
+        assert_eq!(best["variant"], wanted["policy"]);
+        assert_eq!(best["classes"], wanted["classes"]);
+    }
+}
+
+#[test]
+fn every_view_is_a_table_and_a_slower_engine_is_named() {
+    for (view, head) in
+        [("users", "busy"), ("gains", "done"), ("memory", "again"), ("fairness", "bound")]
+    {
+        let more = ["--policy", "vtc,rampmeter", "--show", view, "--slowdown", "1.5@2"];
+        let (code, out, err) = rampmeter(&[&SMALL[..], &more].concat());
+        assert_eq!((code, err.as_str()), (EXIT_RAN, ""), "{view}");
+        assert!(out.contains(head), "{view}: {out}");
+        assert!(out.contains("steps x1.5 from 2 s on"), "{out}");
+        assert!(out.lines().all(|line| line.chars().count() <= 100), "{out}");
+    }
+    let slow = |slowdown: &str| {
+        let more = ["--policy", "fcfs", "--slowdown", slowdown];
+        runs_of(&[&SMALL[..], &more].concat())[1]["elapsed_s"].as_f64().unwrap()
+    };
+    assert!(slow("2@0") > slow("2@1e6") * 1.5, "loads are those of the engine as it was");
+}
+
 #[test]
 fn policy_documents_are_checked_and_shown() {
     let folder = tempfile::tempdir().unwrap();
@@ -184,9 +251,19 @@ fn help_lists_every_name() {
                 "past-future",
                 "+chunk=N",
                 "+triage",
+                "+chunk=N/N/...",
+                "+output-cost=N",
+                "+spare=N%",
                 "llama-3.1-8b",
                 "chat",
+                "pair",
                 "single",
+                "--seeds",
+                "--slowdown",
+                "users",
+                "gains",
+                "memory",
+                "fairness",
             ],
         ),
         (

@@ -18,6 +18,7 @@ fn felt(offered: u64, load: f64, patience: f64) -> Felt {
         p90: wait * scale * 0.6,
         p99: wait * scale,
         mean: wait * scale * 0.3,
+        max: wait * scale * 2.0,
     };
     Felt {
         offered,
@@ -27,7 +28,13 @@ fn felt(offered: u64, load: f64, patience: f64) -> Felt {
         goodput_per_s: offered as f64 * attainment / 540.0,
         apdex: attainment * 0.9 + 0.05,
         ttft_s: spread(1.0),
-        tpot_s: Quantiles { p50: 0.02, p90: 0.03, p99: 0.02 + 0.03 * load / patience, mean: 0.02 },
+        tpot_s: Quantiles {
+            p50: 0.02,
+            p90: 0.03,
+            p99: 0.02 + 0.03 * load / patience,
+            mean: 0.02,
+            max: 0.2,
+        },
         queue_wait_s: spread(0.9),
         e2e_s: spread(3.0),
         slowdown: spread(1.0),
@@ -48,6 +55,7 @@ fn run(policy: &str, load: Option<f64>, patience: f64) -> ServingRun {
     ]);
     ServingRun {
         policy: policy.to_owned(),
+        variant: policy.to_owned(),
         gate: "none".to_owned(),
         router: "none".to_owned(),
         load,
@@ -94,6 +102,7 @@ fn report(policies: usize, loads: &[Option<f64>]) -> Report {
         engine_source: "made up for a test".to_owned(),
         workload: "generated chat traffic, 9 minutes".to_owned(),
         seed: 42,
+        seeds: 1,
         classes: vec![class("interactive", 2.0, 0.05), class("batch", 60.0, 0.2)],
         attainment_min_ratio: 0.95,
         runs: runs.collect(),

@@ -26,6 +26,8 @@ pub(super) fn highway(
         policies: args.policy,
         loads: args.load,
         seed: args.serving.seed,
+        seeds: args.serving.seeds,
+        slowdown: args.serving.slowdown,
     };
     run(&job, &args.serving, args.picture, command_line, console)
 }
@@ -53,6 +55,8 @@ pub(super) fn replay(
         policies: args.policy,
         loads: args.load,
         seed: args.serving.seed,
+        seeds: args.serving.seeds,
+        slowdown: args.serving.slowdown,
     };
     run(&job, &args.serving, None, command_line, console)
 }
@@ -92,19 +96,21 @@ fn run(
     let served = jobs::serve(job, &|done, total, policy| bar.tell(done, total, policy))?;
     drop(bar);
 
+    let means = served.means(job.seeds);
     let report = Report {
         command: command_line.to_owned(),
         engine: served.engine,
         engine_source: served.engine_source,
         workload: served.workload,
         seed: job.seed,
+        seeds: job.seeds,
         classes: served.classes,
         attainment_min_ratio: served.attainment_min_ratio,
-        runs: served.runs,
+        runs: means,
     };
     let shows_table = !json.takes_stdout();
     // All are written before the first gets its name.
-    let json = json.fill(&report.runs)?;
+    let json = json.fill(&served.runs)?;
     let mut filled = Vec::new();
     if let Some((path, file)) = page {
         filled.push(("Report", path, file.fill(report::html(&report).as_bytes())?));
@@ -118,7 +124,7 @@ fn run(
         written.push(format!("{what}: {}", path.display()));
     }
     if shows_table {
-        tables::serving(&report, console)?;
+        tables::serving(&report, &served.runs, args.show, console)?;
         for line in &written {
             writeln!(console.out, "{line}")?;
         }

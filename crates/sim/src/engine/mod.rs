@@ -13,10 +13,12 @@ mod models;
 mod profile;
 mod rows;
 mod sampler;
+mod slowdown;
 mod tables;
 
 use std::sync::Arc;
 
+use rampmeter::Nanos;
 use rampmeter::engine::{KvGeometry, StepModel, StepShape};
 
 pub use fit::{FitError, FitReport, fit};
@@ -24,6 +26,7 @@ pub use load::EngineOverrides;
 pub use models::{GPUS, Gpu, MODELS, Model};
 pub use profile::ProfileClock;
 pub use sampler::{Limits, sample_steps};
+pub use slowdown::Slowdown;
 pub use tables::{Layout, STEP_OVERHEAD_US, TableClock};
 
 /// A step as the clock sees it: the model's features and what the tables need besides.
@@ -41,6 +44,11 @@ pub struct Step {
 pub trait StepClock {
     /// Seconds that this step takes.
     fn seconds(&self, step: &Step) -> f64;
+
+    /// Seconds that it takes if it starts at `start`, for an engine that changes its speed.
+    fn seconds_at(&self, _start: Nanos, step: &Step) -> f64 {
+        self.seconds(step)
+    }
 }
 
 /// One simulated engine: its clock, its memory, its limits.

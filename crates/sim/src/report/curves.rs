@@ -144,9 +144,11 @@ fn build(
 }
 
 fn note(line: &Line<'_>, run: &ServingRun, reading: Reading, value: f64) -> String {
+    let ran = if run.variant == run.policy { "" } else { &run.variant };
     format!(
-        "{}, load {}: utilization {}, {} {}",
+        "{}{}{ran}, load {}: utilization {}, {} {}",
         line.label,
+        if ran.is_empty() { "" } else { ": " },
         text::load(run.load),
         text::percent(run.utilization),
         reading.name,

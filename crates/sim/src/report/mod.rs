@@ -42,8 +42,10 @@ pub struct Report {
     pub engine_source: String,
     /// Where the requests come from.
     pub workload: String,
-    /// Seed of everything random.
+    /// Seed of everything random, the first where there are several.
     pub seed: u64,
+    /// Seeds that every run is the mean of; 1 for a single run.
+    pub seeds: u32,
     /// Classes in order of precedence: the first is the one that the headline speaks of.
     pub classes: Vec<ClassTarget>,
     /// Share of requests that must meet their targets for the service to count as good.

@@ -257,7 +257,8 @@ fn all_figures(report: &Report, lines: &[Line<'_>], classes: &[String]) -> Marku
                         tr {
                             th scope="col" { "Policy" } th.number scope="col" { "Load" }
                             @for head in ["Utilization", "Tokens/s", "Offered", "Completed",
-                                "Refused", "Preempted", "Jain", "Service difference, max",
+                                "Refused", "Preempted", "Recomputed", "Jain, well-behaved",
+                                "Service difference, max",
                                 "Service difference, mean"] {
                                 th.number scope="col" { (head) }
                             }
@@ -274,11 +275,24 @@ fn all_figures(report: &Report, lines: &[Line<'_>], classes: &[String]) -> Marku
                     }
                 }
             }
-            p.small { "Seed " (report.seed) ". Service differences are in tokens of weighted \
+            p.small { (seeds(report)) " Service differences are in tokens of weighted \
                 service; that of a class compares accounts that wait in it. A dash \
                 means that there is nothing to take the figure from." }
         }
     }
+}
+
+/// Which seeds the figures are of.
+fn seeds(report: &Report) -> String {
+    let (first, more) = (report.seed, report.seeds.saturating_sub(1));
+    if more == 0 {
+        return format!("Seed {first}.");
+    }
+    let last = first.saturating_add(u64::from(more));
+    format!(
+        "Means over seeds {first} to {last}; the largest service differences are those of all of \
+         them."
+    )
 }
 
 const CLASS_HEADS: [&str; 10] = [
@@ -298,14 +312,16 @@ fn figures_row(line: &Line<'_>, run: &ServingRun, classes: &[String]) -> Markup 
     let none = Felt::default();
     html! {
         tr {
-            th scope="row" { (line.label) }
+            th scope="row" { (line.label) @if run.variant != run.policy { ": " (run.variant) } }
             td.number { (text::load(run.load)) }
             td.number { (text::percent(run.utilization)) }
             td.number { (text::figures(run.tokens_per_s)) }
             @for count in [run.offered, run.completed, run.refused, run.preemptions] {
                 td.number { (text::count(count)) }
             }
-            @for value in [run.jain, run.service_difference_max, run.service_difference_mean] {
+            td.number { (text::percent(run.recompute_share)) }
+            td.number { (text::figures(run.jain_well_behaved)) }
+            @for value in [run.service_difference_max, run.service_difference_mean] {
                 td.number { (text::figures(value)) }
             }
             @for class in classes {

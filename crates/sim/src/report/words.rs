@@ -40,8 +40,9 @@ pub(super) const GLOSSARY: &[(&str, &str)] = &[
     ),
     (
         "Jain's index",
-        "How evenly service is divided among accounts by weight: 1 is perfectly even, 1/n means \
-         that one of n accounts got everything.",
+        "How evenly something is divided: 1 is perfectly even, 1/n means that one of n got \
+         everything. Here: the share of what each account asked for that it had been given when \
+         the last request arrived, over accounts that ask for no more than their share.",
     ),
     (
         "Service difference",

@@ -4,13 +4,16 @@
 //! meaning; new keys may be added.
 
 mod fairness;
+mod mean;
 mod recorder;
 mod validation;
+mod well_behaved;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use mean::mean;
 pub use recorder::{Labels, Recorder};
 pub use validation::{Latency, QuantileError, Validation, ValidationError, interpolated_quantile};
 
@@ -44,6 +47,8 @@ pub struct Quantiles {
     pub p99: f64,
     /// Mean, exact.
     pub mean: f64,
+    /// Largest, exact.
+    pub max: f64,
 }
 
 /// What the users of one class, or of one account, felt.
@@ -84,6 +89,10 @@ pub struct Felt {
 pub struct ServingRun {
     /// The policy's name with its options.
     pub policy: String,
+    /// The policy as it ran: [`Self::policy`], or the one of its variants that was best here.
+    pub variant: String,
+    /// Seed of everything random.
+    pub seed: u64,
     /// The admission gate, `none` when nobody is refused.
     pub gate: String,
     /// The router, `none` with one replica.
@@ -111,8 +120,19 @@ pub struct ServingRun {
     pub utilization: f64,
     /// Times that a request lost its KV and had to wait again.
     pub preemptions: u64,
-    /// Jain's index over the weighted service of accounts.
+    /// Tokens that steps computed for prompts, those computed again included.
+    pub prefill_tokens: u64,
+    /// Tokens, of prompts and outputs alike, that were computed again after a preemption.
+    pub recomputed_tokens: u64,
+    /// [`Self::recomputed_tokens`] over [`Self::prefill_tokens`].
+    pub recompute_share: f64,
+    /// Jain's index over the weighted service of accounts in the whole run. Where all is served
+    /// in the end it says what accounts asked for, whatever the policy.
     pub jain: f64,
+    /// Jain's index over the share of its demand that each well-behaved account had been served
+    /// when the last request arrived. An account is well behaved if it asks for no more than its
+    /// share by weight of all that is asked for.
+    pub jain_well_behaved: f64,
     /// Largest difference in weighted service between accounts backlogged together, since the
     /// later of the two became backlogged.
     pub service_difference_max: f64,
@@ -124,6 +144,10 @@ pub struct ServingRun {
     /// service of that class. A policy that ranks classes can be held to this one; the difference
     /// over all classes grows wherever one class waits for another.
     pub class_service_difference_max: BTreeMap<String, f64>,
+    /// The bound on that difference which the policy states for itself, for runs without
+    /// preemption; absent where it states none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_bound: Option<f64>,
     /// By class.
     pub classes: BTreeMap<String, Felt>,
     /// By account.

@@ -22,6 +22,7 @@ use rampmeter::policy::Policy;
 use rampmeter::{Error, Nanos};
 
 use super::fairness::ClassFairness;
+use super::well_behaved::WellBehaved;
 use super::{Felt, Quantiles, ServingRun};
 use crate::engine::Step;
 use crate::serving::Observer;
@@ -44,6 +45,10 @@ pub struct Labels {
     pub router: String,
     /// Offered work over what saturated FCFS completes, if arrivals were rescaled.
     pub load: Option<f64>,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// What the policy promises of the service difference within a class.
+    pub service_bound: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -69,6 +74,7 @@ pub struct Recorder<'w> {
     workload: &'w Workload,
     outcomes: Outcomes,
     fairness: ClassFairness,
+    well_behaved: WellBehaved,
     targets: Vec<Targets>,
     lives: Vec<Life>,
     /// Requests waiting for a seat, by account.
@@ -78,6 +84,8 @@ pub struct Recorder<'w> {
     replica: usize,
     steps: u64,
     preemptions: u64,
+    prefill_tokens: u64,
+    recomputed_tokens: u64,
     seated_prompt_tokens: u64,
     cached_tokens: u64,
     /// The first thing told that cannot be. Listening cannot fail, so it is said at the end.
@@ -118,6 +126,7 @@ impl<'w> Recorder<'w> {
             workload,
             outcomes,
             fairness: ClassFairness::new(workload, backlogged_max, costs)?,
+            well_behaved: WellBehaved::new(workload, costs),
             targets: targets.collect(),
             lives: vec![Life::default(); workload.requests.len()],
             waiting: vec![0; workload.accounts.len()],
@@ -125,6 +134,8 @@ impl<'w> Recorder<'w> {
             replica: 0,
             steps: 0,
             preemptions: 0,
+            prefill_tokens: 0,
+            recomputed_tokens: 0,
             seated_prompt_tokens: 0,
             cached_tokens: 0,
             problem: None,
@@ -164,7 +175,9 @@ impl<'w> Recorder<'w> {
         let elapsed_s = end.as_seconds();
         let replicas = self.busy.len() as u32;
         Ok(ServingRun {
+            variant: labels.policy.clone(),
             policy: labels.policy,
+            seed: labels.seed,
             gate: labels.gate,
             router: labels.router,
             load: labels.load,
@@ -178,11 +191,16 @@ impl<'w> Recorder<'w> {
             replica_load_max_over_mean: self.replica_load_max_over_mean(),
             utilization: self.outcomes.utilization(replicas),
             preemptions: self.preemptions,
+            prefill_tokens: self.prefill_tokens,
+            recomputed_tokens: self.recomputed_tokens,
+            recompute_share: over(self.recomputed_tokens as f64, self.prefill_tokens as f64),
             jain: self.outcomes.jain(),
+            jain_well_behaved: self.well_behaved.jain()?,
             service_difference_max: difference.max,
             service_difference_mean: difference.mean,
             service_uncompared: difference.uncompared,
             class_service_difference_max,
+            service_bound: labels.service_bound,
             accounts: self.felt_by_account(ended, end)?,
             classes,
         })
@@ -269,6 +287,13 @@ impl<'w> Recorder<'w> {
         }
     }
 
+    /// A request was served this much.
+    fn serve(&mut self, now: Nanos, request: &Request, work: Work) -> Result<(), Error> {
+        self.well_behaved.served(now, request, work);
+        self.outcomes.served(now, request.account, work)?;
+        self.fairness.served(now, request, work)
+    }
+
     /// Moves a request from stage to stage and keeps its account's backlog.
     fn enter(
         &mut self,
@@ -310,8 +335,7 @@ impl Observer for Recorder<'_> {
                 books.seated_prompt_tokens += u64::from(request.prompt_tokens);
                 books.cached_tokens += u64::from(cached_tokens);
                 let work = Work { cached_tokens: u64::from(cached_tokens), ..Work::default() };
-                books.outcomes.served(now, request.account, work)?;
-                books.fairness.served(now, request, work)?;
+                books.serve(now, request, work)?;
             }
             books.enter(now, request, life, Stage::Running)
         });
@@ -332,9 +356,12 @@ impl Observer for Recorder<'_> {
                 cached_tokens: 0,
                 output_tokens: u64::from(output_tokens),
             };
-            books.outcomes.served(now, request.account, work)?;
-            books.fairness.served(now, request, work)
+            books.serve(now, request, work)
         });
+    }
+
+    fn recomputed(&mut self, _now: Nanos, _request: u32, tokens: u32) {
+        self.recomputed_tokens += u64::from(tokens);
     }
 
     fn first_token(&mut self, now: Nanos, request: u32) {
@@ -356,9 +383,10 @@ impl Observer for Recorder<'_> {
         });
     }
 
-    fn step(&mut self, start: Nanos, end: Nanos, _step: &Step) {
+    fn step(&mut self, start: Nanos, end: Nanos, step: &Step) {
         let time = end.saturating_sub(start);
         self.steps += 1;
+        self.prefill_tokens += u64::from(step.shape.prefill_tokens);
         self.outcomes.add_gpu_busy(time);
         if let Some(busy) = self.busy.get_mut(self.replica) {
             *busy = busy.saturating_add(time);
@@ -417,11 +445,12 @@ fn quantiles(histogram: &Histogram, unit: f64) -> Option<Quantiles> {
     // The quantiles asked for are in range, so only an empty histogram has no answer.
     let at = |q: f64| Some(histogram.quantile(q).ok()?? as f64 * unit);
     let mean = histogram.mean()? * unit;
-    Some(Quantiles { p50: at(0.5)?, p90: at(0.9)?, p99: at(0.99)?, mean })
+    let max = histogram.max()? as f64 * unit;
+    Some(Quantiles { p50: at(0.5)?, p90: at(0.9)?, p99: at(0.99)?, mean, max })
 }
 
 const fn flat(value: f64) -> Quantiles {
-    Quantiles { p50: value, p90: value, p99: value, mean: value }
+    Quantiles { p50: value, p90: value, p99: value, mean: value, max: value }
 }
 
 /// A ratio, zero where there is nothing to divide by.

@@ -4,6 +4,8 @@ use rampmeter::policy::{Account, BatchRules, Class, Limits, Objectives, Policy};
 use rampmeter::{Nanos, Tokens};
 use serde_json::Value;
 
+use rampmeter::engine::StepShape;
+
 use crate::engine::Step;
 use crate::serving::Observer;
 use crate::workload::{Request, Workload};
@@ -72,7 +74,8 @@ fn workload(requests: Vec<Request>) -> Workload {
 
 fn labels() -> Labels {
     let none = || "none".to_owned();
-    Labels { policy: "fcfs".to_owned(), gate: none(), router: none(), load: Some(0.5) }
+    let (policy, load) = ("fcfs".to_owned(), Some(0.5));
+    Labels { policy, gate: none(), router: none(), load, seed: 42, service_bound: None }
 }
 
 fn s(seconds: f64) -> Nanos {
@@ -93,8 +96,10 @@ fn by_hand() -> ServingRun {
     books.arrived(s(2.0), 1);
     books.preempted(s(2.0), 0);
     books.admitted(s(2.5), 0, 4);
-    books.step(s(2.5), s(3.0), &Step::default());
+    let shape = StepShape::default().with_prefill(8, 4);
+    books.step(s(2.5), s(3.0), &Step { shape, sampled_requests: 1 });
     books.served(s(3.0), 0, 0, 1);
+    books.recomputed(s(3.0), 0, 6);
     books.arrived(s(3.0), 2);
     books.refused(s(3.0), 2);
     books.step(s(3.0), s(4.0), &Step::default());
@@ -112,6 +117,8 @@ fn a_run_by_hand() {
     let run = by_hand();
     assert_eq!((run.offered, run.completed, run.refused), (3, 1, 1));
     assert_eq!((run.elapsed_s, run.steps, run.preemptions), (8.0, 3, 1));
+    assert_eq!((run.prefill_tokens, run.recomputed_tokens, run.recompute_share), (8, 6, 0.75));
+    assert_eq!((run.policy.as_str(), run.variant.as_str(), run.seed), ("fcfs", "fcfs", 42));
     assert_eq!(run.tokens_per_s, 13.0 / 8.0);
     assert_eq!(run.prefix_hit_rate, 0.4);
     assert_eq!((run.utilization, run.replica_load_max_over_mean), (2.5 / 8.0, 1.0));
@@ -124,6 +131,7 @@ fn a_run_by_hand() {
     assert_eq!((chat.attainment, chat.apdex, chat.goodput_per_s), (0.5, 0.5, 0.125));
     assert!(near(chat.ttft_s.p50, 2.0) && near(chat.tpot_s.p99, 1.0));
     assert!(near(chat.queue_wait_s.mean, 1.0) && near(chat.e2e_s.mean, 4.0));
+    assert_eq!((chat.queue_wait_s.max, chat.ttft_s.max), (1.0, 2.0));
     assert!(near(chat.slowdown.p90, 4.0 / 3.0));
 }
 
@@ -189,6 +197,62 @@ fn what_cannot_be_is_said_at_the_end() {
     assert!(Recorder::new(&workload, &policy(), 0).is_err());
 }
 
+#[test]
+fn well_behaved_accounts_are_compared_by_what_they_asked_for() {
+    // Costs 1 and 2: a asks for 106, b for 52, c for 26: 184 in all, 46 for each of the four
+    // units of weight. Only a asks for more than that.
+    let mut requests = vec![request(0.0, 0, 0, 100), request(0.0, 2, 0, 20)];
+    requests.extend([request(0.0, 1, 0, 20), request(5.0, 1, 0, 20)]);
+    let workload = workload(requests);
+    let mut books = Recorder::new(&workload, &policy(), 1).unwrap();
+    (0..3).for_each(|request| books.arrived(s(0.0), request));
+    (0..3).for_each(|request| books.admitted(s(1.0), request, 0));
+    for (time, request, prompt, outputs) in [(2.0, 0, 100, 1), (2.0, 1, 20, 3), (5.0, 2, 20, 3)] {
+        books.served(s(time), request, prompt, outputs);
+        books.first_token(s(time), request);
+    }
+    books.arrived(s(5.0), 3);
+    books.admitted(s(5.0), 3, 0);
+    // After the last arrival nothing counts.
+    books.served(s(5.1), 3, 20, 3);
+    books.first_token(s(5.1), 3);
+    let run = books.finish(s(6.0), labels()).unwrap();
+    // Shares of 1 and 0.5.
+    assert!((run.jain_well_behaved - 1.5 * 1.5 / (2.0 * 1.25)).abs() < 1e-12);
+}
+
+#[test]
+fn several_seeds_are_one_run_of_means_and_maxima() {
+    let felt = |offered, attainment, longest| Felt {
+        offered,
+        attainment,
+        ttft_s: Quantiles { p99: longest / 2.0, max: longest, ..Quantiles::default() },
+        ..Felt::default()
+    };
+    let run = |seed, steps, felt: Felt, apart| ServingRun {
+        policy: "p".to_owned(),
+        seed,
+        steps,
+        service_difference_max: apart,
+        class_service_difference_max: [("a".to_owned(), apart)].into(),
+        classes: [("a".to_owned(), felt)].into(),
+        ..ServingRun::default()
+    };
+    let runs = [
+        run(7, 10, felt(100, 0.5, 8.0), 30.0),
+        run(8, 11, felt(0, 0.0, 0.0), 90.0),
+        run(9, 11, felt(50, 0.9, 4.0), 20.0),
+    ];
+    let one = mean(&runs.iter().collect::<Vec<_>>()).unwrap();
+    assert_eq!((one.policy.as_str(), one.seed, one.steps), ("p", 7, 11));
+    assert_eq!((one.service_difference_max, one.class_service_difference_max["a"]), (90.0, 90.0));
+    let a = &one.classes["a"];
+    // The seed that offered nothing has no say.
+    assert_eq!((a.offered, a.attainment, a.ttft_s.p99, a.ttft_s.max), (75, 0.7, 3.0, 8.0));
+    assert_eq!(mean(&[&runs[0]]).unwrap(), runs[0]);
+    assert_eq!(mean(&[]), None);
+}
+
 fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
@@ -214,7 +278,8 @@ fn keys_are_those_that_were_promised() {
     let document = serde_json::to_value(Document::new(vec![by_hand()])).unwrap();
     assert_eq!((keys(&document), &document["schema"]), (vec!["runs", "schema"], &Value::from(1)));
     let run = &document["runs"][0];
-    let promised = "policy gate router load offered completed refused tokens_per_s \
+    let promised = "policy variant seed prefill_tokens recomputed_tokens recompute_share \
+        jain_well_behaved gate router load offered completed refused tokens_per_s \
         prefix_hit_rate replica_load_max_over_mean utilization preemptions jain \
         service_difference_max service_difference_mean classes accounts";
     has(run, &promised.split_whitespace().collect::<Vec<_>>());
@@ -225,7 +290,7 @@ fn keys_are_those_that_were_promised() {
             queue_wait_s";
         has(felt, &promised.split_whitespace().collect::<Vec<_>>());
         for measure in ["ttft_s", "tpot_s", "queue_wait_s"] {
-            has(&felt[measure], &["p50", "p90", "p99", "mean"]);
+            has(&felt[measure], &["p50", "p90", "p99", "mean", "max"]);
         }
     }
     assert!(without_null(&document));

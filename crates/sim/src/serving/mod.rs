@@ -4,7 +4,9 @@
 //! through [`state::EngineState`], which checks every command and owns the paged KV cache
 //! ([`kv::KvPool`]). [`peers`] holds the policies that engines ship today, [`spec`] their names.
 
+mod bound;
 pub mod capacity;
+pub mod contender;
 pub mod kv;
 pub mod observer;
 pub mod peers;
@@ -20,7 +22,9 @@ mod testing;
 mod tests;
 pub mod validate;
 
+pub use bound::service_bound;
 pub use capacity::{Capacity, measure as measure_capacity};
+pub use contender::Contender;
 pub use kv::KvPool;
 pub use observer::Observer;
 pub use rampmeter::{Rampmeter, read_policy};

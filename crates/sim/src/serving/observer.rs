@@ -15,6 +15,8 @@ pub trait Observer {
     fn preempted(&mut self, _now: Nanos, _request: u32) {}
     /// A step ended that computed this much of it. Recomputed tokens are not told again.
     fn served(&mut self, _now: Nanos, _request: u32, _prompt_tokens: u32, _output_tokens: u32) {}
+    /// That step also computed this many of its tokens, prompt and output alike, once more.
+    fn recomputed(&mut self, _now: Nanos, _request: u32, _tokens: u32) {}
     /// Its first output token is out.
     fn first_token(&mut self, _now: Nanos, _request: u32) {}
     /// Its last output token is out.

@@ -4,6 +4,7 @@
 use rampmeter::Nanos;
 use rampmeter::policy::Policy;
 
+use super::bound::service_bound;
 use super::observer::Observer;
 use super::run::{RunError, RunOptions, run};
 use super::spec::{PolicySpec, build};
@@ -11,7 +12,7 @@ use crate::engine::{Engine, Step};
 use crate::results::{Labels, Recorder, ServingRun};
 use crate::workload::Workload;
 
-/// Serves `workload` under the policy that `spec` names; `load` only labels the result.
+/// Serves `workload` under the policy that `spec` names; `load` and `seed` only label the result.
 ///
 /// Every policy is judged by the workload's own targets, whatever its document says.
 ///
@@ -23,12 +24,21 @@ pub fn replay(
     spec: &PolicySpec,
     options: RunOptions,
     load: Option<f64>,
+    seed: u64,
 ) -> Result<ServingRun, RunError> {
     let scheduler = build(spec, workload, engine, options.steps_in_flight)?;
-    let mut recorder = Recorder::new(workload, &Policy::default(), 1)?;
+    let judge = Policy::default();
+    let mut recorder = Recorder::new(workload, &judge, 1)?;
     let end = run(workload, engine, scheduler, options, &mut recorder)?;
     let none = || "none".to_owned();
-    let labels = Labels { policy: spec.to_string(), gate: none(), router: none(), load };
+    let labels = Labels {
+        policy: spec.to_string(),
+        gate: none(),
+        router: none(),
+        load,
+        seed,
+        service_bound: service_bound(spec, workload, engine, &judge)?,
+    };
     Ok(recorder.finish(end, labels)?)
 }
 

@@ -209,6 +209,9 @@ impl<'w> Replica<'w> {
             let request = part.request;
             let Some(done) = self.state.deliver(part) else { continue };
             observer.served(now, request, done.prompt_tokens, done.output_tokens);
+            if done.recomputed_tokens > 0 {
+                observer.recomputed(now, request, done.recomputed_tokens);
+            }
             if done.first {
                 observer.first_token(now, request);
             }
@@ -269,7 +272,7 @@ impl<'w> Replica<'w> {
                 continue;
             }
             flight.step = flight.plan.step();
-            flight.duration = self.step_duration(&flight.step)?;
+            flight.duration = self.step_duration(self.free_at(now), &flight.step)?;
             flight.started = false;
             self.flights.push_back(flight);
             self.start_step(now, observer);
@@ -280,8 +283,15 @@ impl<'w> Replica<'w> {
         Ok(())
     }
 
-    fn step_duration(&self, step: &Step) -> Result<Nanos, RunError> {
-        let seconds = self.engine.clock.seconds(step);
+    /// When the engine will have done all steps in flight.
+    fn free_at(&self, now: Nanos) -> Nanos {
+        self.flights.iter().fold(now, |free_at, flight| {
+            if flight.started { flight.end } else { free_at.saturating_add(flight.duration) }
+        })
+    }
+
+    fn step_duration(&self, start: Nanos, step: &Step) -> Result<Nanos, RunError> {
+        let seconds = self.engine.clock.seconds_at(start, step);
         Nanos::try_from_seconds(seconds)
             .filter(|duration| *duration > Nanos::ZERO)
             .ok_or_else(|| RunError::StepTime { engine: self.engine.name.clone(), seconds })

@@ -1,11 +1,12 @@
-//! Names of policies on the command line: `NAME[+chunk=N][+triage]`, or a policy document.
+//! Names of policies on the command line: `NAME[+OPTION...]`, or a policy document.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::peers::{
-    Fcfs, PastFuture, Peer, PeerOptions, Priority, SARATHI_CHUNK_TOKENS_DEFAULT, Sarathi, Vtc,
+    Fcfs, OUTPUT_TOKEN_COST_DEFAULT, PastFuture, Peer, PeerOptions, Priority,
+    SARATHI_CHUNK_TOKENS_DEFAULT, SPARE_PERCENT_DEFAULT, Sarathi, Vtc,
 };
 use super::rampmeter::Rampmeter;
 use super::scheduler::Scheduler;
@@ -20,6 +21,9 @@ const RAMPMETER: &str = "rampmeter";
 
 /// The option that wrong names are reported under.
 const OPTION: &str = "--policy";
+
+/// Prompt tokens that an output token may count as: beyond any engine.
+const OUTPUT_COST_MAX: u32 = 1_000_000;
 
 /// A policy that engines ship today.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -60,7 +64,7 @@ pub enum PolicySpec {
     Peer {
         /// Which one.
         kind: PeerKind,
-        /// Chunk size and triage.
+        /// What it was told.
         options: PeerOptions,
     },
     /// The library's own policy, under its defaults or under a document.
@@ -73,7 +77,7 @@ pub enum PolicySpec {
 impl PolicySpec {
     /// A peer as its engine runs it.
     pub const fn peer(kind: PeerKind) -> Self {
-        Self::Peer { kind, options: PeerOptions { chunk_tokens: None, triage: false } }
+        Self::Peer { kind, options: PeerOptions::NONE }
     }
 
     /// Every name that can be given.
@@ -91,6 +95,12 @@ impl fmt::Display for PolicySpec {
                 f.write_str(kind.name())?;
                 if let Some(tokens) = options.chunk_tokens {
                     write!(f, "+chunk={tokens}")?;
+                }
+                if let Some(cost) = options.output_cost {
+                    write!(f, "+output-cost={cost}")?;
+                }
+                if let Some(percent) = options.spare_percent {
+                    write!(f, "+spare={percent}%")?;
                 }
                 if options.triage {
                     f.write_str("+triage")?;
@@ -126,31 +136,52 @@ impl FromStr for PolicySpec {
         };
         let mut options = PeerOptions::default();
         for part in parts {
-            read_option(part, &mut options)?;
+            read_option(part, kind, &mut options)?;
         }
         Ok(Self::Peer { kind, options })
     }
 }
 
-fn read_option(part: &str, options: &mut PeerOptions) -> Result<(), InputError> {
-    match part.split_once('=') {
-        None if part == "triage" && !options.triage => options.triage = true,
-        Some(("chunk", value)) if options.chunk_tokens.is_none() => {
-            let tokens = value.parse().ok().filter(|tokens| *tokens >= 1u32);
-            options.chunk_tokens = Some(tokens.ok_or_else(|| {
-                wrong(format!(
-                    "`chunk={}`: must be a whole number of tokens, 1..={}",
-                    shown(value),
-                    u32::MAX
-                ))
-            })?);
+/// Options that every peer takes.
+const COMMON_OPTIONS: [&str; 2] = ["chunk", "triage"];
+
+fn read_option(part: &str, kind: PeerKind, options: &mut PeerOptions) -> Result<(), InputError> {
+    let (key, value) = part.split_once('=').map_or((part, None), |(key, value)| (key, Some(value)));
+    let (slot, unit, min, max, what) = match (key, kind) {
+        ("triage", _) => {
+            if value.is_some() {
+                return Err(wrong("`triage` takes no value".to_owned()));
+            }
+            if std::mem::replace(&mut options.triage, true) {
+                return Err(wrong("`triage` is given twice".to_owned()));
+            }
+            return Ok(());
         }
-        None if part == "triage" => return Err(wrong("`triage` is given twice".to_owned())),
-        Some(("chunk", _)) => return Err(wrong("`chunk` is given twice".to_owned())),
+        ("chunk", _) => (&mut options.chunk_tokens, "", 1, u32::MAX, "tokens"),
+        ("output-cost", PeerKind::Vtc) => {
+            (&mut options.output_cost, "", 1, OUTPUT_COST_MAX, "prompt tokens")
+        }
+        ("spare", PeerKind::PastFuture) => (&mut options.spare_percent, "%", 0, 99, "percent"),
         _ => {
-            let key = part.split('=').next().unwrap_or_default();
-            return Err(wrong(unknown(key, "option", ["chunk", "triage"])));
+            // An option of another peer is as unknown here as any.
+            let own = match kind {
+                PeerKind::Vtc => Some("output-cost"),
+                PeerKind::PastFuture => Some("spare"),
+                _ => None,
+            };
+            return Err(wrong(unknown(key, "option", COMMON_OPTIONS.into_iter().chain(own))));
         }
+    };
+    if slot.is_some() {
+        return Err(wrong(format!("`{key}` is given twice")));
+    }
+    let number = value.and_then(|value| value.strip_suffix(unit)?.parse().ok());
+    *slot = number.filter(|number| (min..=max).contains(number));
+    if slot.is_none() {
+        let given = shown(value.unwrap_or_default());
+        let range = format!("must be a whole number of {what}, {min}..={max}");
+        let example = if unit.is_empty() { String::new() } else { format!(", with `{unit}`") };
+        return Err(wrong(format!("`{key}={given}`: {range}{example}")));
     }
     Ok(())
 }
@@ -186,9 +217,14 @@ pub fn build(
             options.chunk_tokens.get_or_insert(SARATHI_CHUNK_TOKENS_DEFAULT);
             Box::new(Peer::new(name, Sarathi, options, workload, engine))
         }
-        PeerKind::Vtc => Box::new(Peer::new(name, Vtc::new(workload), options, workload, engine)),
+        PeerKind::Vtc => {
+            let output_cost = options.output_cost.map_or(OUTPUT_TOKEN_COST_DEFAULT, f64::from);
+            let rules = Vtc::new(workload, output_cost);
+            Box::new(Peer::new(name, rules, options, workload, engine))
+        }
         PeerKind::PastFuture => {
-            Box::new(Peer::new(name, PastFuture::new(), options, workload, engine))
+            let rules = PastFuture::new(options.spare_percent.unwrap_or(SPARE_PERCENT_DEFAULT));
+            Box::new(Peer::new(name, rules, options, workload, engine))
         }
     })
 }
@@ -214,6 +250,13 @@ mod tests {
             assert!(problem(&format!("fcfs+chunk={bad}")).contains("1..=4294967295"), "{bad}");
         }
         assert!(problem("rampmeter+chunk=3").contains("takes no options"));
+        for bad in ["3", "100%", "-1%", "%", "3%%"] {
+            let problem = problem(&format!("past-future+spare={bad}"));
+            assert!(problem.contains("0..=99, with `%`"), "{problem}");
+        }
+        assert!(problem("vtc+output-cost=0").contains("1..=1000000"));
+        assert!(problem("fcfs+spare=3%").contains("unknown option `spare`"));
+        assert!(problem("past-future+output-cost=3").contains("unknown option `output-cost`"));
         for long in ["x", "fcfs+", "fcfs+chunk=", "rampmeter+"] {
             assert!(problem(&long.repeat(1_000)).len() < 200, "{long}");
         }
@@ -233,9 +276,13 @@ mod tests {
         #[test]
         fn display_and_parse_are_inverse(
             kind in 0usize..5, chunk_tokens in proptest::option::of(1u32..), triage: bool,
+            own in proptest::option::of(1u32..100),
         ) {
-            let options = PeerOptions { chunk_tokens, triage };
-            let spec = PolicySpec::Peer { kind: PeerKind::ALL[kind], options };
+            let kind = PeerKind::ALL[kind];
+            let output_cost = own.filter(|_| kind == PeerKind::Vtc);
+            let spare_percent = own.filter(|_| kind == PeerKind::PastFuture);
+            let options = PeerOptions { chunk_tokens, triage, output_cost, spare_percent };
+            let spec = PolicySpec::Peer { kind, options };
             prop_assert_eq!(spec.to_string().parse::<PolicySpec>().unwrap(), spec);
         }
 

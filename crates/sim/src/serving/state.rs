@@ -159,8 +159,8 @@ struct Progress {
     computed_tokens: u32,
     outputs_planned: u32,
     outputs_out: u32,
-    /// Prompt tokens computed or found at least once.
-    prompt_done: u32,
+    /// Tokens computed or found at least once, those of steps that have ended.
+    done_tokens: u32,
     /// Position in the plan that is being formed.
     slot: u32,
 }
@@ -170,7 +170,7 @@ const AWAY: Progress = Progress {
     computed_tokens: 0,
     outputs_planned: 0,
     outputs_out: 0,
-    prompt_done: 0,
+    done_tokens: 0,
     slot: NONE,
 };
 
@@ -179,6 +179,7 @@ const AWAY: Progress = Progress {
 pub(super) struct Delivered {
     pub(super) prompt_tokens: u32,
     pub(super) output_tokens: u32,
+    pub(super) recomputed_tokens: u32,
     pub(super) first: bool,
     pub(super) finished: bool,
 }
@@ -451,10 +452,11 @@ impl<'w> EngineState<'w> {
             return None;
         }
         // What came before this part was told when it was computed, or was in the cache.
-        let known = progress.prompt_done.max(part.history_tokens).min(truth.prompt_tokens);
-        progress.prompt_done =
-            known.max((part.history_tokens + part.tokens).min(truth.prompt_tokens));
-        let prompt_tokens = progress.prompt_done - known;
+        let known = progress.done_tokens.max(part.history_tokens);
+        progress.done_tokens = known.max(part.history_tokens + part.tokens);
+        let recomputed_tokens = part.tokens - (progress.done_tokens - known);
+        let of_prompt = |tokens: u32| tokens.min(truth.prompt_tokens);
+        let prompt_tokens = of_prompt(progress.done_tokens) - of_prompt(known);
         progress.outputs_out += u32::from(part.samples);
         let finished = progress.outputs_out == truth.output_tokens;
         let first = part.samples && progress.outputs_out == 1;
@@ -467,6 +469,7 @@ impl<'w> EngineState<'w> {
             }
             progress.phase = Phase::Ended;
         }
-        Some(Delivered { prompt_tokens, output_tokens: u32::from(part.samples), first, finished })
+        let output_tokens = u32::from(part.samples);
+        Some(Delivered { prompt_tokens, output_tokens, recomputed_tokens, first, finished })
     }
 }

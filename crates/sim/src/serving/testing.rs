@@ -96,6 +96,8 @@ pub(super) struct Log {
     pub(super) lines: Vec<String>,
     /// By request, in order: tokens computed for the first time, and output tokens.
     pub(super) served: Vec<(u64, u64)>,
+    /// Tokens computed again, of all requests.
+    pub(super) recomputed: u64,
     pub(super) first: Vec<Option<u64>>,
     pub(super) finished: Vec<Vec<u64>>,
     pub(super) refused: Vec<u32>,
@@ -154,6 +156,10 @@ impl Observer for Log {
         let served = &mut self.served[request as usize];
         served.0 += u64::from(prompt_tokens);
         served.1 += u64::from(output_tokens);
+    }
+    fn recomputed(&mut self, now: Nanos, request: u32, tokens: u32) {
+        self.note(now, &format!("recomputed {request} {tokens}"));
+        self.recomputed += u64::from(tokens);
     }
     fn first_token(&mut self, now: Nanos, request: u32) {
         self.note(now, &format!("first {request}"));

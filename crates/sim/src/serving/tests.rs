@@ -11,7 +11,7 @@ use super::scheduler::{Scheduler, StepReport};
 use super::spec::{PeerKind, PolicySpec, build};
 use super::state::{Change, EngineState};
 use super::testing::{Log, S, engine, log_of, realistic_engine, request, sync_log, workload};
-use crate::engine::Engine;
+use crate::engine::{Engine, Slowdown};
 use crate::workload::{Request, Workload};
 
 fn options(steps_in_flight: u32) -> RunOptions {
@@ -348,6 +348,45 @@ fn check_conservation(workload: &Workload, log: &Log) {
     }
 }
 
+/// Of a synchronous run: every token computed is one for the first time, or one again.
+fn check_recomputed(workload: &Workload, log: &Log) {
+    let shapes = log.steps.iter().map(|(_, _, step)| step.shape);
+    let computed: u64 = shapes
+        .map(|shape| u64::from(shape.prefill_tokens) + u64::from(shape.decode_requests))
+        .sum();
+    let prompts: u64 = log.served.iter().map(|(prompt, _)| prompt).sum();
+    // Nobody computes the last token of an answer.
+    let ended = workload.requests.iter().zip(&log.finished).filter(|(_, times)| !times.is_empty());
+    let outputs: u64 = ended.map(|(request, _)| u64::from(request.output_tokens) - 1).sum();
+    assert_eq!(computed, prompts + outputs + log.recomputed);
+}
+
+#[test]
+fn an_engine_slows_down_at_its_moment_and_not_before() {
+    let workload = workload(vec![request(0.0, 4, 6)]);
+    for steps_in_flight in [1, 2, 4] {
+        let log = |slowdown: &str| {
+            let slowed = slowdown.parse::<Slowdown>().unwrap().apply(&engine(100, 2, 10));
+            run_named(&workload, &slowed, "fcfs", steps_in_flight)
+        };
+        let ends = |log: &Log| log.steps.iter().map(|(_, end, _)| *end / S).collect::<Vec<_>>();
+        // Six steps of a second; those that start at 3 s or later take two.
+        assert_eq!(ends(&log("2@3")), [1, 2, 3, 5, 7, 9], "{steps_in_flight} in flight");
+        assert_eq!(ends(&log("2@2.5")), [1, 2, 3, 5, 7, 9]);
+        assert_eq!(ends(&log("2@99")), [1, 2, 3, 4, 5, 6]);
+    }
+}
+
+#[test]
+fn a_preempted_request_computes_again_what_it_had() {
+    // Four blocks of four: two prompts of 7 fit, their 9th tokens do not. The second gives way
+    // with 8 tokens computed, and computes again what the cache has not kept.
+    let workload = workload(vec![request(0.0, 7, 4), request(0.0, 7, 4)]);
+    let log = sync_log(&workload, &engine(4, 2, 100), "fcfs");
+    assert_eq!(log.preempted, [1]);
+    assert_eq!(log.recomputed, 8 - u64::from(log.cached[1][1]));
+}
+
 /// A gap between two steps needs an engine that has nothing to do.
 fn check_never_idle(workload: &Workload, log: &Log) {
     for pair in log.steps.windows(2) {
@@ -382,7 +421,7 @@ proptest! {
     ) {
         let engine = engine(24, seats, step_tokens);
         let kind = PeerKind::ALL[kind];
-        let options_of_peer = PeerOptions { chunk_tokens: chunk, triage };
+        let options_of_peer = PeerOptions { chunk_tokens: chunk, triage, ..PeerOptions::NONE };
         let spec = PolicySpec::Peer { kind, options: options_of_peer };
         let conserves_work = kind == PeerKind::Fcfs && chunk.is_none() && !triage;
         let run = || {
@@ -394,6 +433,7 @@ proptest! {
         check_conservation(&workload, &log);
         if steps_in_flight == 1 {
             check_never_idle(&workload, &log);
+            check_recomputed(&workload, &log);
         }
         prop_assert_eq!(log, run(), "two runs are identical");
     }

@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | `a` | 8: `greedy` sends 40% of the requests, the others share the rest evenly | 17% `batch` |
 //! | `b` | the same | 30% `batch` |
+//! | `pair` | 2: `heavy` sends two thirds of the requests, `light` the rest | `interactive` alone |
 //! | `single` | 1, `everyone` | `interactive` alone |
 //!
 //! What the trace brings stays: a request that names its account or class keeps it, and the mix
@@ -64,6 +65,10 @@ const ACCOUNTS: [&str; 8] = [
 /// Share of the requests that the greedy account sends: as much as 4.7 of the others.
 const GREEDY_RATIO: f64 = 0.4;
 
+/// Share of the requests that the heavy one of two accounts sends: twice the other's, as in the
+/// overload of the VTC artifact (OSDI 2024).
+const HEAVY_RATIO: f64 = 2.0 / 3.0;
+
 /// A rule that gives requests their classes and accounts.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Mix {
@@ -72,19 +77,22 @@ pub enum Mix {
     A,
     /// Eight accounts, one of them greedy, 30% batch work.
     B,
+    /// Two accounts, one of which sends twice as many requests as the other; one class.
+    Pair,
     /// One account, one class.
     Single,
 }
 
 impl Mix {
     /// All mixes.
-    pub const ALL: [Self; 3] = [Self::A, Self::B, Self::Single];
+    pub const ALL: [Self; 4] = [Self::A, Self::B, Self::Pair, Self::Single];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::A => "a",
             Self::B => "b",
+            Self::Pair => "pair",
             Self::Single => "single",
         }
     }
@@ -94,13 +102,14 @@ impl Mix {
         match self {
             Self::A => 0.17,
             Self::B => 0.30,
-            Self::Single => 0.0,
+            Self::Pair | Self::Single => 0.0,
         }
     }
 
     const fn accounts(self) -> &'static [&'static str] {
         match self {
             Self::A | Self::B => &ACCOUNTS,
+            Self::Pair => &["heavy", "light"],
             Self::Single => &["everyone"],
         }
     }
@@ -108,10 +117,11 @@ impl Mix {
     /// The account that a uniform number chooses.
     fn account(self, uniform: f64) -> usize {
         let others = self.accounts().len() - 1;
-        if others == 0 || uniform < GREEDY_RATIO {
+        let first = if self == Self::Pair { HEAVY_RATIO } else { GREEDY_RATIO };
+        if others == 0 || uniform < first {
             return 0;
         }
-        let place = (uniform - GREEDY_RATIO) / (1.0 - GREEDY_RATIO) * others as f64;
+        let place = (uniform - first) / (1.0 - first) * others as f64;
         1 + (place as usize).min(others - 1)
     }
 

@@ -61,6 +61,9 @@ fn mixes_have_their_documented_shares() {
         });
         assert_near("greedy batch", both.count() as f64 / 100_000.0, 0.4 * batch, 0.05);
     }
+    let pair = mixed(Mix::Pair, trace(100_000), 5);
+    assert_near("heavy", share_of_account(&pair, "heavy"), 2.0 / 3.0, 0.02);
+    assert_eq!((pair.accounts.len(), pair.classes.len()), (2, 1));
     let single = mixed(Mix::Single, trace(100), 5);
     assert_eq!((single.accounts.len(), single.classes.len()), (1, 1));
 }
@@ -160,7 +163,7 @@ fn names_of_mixes() {
     for mix in Mix::ALL {
         assert_eq!(mix.name().parse(), Ok(mix));
     }
-    assert_eq!("c".parse::<Mix>(), Err("unknown mix `c`; known are a, b, single".to_owned()));
+    assert_eq!("c".parse::<Mix>(), Err("unknown mix `c`; known are a, b, pair, single".to_owned()));
 }
 
 #[test]

@@ -42,6 +42,16 @@ pub struct PeerOptions {
     pub chunk_tokens: Option<u32>,
     /// Whether requests that can no longer meet their TTFT target go behind those that can.
     pub triage: bool,
+    /// `vtc`: service of an output token, in prompt tokens; without it, the paper's 2.
+    pub output_cost: Option<u32>,
+    /// `past-future`: percent of the cache kept free of forecasts; without it, the paper's 3.
+    pub spare_percent: Option<u32>,
+}
+
+impl PeerOptions {
+    /// None of them: a peer as its engine ships it.
+    pub const NONE: Self =
+        Self { chunk_tokens: None, triage: false, output_cost: None, spare_percent: None };
 }
 
 /// Where a peer differs from the shared mechanism.

@@ -16,8 +16,8 @@ mod waiting;
 
 pub use base::{Peer, PeerOptions, Rules, RunningOrder};
 pub use fcfs::Fcfs;
-pub use past_future::PastFuture;
+pub use past_future::{PastFuture, SPARE_PERCENT_DEFAULT};
 pub use priority::Priority;
 pub use sarathi::{CHUNK_TOKENS_DEFAULT as SARATHI_CHUNK_TOKENS_DEFAULT, Sarathi};
-pub use vtc::Vtc;
+pub use vtc::{OUTPUT_TOKEN_COST_DEFAULT, Vtc};
 pub use waiting::{Place, Waiting};

@@ -38,8 +38,8 @@ use crate::serving::state::EngineState;
 /// Finished requests whose lengths are remembered: the paper's window.
 const HISTORY_LEN: usize = 1_000;
 
-/// Share of the cache that is kept free of forecasts: 3%, the paper's choice.
-const SPARE_RATIO: f64 = 0.03;
+/// Percent of the cache that is kept free of forecasts, unless told otherwise: the paper's choice.
+pub const SPARE_PERCENT_DEFAULT: u32 = 3;
 
 /// What a request holds, and what it is expected to add.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -49,7 +49,7 @@ struct Demand {
 }
 
 /// Admission by forecast.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct PastFuture {
     /// Output lengths of finished requests, oldest first.
     recent: VecDeque<u32>,
@@ -58,12 +58,21 @@ pub struct PastFuture {
     /// Demands of those running and of the candidate, most remaining first.
     demands: Vec<Demand>,
     draws: u64,
+    /// Share of the cache that forecasts may fill.
+    fill_ratio: f64,
 }
 
 impl PastFuture {
-    /// With an empty history.
-    pub fn new() -> Self {
-        Self::default()
+    /// With an empty history; `spare_percent` (0 to 99) of the cache stays free of forecasts.
+    pub fn new(spare_percent: u32) -> Self {
+        let fill_ratio = f64::from(100_u32.saturating_sub(spare_percent)) / 100.0;
+        Self {
+            recent: VecDeque::new(),
+            sorted: Vec::new(),
+            demands: Vec::new(),
+            draws: 0,
+            fill_ratio,
+        }
     }
 
     /// Total output length of a request that produced `produced` tokens and may produce `most`.
@@ -121,7 +130,7 @@ impl Rules for PastFuture {
         // Which of two equal ones stands first does not change the peak.
         self.demands.sort_unstable_by_key(|demand| std::cmp::Reverse(demand.remaining_tokens));
         let cache_tokens = engine.kv().geometry().tokens_max() as f64;
-        peak_tokens(&self.demands) as f64 <= cache_tokens * (1.0 - SPARE_RATIO)
+        peak_tokens(&self.demands) as f64 <= cache_tokens * self.fill_ratio
     }
 
     fn on_finish(&mut self, output_tokens: u32) {
@@ -168,7 +177,7 @@ mod tests {
 
     #[test]
     fn forecasts_come_from_what_was_longer() {
-        let mut rules = PastFuture::new();
+        let mut rules = PastFuture::new(SPARE_PERCENT_DEFAULT);
         assert_eq!(rules.forecast(0, 4_096), 4_096);
         for length in [10, 20, 30] {
             rules.on_finish(length);
@@ -182,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_history_forgets_the_oldest() {
-        let mut rules = PastFuture::new();
+        let mut rules = PastFuture::new(SPARE_PERCENT_DEFAULT);
         rules.on_finish(7);
         for _ in 0..HISTORY_LEN {
             rules.on_finish(100);

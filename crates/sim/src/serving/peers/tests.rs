@@ -119,7 +119,7 @@ fn vtc_lifts_as_published() {
         class: 0,
         account,
     };
-    let mut vtc = Vtc::new(&workload(Vec::new()));
+    let mut vtc = Vtc::new(&workload(Vec::new()), 2.0);
     let mut waiting = Waiting::new(4);
     vtc.on_admit(&facts(0), true);
     vtc.on_admit(&facts(1), true);

@@ -12,8 +12,9 @@
 //!     others wait     c_u = max(c_u, min of the waiting accounts' counters)
 //!     nobody waits    c_u = max(c_u, counter of the account that left the queue last)
 //! ```
-//! `w_p = 1`, `w_q = 2`. A preempted request is not charged for its prompt again, and its return
-//! to the queue is no join. With triage, accounts that still have requests in time go first.
+//! `w_p = 1`, `w_q = 2` unless `output-cost` says otherwise. A preempted request is not charged for
+//! its prompt again, and its return to the queue is no join. With triage, accounts that still have
+//! requests in time go first.
 //!
 //! # Bounds and cost
 //! For two accounts that are backlogged all the while, the difference of service stays within
@@ -34,22 +35,25 @@ use crate::workload::Workload;
 /// Service of one prompt token.
 const PROMPT_TOKEN_COST: f64 = 1.0;
 
-/// Service of one output token.
-const OUTPUT_TOKEN_COST: f64 = 2.0;
+/// Service of one output token, unless told otherwise.
+pub const OUTPUT_TOKEN_COST_DEFAULT: f64 = 2.0;
 
 /// A counter for each account.
 #[derive(Clone, Debug)]
 pub struct Vtc {
     counters: Box<[f64]>,
+    output_token_cost: f64,
     weights: Box<[f64]>,
     /// The account whose request left the queue last.
     left_last: Option<u32>,
 }
 
 impl Vtc {
-    /// All counters at zero, for the accounts of `workload`.
-    pub fn new(workload: &Workload) -> Self {
+    /// All counters at zero, for the accounts of `workload`; an output token counts as
+    /// `output_token_cost` prompt tokens.
+    pub fn new(workload: &Workload, output_token_cost: f64) -> Self {
         Self {
+            output_token_cost,
             counters: vec![0.0; workload.accounts.len()].into_boxed_slice(),
             weights: workload.accounts.iter().map(|account| account.weight).collect(),
             left_last: None,
@@ -102,6 +106,6 @@ impl Rules for Vtc {
     }
 
     fn on_token(&mut self, facts: &Facts) {
-        self.charge(facts.account, OUTPUT_TOKEN_COST);
+        self.charge(facts.account, self.output_token_cost);
     }
 }

@@ -1,8 +1,11 @@
 //! The seam between the command line and the library: one function for each job, plain data in
 //! and out. Nothing here prints, and nothing outside calls the simulator.
 
+mod parallel;
+mod serving;
+
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
 use rampmeter::engine::profile::PROFILES;
@@ -10,16 +13,17 @@ use rampmeter::policy::{self, Policy};
 use rampmeter_sim::InputError;
 pub(crate) use rampmeter_sim::engine::EngineOverrides;
 use rampmeter_sim::engine::{Engine, FitReport};
-use rampmeter_sim::report::ClassTarget;
-use rampmeter_sim::results::{Latency, ServingRun, Validation};
-use rampmeter_sim::serving::replay::{replay, steps_of};
+use rampmeter_sim::results::{Latency, Validation};
+use rampmeter_sim::serving::replay::steps_of;
 use rampmeter_sim::serving::spec::PeerKind;
 use rampmeter_sim::serving::{
     PolicySpec, RunOptions, capacity, read_policy, validate as ground_truth,
 };
-use rampmeter_sim::trace::{self, Format, ReadOptions};
-use rampmeter_sim::workload::{Extent, Generator, Mix, Preset, Workload};
+use rampmeter_sim::trace::Format;
+use rampmeter_sim::workload::{Generator, Mix, Preset};
 use serde::Serialize;
+
+pub(crate) use serving::{Requests, ServingJob, check, serve};
 
 /// An engine, and what the user states about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,61 +49,6 @@ impl EngineChoice {
             step_tokens_max: self.step_tokens_max,
         }
     }
-}
-
-/// Where requests come from.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Requests {
-    /// The workload generator.
-    Generated {
-        /// Kind of service.
-        preset: String,
-        /// Minutes at the service's own rate.
-        minutes: f64,
-    },
-    /// A recorded trace.
-    Trace {
-        /// `PATH[:FORMAT]`.
-        spec: String,
-        /// For a trace without arrivals.
-        rate_per_s: Option<f64>,
-        /// For a trace without lengths.
-        lengths: Option<PathBuf>,
-    },
-}
-
-/// Policies by loads over one workload.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ServingJob {
-    /// The requests.
-    pub(crate) requests: Requests,
-    /// How they get classes and accounts.
-    pub(crate) mix: String,
-    /// The engine that serves them.
-    pub(crate) engine: EngineChoice,
-    /// Policies as named on the command line.
-    pub(crate) policies: Vec<String>,
-    /// Loads; none means as recorded.
-    pub(crate) loads: Vec<f64>,
-    /// Seed of everything random.
-    pub(crate) seed: u64,
-}
-
-/// What came out.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Served {
-    /// Name of the engine.
-    pub(crate) engine: String,
-    /// Where its step times come from.
-    pub(crate) engine_source: String,
-    /// Where the requests come from.
-    pub(crate) workload: String,
-    /// Classes in order of precedence.
-    pub(crate) classes: Vec<ClassTarget>,
-    /// Share of requests that must meet their targets for the service to count as good.
-    pub(crate) attainment_min_ratio: f64,
-    /// Policy by policy, loads rising.
-    pub(crate) runs: Vec<ServingRun>,
 }
 
 /// A fitted step-time model.
@@ -170,27 +119,6 @@ fn named<T: FromStr<Err = String>>(option: &str, name: &str) -> Result<T, InputE
     name.parse().map_err(|problem: String| InputError::new(option, problem))
 }
 
-fn policies(job: &ServingJob) -> Result<Vec<PolicySpec>, InputError> {
-    job.policies.iter().map(|name| name.parse()).collect()
-}
-
-/// Refuses a job that names something unknown, or the same thing twice, before anything is read.
-pub(crate) fn check(job: &ServingJob) -> Result<(), InputError> {
-    let policies = policies(job)?;
-    once("--policy", &policies)?;
-    once("--load", &job.loads)?;
-    for policy in policies {
-        if let PolicySpec::Rampmeter { document: Some(path) } = policy {
-            document(&path)??;
-        }
-    }
-    named::<Mix>("--mix", &job.mix)?;
-    if let Requests::Generated { preset, .. } = &job.requests {
-        named::<Preset>("--preset", preset)?;
-    }
-    Ok(())
-}
-
 /// Two runs of one name cannot be told apart in a report.
 fn once<T: PartialEq + Display>(option: &str, given: &[T]) -> Result<(), InputError> {
     for (index, one) in given.iter().enumerate() {
@@ -199,79 +127,6 @@ fn once<T: PartialEq + Display>(option: &str, given: &[T]) -> Result<(), InputEr
         }
     }
     Ok(())
-}
-
-fn workload(job: &ServingJob) -> Result<Workload, InputError> {
-    let trace = match &job.requests {
-        Requests::Generated { preset, minutes } => {
-            let preset: Preset = named("--preset", preset)?;
-            let extent = Extent::Seconds(minutes * 60.0);
-            Generator { extent, ..Generator::new(preset, job.seed) }.generate()?
-        }
-        Requests::Trace { spec, rate_per_s, lengths } => {
-            let spec = trace::Spec::parse(spec)?;
-            let options = ReadOptions {
-                seed: job.seed,
-                rate_per_s: *rate_per_s,
-                lengths: lengths.clone(),
-                ..ReadOptions::default()
-            };
-            trace::read(&spec.path, spec.format()?, &options)?
-        }
-    };
-    named::<Mix>("--mix", &job.mix)?.apply(trace, job.seed)
-}
-
-/// Runs every policy at every load. `tell` hears how many runs are done, of how many, and the
-/// policy that comes next.
-pub(crate) fn serve(job: &ServingJob, tell: &dyn Fn(u64, u64, &str)) -> Result<Served, InputError> {
-    let policies = policies(job)?;
-    let engine = Engine::load(&job.engine.spec, &job.engine.overrides())?;
-    let recorded = workload(job)?;
-    let workloads = at_loads(&recorded, &engine, &job.loads)?;
-    let total = (policies.len() * workloads.len()) as u64;
-    let mut runs = Vec::new();
-    for policy in &policies {
-        for (load, workload) in &workloads {
-            tell(runs.len() as u64, total, &policy.to_string());
-            let run = replay(workload, &engine, policy, RunOptions::default(), *load)
-                .map_err(|error| about(policy.to_string(), &error))?;
-            runs.push(run);
-        }
-    }
-    let classes = recorded.classes.iter().map(|class| ClassTarget {
-        name: class.name.clone(),
-        ttft_s: class.ttft_target.as_seconds(),
-        tpot_s: class.tpot_target.as_seconds(),
-    });
-    Ok(Served {
-        engine: engine.name.clone(),
-        engine_source: engine.source.clone(),
-        workload: recorded.source.clone(),
-        classes: classes.collect(),
-        attainment_min_ratio: Policy::default().objectives.attainment_min_ratio,
-        runs,
-    })
-}
-
-/// The workload at each load, or as recorded where none is asked for.
-fn at_loads(
-    recorded: &Workload,
-    engine: &Engine,
-    loads: &[f64],
-) -> Result<Vec<(Option<f64>, Workload)>, InputError> {
-    if loads.is_empty() {
-        return Ok(vec![(None, recorded.clone())]);
-    }
-    let measured =
-        capacity::measure(recorded, engine).map_err(|error| about(&recorded.source, &error))?;
-    let mut workloads = Vec::new();
-    for load in loads {
-        let mut workload = recorded.clone();
-        capacity::rescale(&mut workload, measured.arrival_factor(*load, 1)?);
-        workloads.push((Some(*load), workload));
-    }
-    Ok(workloads)
 }
 
 /// Replays a measured run in the simulator.

@@ -1,4 +1,6 @@
-//! Tables for a terminal, readable at 80 columns and without colour.
+//! Tables for a terminal, readable at 80 columns (those of `--show` at 100) and without colour.
+
+mod serving;
 
 use std::io;
 
@@ -6,11 +8,12 @@ use comfy_table::{
     Cell, CellAlignment, ContentArrangement, LineStyle, Row, Table, TableStyle, presets,
 };
 use rampmeter::engine::FEATURE_NAMES;
-use rampmeter_sim::report::Report;
-use rampmeter_sim::results::{Felt, ServingRun, Validation};
+use rampmeter_sim::results::Validation;
 
 use crate::console::Console;
 use crate::jobs::{Document, Fitted};
+
+pub(crate) use serving::{View, serving};
 
 /// Rules above, below and under the heads; none between rows.
 const STYLE: TableStyle = presets::UTF8_HORIZONTAL_ONLY
@@ -22,11 +25,15 @@ const COLUMNS: u16 = 80;
 
 /// A table that fits, with these heads; all columns but the first are numbers.
 fn table(heads: &[&str], console: &Console<'_>) -> Table {
+    table_within(COLUMNS, heads, console)
+}
+
+fn table_within(columns: u16, heads: &[&str], console: &Console<'_>) -> Table {
     let mut table = Table::new();
     table.load_style(STYLE);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     if !console.out_terminal {
-        table.force_no_tty().set_width(COLUMNS);
+        table.force_no_tty().set_width(columns);
     }
     table.set_header(row(heads.iter().map(|head| (*head).to_owned())));
     table
@@ -45,71 +52,6 @@ fn print(table: &Table, console: &mut Console<'_>) -> io::Result<()> {
         writeln!(console.out, "{}", line.trim_end())?;
     }
     Ok(())
-}
-
-/// Seconds in three figures, so that columns stay narrow.
-fn seconds(value: f64) -> String {
-    if value.abs() < 10.0 { format!("{value:.2}") } else { format!("{value:.0}") }
-}
-
-/// Two figures after the point where one would claim a full 100.
-fn percent(ratio: f64) -> String {
-    let percent = ratio * 100.0;
-    if (99.95..100.0).contains(&percent) {
-        return format!("{:.2}", percent.min(99.99));
-    }
-    format!("{percent:.1}")
-}
-
-/// Policies by loads, with what users of the first class felt.
-pub(crate) fn serving(report: &Report, console: &mut Console<'_>) -> io::Result<()> {
-    let class = first_class(report);
-    writeln!(console.out, "Engine    {}", report.engine)?;
-    writeln!(console.out, "Requests  {}", report.workload)?;
-    for target in report.classes.iter().filter(|target| target.name == class) {
-        writeln!(
-            console.out,
-            "Class     {class}: first token within {} s, then one every {:.0} ms",
-            target.ttft_s,
-            target.tpot_s * 1e3
-        )?;
-    }
-    let heads =
-        ["policy", "load", "busy\n%", "met\n%", "p99\nTTFT s", "p99\nTPOT ms", "tokens\n/s"];
-    let mut table = table(&heads, console);
-    for run in &report.runs {
-        table.add_row(serving_row(run, &class));
-    }
-    print(&table, console)?;
-    writeln!(console.out, "busy: share of the run with the GPU at work, an effect and not a goal")?;
-    writeln!(console.out, "met: share of all offered {class} requests within both targets")
-}
-
-/// A time of nobody at all is no time of zero.
-fn shown(value: f64, show: fn(f64) -> String) -> String {
-    if value > 0.0 { show(value) } else { "-".to_owned() }
-}
-
-fn serving_row(run: &ServingRun, class: &str) -> Row {
-    let nobody = Felt::default();
-    let felt = run.classes.get(class).unwrap_or(&nobody);
-    row([
-        run.policy.clone(),
-        run.load.map_or_else(|| "-".to_owned(), |load| load.to_string()),
-        percent(run.utilization),
-        if felt.offered > 0 { percent(felt.attainment) } else { "-".to_owned() },
-        shown(felt.ttft_s.p99, seconds),
-        shown(felt.tpot_s.p99, |value| format!("{:.1}", value * 1e3)),
-        format!("{:.0}", run.tokens_per_s),
-    ])
-}
-
-/// The class that goes first, of those that were offered anything.
-fn first_class(report: &Report) -> String {
-    let seen = |name: &str| report.runs.iter().any(|run| run.classes.contains_key(name));
-    let named = report.classes.iter().map(|target| &target.name).find(|name| seen(name));
-    let any = || report.runs.iter().find_map(|run| run.classes.keys().next());
-    named.or_else(any).cloned().unwrap_or_default()
 }
 
 /// Each figure, measured and simulated.
@@ -157,61 +99,14 @@ pub(crate) fn presets(documents: &[(&str, Document)], console: &mut Console<'_>)
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use rampmeter_sim::report::ClassTarget;
 
-    fn run(policy: &str, completed: u64) -> ServingRun {
-        let felt = Felt { offered: 9_999, completed, attainment: 0.123_4, ..Felt::default() };
-        ServingRun {
-            policy: policy.to_owned(),
-            gate: "none".to_owned(),
-            router: "none".to_owned(),
-            load: Some(1.25),
-            offered: 9_999,
-            completed,
-            elapsed_s: 540.0,
-            tokens_per_s: 12_345.6,
-            utilization: 0.999_9,
-            classes: BTreeMap::from([("interactive".to_owned(), felt)]),
-            ..ServingRun::default()
-        }
-    }
-
-    fn printed(print: impl Fn(&mut Console<'_>) -> io::Result<()>) -> String {
+    pub(super) fn printed(print: impl Fn(&mut Console<'_>) -> io::Result<()>) -> String {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut console =
             Console { out: &mut out, err: &mut err, out_terminal: false, err_terminal: false };
         print(&mut console).unwrap();
         String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn runs_fit_eighty_columns_without_colour() {
-        let report = Report {
-            command: String::new(),
-            engine: "llama-3.1-8b".to_owned(),
-            engine_source: String::new(),
-            workload: "generated".to_owned(),
-            seed: 42,
-            classes: vec![ClassTarget {
-                name: "interactive".to_owned(),
-                ttft_s: 2.0,
-                tpot_s: 0.05,
-            }],
-            attainment_min_ratio: 0.9,
-            runs: vec![run("priority+chunk=384+triage", 9_000), run("served-nobody", 0)],
-        };
-        let text = printed(|console| serving(&report, console));
-        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-        assert!(text.contains("priority+chunk=384+triage") && text.contains("99.99"), "{text}");
-        assert!(text.contains("12.3") && !text.contains('\u{1b}'), "{text}");
-        let nobody = text.lines().find(|line| line.contains("served-nobody")).unwrap();
-        assert!(
-            nobody.contains(" - "),
-            "no latency is claimed for requests never served: {nobody}"
-        );
     }
 
     #[test]
