@@ -6,7 +6,7 @@ mod support;
 
 use proptest::prelude::*;
 use rampmeter::batch::continuous::{
-    Expiry, Observation, Plan, PlanEntry, Preemption, RequestId, StepResult, Submission,
+    Expiry, HandOver, Observation, Plan, PlanEntry, Preemption, RequestId, StepResult, Submission,
 };
 use rampmeter::batch::record::{Recorder, replay};
 use rampmeter::engine::StepModel;
@@ -31,6 +31,8 @@ impl Swarm {
             running_max: RUNNING_MAX as u32,
             kv_blocks: 40,
             requests_max: 40,
+            adapters: 4,
+            adapter_slots: 2,
             ..Setup::default()
         };
         let recorder = Recorder::new(&setup.policy(), setup.kv(), model(), Vec::new()).unwrap();
@@ -54,6 +56,10 @@ impl Swarm {
                 let id = self.some_id();
                 let _ = self.recorder.cancel(self.now, id);
             }
+            17 if self.prng.chance(30) => {
+                let id = self.some_id();
+                let _ = self.recorder.release(self.now, id);
+            }
             17 => {
                 let (id, tokens) = (self.some_id(), self.prng.below(150) as u32);
                 let _ = self.recorder.set_cached_tokens(id, Tokens(tokens));
@@ -72,6 +78,12 @@ impl Swarm {
             arrival: self.now,
             prompt_tokens: Tokens(self.prng.below(150) as u32),
             output_tokens_max: Tokens(self.prng.below(30) as u32),
+            adapter: self.prng.below(6) as u32,
+            shares: self.prng.chance(20).then(|| self.some_id()),
+            handed_over: self.prng.chance(10).then(|| HandOver {
+                output_tokens: Tokens(self.prng.below(9) as u32),
+                first_token: self.now,
+            }),
             ..Submission::default()
         };
         if let Ok(answer) = self.recorder.submit(self.now, &submission) {
@@ -175,6 +187,7 @@ fn every_kind_of_call_and_answer_is_recorded() {
     let calls = [
         "submit",
         "cancel",
+        "release",
         "set_cached_tokens",
         "open_account",
         "set_account_weight",

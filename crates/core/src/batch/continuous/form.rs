@@ -1,5 +1,6 @@
 //! Forming one step: decodes, then prompts, then who comes in; and who gives way.
 
+use super::aside::ASIDE_MAX;
 use super::plan::{Formed, Phase, Plan, PlanEntry};
 use super::prompts::{Line, partial_of};
 use super::request::{Request, RequestId};
@@ -75,12 +76,22 @@ impl Batcher {
         };
         let partials_len = self.plan_decodes(&mut draft, plan.entries);
         self.measure_slack(&mut draft);
-        let mut line = Line { open: preempted_len == 0, guarantees: true, next: None, cached };
+        self.lines.settle_adapters(&mut self.requests);
+        let mut line = Line {
+            open: preempted_len == 0,
+            guarantees: true,
+            next: None,
+            aside_left: ASIDE_MAX,
+            cached,
+        };
         self.plan_prompts(&mut draft, plan.entries, partials_len, &mut line);
         if draft.entries_len == 0 && preempted_len == 0 {
             preempted_len = self.break_deadlock(plan.preempted);
         }
-        Ok(self.commit(&draft, starts_at, preempted_len))
+        let formed = self.commit(&draft, starts_at, preempted_len);
+        // Who stepped aside made room for others, whom this step did not come to.
+        self.stalled &= line.aside_left > 0;
+        Ok(formed)
     }
 
     fn check_arrays(&self, plan: &Plan<'_>) -> Result<(), Error> {
@@ -223,6 +234,9 @@ impl Batcher {
             if flight.emits && request.output_tokens == 0 && request.emitting.is_power_of_two() {
                 request.first_token_ns = formed.ends_at.get();
             }
+        }
+        for index in draft.decodes_len..draft.entries_len {
+            self.share_prompt(self.steps.record(draft.place).flights[index as usize].slot);
         }
         formed
     }

@@ -1,9 +1,12 @@
 //! Small cases worked out by hand, one file for each question.
 
+mod adapters;
 mod chunks;
 mod guarantees;
 mod lives;
+mod modes;
 mod order;
+mod sharing;
 mod victims;
 
 use std::boxed::Box;

@@ -80,6 +80,10 @@ pub enum Call {
         now: Nanos,
         request: RequestId,
     },
+    Release {
+        now: Nanos,
+        request: RequestId,
+    },
     SetCachedTokens {
         request: RequestId,
         tokens: Tokens,

@@ -128,6 +128,7 @@ fn make(batcher: &mut Batcher, call: &Call) -> Result<Answer, String> {
     let answer = match call {
         Call::Submit { now, submission } => batcher.submit(*now, submission).map(Answer::Admission),
         Call::Cancel { now, request } => batcher.cancel(*now, *request).map(Answer::from),
+        Call::Release { now, request } => batcher.release(*now, *request).map(Answer::from),
         Call::SetCachedTokens { request, tokens } => {
             batcher.set_cached_tokens(*request, *tokens).map(Answer::from)
         }
