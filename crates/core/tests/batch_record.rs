@@ -201,7 +201,7 @@ fn every_kind_of_call_and_answer_is_recorded() {
     for call in calls {
         assert!(text.contains(&format!("{{\"call\":{{\"{call}\":")), "{call}");
     }
-    for answer in ["request", "account", "formed", "observed", "refused"] {
+    for answer in ["admission", "account", "formed", "observed", "refused"] {
         assert!(text.contains(&format!("\"answer\":{{\"{answer}\":")), "{answer}");
     }
     for detail in ["\"weight\":\"NaN\"", "\"weight\":\"inf\"", "\"asked\":[", "\"code\":-6"] {
@@ -218,11 +218,10 @@ fn tampered(from: &str, to: &str) -> (u64, rampmeter::batch::record::Divergence)
 
 #[test]
 fn a_changed_line_is_named() {
-    let (line, divergence) =
-        tampered("\"answer\":{\"request\":4294967297}", "\"answer\":{\"request\":7}");
+    let (line, divergence) = tampered("{\"queued\":4294967297}", "{\"queued\":7}");
     assert_eq!(divergence.line, line);
-    assert_eq!(divergence.expected, "Request(Handle(7v0))");
-    assert_eq!(divergence.got, "Request(Handle(1v1))");
+    assert_eq!(divergence.expected, "Admission(Queued(Handle(7v0)))");
+    assert_eq!(divergence.got, "Admission(Queued(Handle(1v1)))");
     let (line, divergence) = tampered("\"code\":-1,", "\"code\":-2,");
     assert_eq!(divergence.line, line);
     let (line, divergence) = tampered("\"call\":{\"cancel\"", "\"call\":{\"cancle\"");
@@ -233,7 +232,7 @@ fn a_changed_line_is_named() {
 #[test]
 fn a_header_of_another_kind_is_refused() {
     for (from, to, named) in [
-        ("\"format\":1", "\"format\":2", "format 2"),
+        ("\"format\":2", "\"format\":3", "format 3"),
         ("running_max = 6", "running_max = 0", "running_max"),
         ("\"kv_blocks\":40", "\"kv_blocks\":0", "kv_blocks"),
         ("\"coefficients\":[0.008", "\"coefficients\":[-0.008", "step_s"),

@@ -96,7 +96,6 @@ impl Setup {
                 adapter_slots_max: self.adapter_slots,
                 prompt_tokens_max: Tokens(100_000),
                 output_tokens_max: Tokens(100_000),
-                ..Limits::default()
             },
             batch: BatchRules {
                 prefill_floor_tokens: Tokens(16),
@@ -219,7 +218,7 @@ impl Host {
             shares: false,
         };
         let sibling = prng.chance(self.setup.sharing_percent);
-        let leader = self.known.iter().filter(|_| sibling).next_back();
+        let leader = self.known.iter().next_back().filter(|_| sibling);
         let shares = leader.map(|(id, _)| *id);
         let known = leader.map_or(fresh.clone(), |(_, leader)| Known {
             output,

@@ -58,7 +58,7 @@ struct Slot {
 #[derive(Debug)]
 pub(super) struct Adapters {
     /// By adapter; place 0 is nobody's.
-    adapters: Box<[Adapter]>,
+    known: Box<[Adapter]>,
     slots: Box<[Slot]>,
     /// The claims, by adapter.
     claims: Forest,
@@ -86,7 +86,7 @@ impl Adapters {
         let claim = Key { at_ns: 0, sequence: 0 };
         let slot = Slot { adapter: 0, running: 0, used: false, claim, since: 0 };
         Self {
-            adapters: vec![adapter; adapters as usize].into_boxed_slice(),
+            known: vec![adapter; adapters as usize].into_boxed_slice(),
             slots: vec![slot; slots as usize].into_boxed_slice(),
             claims: Forest::new(adapters),
             first: NONE,
@@ -106,7 +106,7 @@ impl Adapters {
     /// A request that needs `adapter` begins to wait.
     pub(super) fn arrive(&mut self, adapter: u32) {
         if adapter != 0 {
-            self.adapters[adapter as usize].waiting += 1;
+            self.known[adapter as usize].waiting += 1;
         }
     }
 
@@ -115,7 +115,7 @@ impl Adapters {
         if adapter == 0 {
             return;
         }
-        let entry = &mut self.adapters[adapter as usize];
+        let entry = &mut self.known[adapter as usize];
         entry.waiting -= 1;
         if entry.waiting == 0 && entry.claims {
             self.unclaim(adapter);
@@ -125,7 +125,7 @@ impl Adapters {
     /// A request that needs `adapter`, which is open to it, gets a seat.
     pub(super) fn seat(&mut self, adapter: u32) {
         if adapter != 0 {
-            let slot = &mut self.slots[self.adapters[adapter as usize].slot as usize];
+            let slot = &mut self.slots[self.known[adapter as usize].slot as usize];
             slot.running += 1;
             slot.used = true;
         }
@@ -134,7 +134,7 @@ impl Adapters {
     /// A request that needs `adapter` leaves its seat.
     pub(super) fn vacate(&mut self, adapter: u32) {
         if adapter != 0 {
-            self.slots[self.adapters[adapter as usize].slot as usize].running -= 1;
+            self.slots[self.known[adapter as usize].slot as usize].running -= 1;
         }
     }
 
@@ -143,19 +143,19 @@ impl Adapters {
         if adapter == 0 {
             return true;
         }
-        let slot = self.adapters[adapter as usize].slot;
+        let slot = self.known[adapter as usize].slot;
         slot != NONE && slot != self.draining
     }
 
     /// Root of those that stand aside for `adapter`.
     pub(super) fn aside(&mut self, adapter: u32) -> &mut u32 {
-        &mut self.adapters[adapter as usize].aside
+        &mut self.known[adapter as usize].aside
     }
 
     /// The first that stands aside for the adapter of a slot although it is open.
     pub(super) fn wakeable(&self, slot: u32) -> Option<u32> {
         let adapter = self.slots[slot as usize].adapter as usize;
-        let aside = self.adapters[adapter].aside;
+        let aside = self.known[adapter].aside;
         (slot != self.draining && aside != NONE).then_some(aside)
     }
 
@@ -166,7 +166,7 @@ impl Adapters {
     /// The first in line needs `adapter`, which is not open: claims a slot for it. True if that
     /// brought one at once.
     pub(super) fn claim(&mut self, adapter: u32, rank: u8) -> bool {
-        let entry = &mut self.adapters[adapter as usize];
+        let entry = &mut self.known[adapter as usize];
         let mut key = Key { at_ns: u64::from(rank), sequence: self.claims_made };
         if entry.claims {
             let made = self.claims.key(adapter);
@@ -185,7 +185,7 @@ impl Adapters {
     }
 
     fn unclaim(&mut self, adapter: u32) {
-        self.adapters[adapter as usize].claims = false;
+        self.known[adapter as usize].claims = false;
         self.claims.remove(&mut self.first, adapter);
         if self.first == NONE {
             self.draining = NONE;
@@ -200,7 +200,7 @@ impl Adapters {
             if self.first == NONE {
                 return;
             }
-            let held = self.adapters[self.first as usize].slot;
+            let held = self.known[self.first as usize].slot;
             if held == NONE {
                 let Some(slot) = self.vacant(self.claims.key(self.first)) else { break };
                 self.give(slot, self.first);
@@ -218,7 +218,7 @@ impl Adapters {
     /// A slot that a claim of this key may have now: one that nobody wants first.
     fn vacant(&self, claim: Key) -> Option<u32> {
         let worth = |slot: &Slot| {
-            let wanted = slot.adapter != 0 && self.adapters[slot.adapter as usize].waiting > 0;
+            let wanted = slot.adapter != 0 && self.known[slot.adapter as usize].waiting > 0;
             let kept = wanted && !slot.used && slot.claim.at_ns <= claim.at_ns;
             (slot.running == 0 && !kept).then_some((wanted, slot.since))
         };
@@ -242,15 +242,27 @@ impl Adapters {
             return;
         }
         self.slots[slot as usize] = Slot { adapter, running: 0, used: false, claim, since };
-        self.adapters[adapter as usize].slot = slot;
+        self.known[adapter as usize].slot = slot;
         if old.adapter == 0 {
             return;
         }
-        let loser = &mut self.adapters[old.adapter as usize];
+        let loser = &mut self.known[old.adapter as usize];
         loser.slot = NONE;
-        if !old.used && loser.waiting > 0 && !loser.claims {
+        if loser.claims {
+            return;
+        }
+        // Whoever stands aside has a claim: nobody else would call it back.
+        let mut claim = old.claim;
+        if old.used {
+            if loser.aside == NONE {
+                return;
+            }
+            claim.sequence = self.claims_made;
+            self.claims_made += 1;
+        }
+        if loser.waiting > 0 {
             loser.claims = true;
-            self.claims.insert(&mut self.first, old.adapter, old.claim);
+            self.claims.insert(&mut self.first, old.adapter, claim);
         }
     }
 }

@@ -66,7 +66,7 @@ impl Lines {
         let mut lines = Self {
             ledger,
             adapters: Adapters::new(limits),
-            groups: Groups::new(limits.requests_max),
+            groups: Groups::new(limits),
             forest: Forest::new(limits.requests_max),
             roots: vec![Roots { in_time: NONE, late: NONE }; queues].into_boxed_slice(),
             accounts_max: limits.accounts_max,
@@ -92,7 +92,7 @@ impl Lines {
         Ledger::bytes_needed(&ledger_options(policy))
             .saturating_add(Forest::bytes_needed(policy.limits.requests_max))
             .saturating_add(Adapters::bytes_needed(&policy.limits))
-            .saturating_add(Groups::bytes_needed(policy.limits.requests_max))
+            .saturating_add(Groups::bytes_needed(&policy.limits))
             .saturating_add(queues.saturating_mul(size_of::<Roots>() as u64))
     }
 

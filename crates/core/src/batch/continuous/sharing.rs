@@ -15,8 +15,8 @@
 //! next member to come in then computes the prompt again.
 //!
 //! # Bounds and cost
-//! At most [`SHARERS_MAX`] members in a group, and half as many groups as requests. O(1) for each
-//! change, O(members * log requests) when a prompt is done.
+//! At most [`SHARERS_MAX`] members in a group, and [`GROUPS_PER_SEAT`] groups for each seat, of 12
+//! bytes each. O(1) for each change, O(members * log requests) when a prompt is done.
 //!
 //! # What it is bad at
 //! A prompt counts as computed once the step that ends it is formed. If the engine then fails to
@@ -32,6 +32,7 @@ use super::request::{Request, Stage, Submission};
 use crate::batch::queue::NONE;
 use crate::error::Error;
 use crate::handle::Slab;
+use crate::policy::Limits;
 use crate::units::Nanos;
 
 /// Requests that may share one prompt: the most completions that public chat interfaces take in
@@ -59,13 +60,20 @@ pub(super) struct Groups {
     vacant: u32,
 }
 
-const fn groups_max(requests_max: u32) -> u32 {
-    requests_max.div_ceil(2)
+/// Groups that may be known at once, for each seat: those that have one, and three times as many
+/// in line. Beyond that an answer is worth more than the memory, which requests have none left of.
+const GROUPS_PER_SEAT: u32 = 4;
+
+const fn groups_max(limits: &Limits) -> u32 {
+    let wanted = limits.running_max.saturating_mul(GROUPS_PER_SEAT);
+    // A group has two members when it is made.
+    let most = limits.requests_max.div_ceil(2);
+    if wanted < most { wanted } else { most }
 }
 
 impl Groups {
-    pub(super) fn new(requests_max: u32) -> Self {
-        let mut groups = vec![VACANT; groups_max(requests_max) as usize].into_boxed_slice();
+    pub(super) fn new(limits: &Limits) -> Self {
+        let mut groups = vec![VACANT; groups_max(limits) as usize].into_boxed_slice();
         let len = groups.len() as u32;
         for (group, next) in groups.iter_mut().zip(1..len) {
             group.aside = next;
@@ -73,8 +81,8 @@ impl Groups {
         Self { groups, vacant: 0 }
     }
 
-    pub(super) const fn bytes_needed(requests_max: u32) -> u64 {
-        groups_max(requests_max) as u64 * size_of::<Group>() as u64
+    pub(super) const fn bytes_needed(limits: &Limits) -> u64 {
+        groups_max(limits) as u64 * size_of::<Group>() as u64
     }
 
     /// Root of the members that stand aside, of whom there is to be one more.
@@ -154,6 +162,14 @@ impl Batcher {
         } else {
             0
         }
+    }
+
+    /// Blocks that are free when a request gives way: its own, and those of its group if nobody
+    /// else holds them.
+    pub(super) fn blocks_freed(&self, request: &Request) -> u32 {
+        let alone = self.lines.groups.get(request.group).is_some_and(|group| group.holders == 1);
+        let shared = if request.holds_shared && alone { self.shared_blocks(request) } else { 0 };
+        request.blocks + shared
     }
 
     /// Leading tokens whose KV a waiting request would find if it were let in now.

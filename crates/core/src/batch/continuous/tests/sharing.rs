@@ -182,10 +182,13 @@ fn a_group_has_a_limit() {
     for id in ids.iter().rev() {
         rig.batcher.cancel(rig.now, *id).unwrap();
     }
-    for _ in 0..256 {
+    for _ in 0..4 * 8 {
         rig.submit_group(2);
     }
-    assert_eq!(rig.batcher.stats().requests, 512);
+    let alone = rig.submit_group(1)[0];
+    let full = Error::Full { field: "shares", capacity: 4 * 8 };
+    assert_eq!(rig.batcher.submit(rig.now, &rig.sharer(Some(alone))), Err(full));
+    assert_eq!(rig.batcher.stats().requests, 65);
 }
 
 #[test]
