@@ -7,11 +7,11 @@ mod support;
 
 use proptest::prelude::*;
 use rampmeter::batch::continuous::{
-    Admission, Batcher, Change, Expiry, Formed, Observation, Plan, PlanEntry, Preemption,
+    Admission, Batcher, Change, Expiry, Formed, HandOver, Observation, Plan, PlanEntry, Preemption,
     RequestId, StepResult, Submission,
 };
 use rampmeter::engine::{KvGeometry, StepModel};
-use rampmeter::policy::{Policy, QueueLimits};
+use rampmeter::policy::{EngineMode, Policy, QueueLimits};
 use rampmeter::share::AccountId;
 use rampmeter::{Blocks, Error, Nanos, Tokens};
 use support::Setup;
@@ -68,10 +68,13 @@ enum Call {
         output: u64,
         deadline: Option<u64>,
         expires_at: Option<u64>,
+        /// The adapter, whom it shares with, and the output that it brings.
+        extra: Extra,
     },
     Cancel(Pick),
     Change(Pick, Option<u64>, Option<u64>, Option<u64>),
     LimitAccount(Pick, u64, u64),
+    Release(Pick),
     SetCached(Pick, u64),
     Form {
         entries: usize,
@@ -96,12 +99,32 @@ enum Call {
     SetModel(f64, f64),
 }
 
+/// What few requests have: an adapter, somebody to share with, a hand-over.
+type Extra = (u64, Option<Pick>, Option<u64>);
+
+fn extra(output: impl Strategy<Value = u64>) -> impl Strategy<Value = Extra> {
+    let adapter = prop_oneof![2 => Just(0), 2 => 0_u64..6, 1 => number()];
+    (adapter, prop::option::weighted(0.1, pick()), prop::option::weighted(0.3, output))
+}
+
 fn any_submission() -> impl Strategy<Value = Call> {
     let numbers = (number(), number(), number(), number(), number());
-    (pick(), numbers, moment(), moment()).prop_map(|(account, numbers, deadline, expires_at)| {
-        let (class, arrival, prompt, cached, output) = numbers;
-        Call::Submit { class, account, arrival, prompt, cached, output, deadline, expires_at }
-    })
+    (pick(), numbers, moment(), moment(), extra(number())).prop_map(
+        |(account, numbers, deadline, expires_at, extra)| {
+            let (class, arrival, prompt, cached, output) = numbers;
+            Call::Submit {
+                class,
+                account,
+                arrival,
+                prompt,
+                cached,
+                output,
+                deadline,
+                expires_at,
+                extra,
+            }
+        },
+    )
 }
 
 fn call() -> impl Strategy<Value = Call> {
@@ -110,8 +133,8 @@ fn call() -> impl Strategy<Value = Call> {
         2 => number().prop_map(Call::Advance),
         3 => (0_u64..50_000_000).prop_map(Call::Advance),
         8 => any_submission(),
-        12 => (0_u64..2, 0_usize..3, 1_u64..200, 0_u64..3, 1_u64..40).prop_map(
-            |(class, account, prompt, cached, output)| Call::Submit {
+        12 => (0_u64..2, 0_usize..3, 1_u64..200, 0_u64..3, 1_u64..40, extra(1_u64..9)).prop_map(
+            |(class, account, prompt, cached, output, extra)| Call::Submit {
                 class,
                 account: Pick::Issued(account),
                 arrival: 0,
@@ -120,12 +143,25 @@ fn call() -> impl Strategy<Value = Call> {
                 output,
                 deadline: None,
                 expires_at: None,
+                extra,
             }
         ),
+        4 => (0_usize..HANDLES_MAX, 1_u64..40).prop_map(|(leader, output)| Call::Submit {
+            class: 0,
+            account: Pick::Issued(0),
+            arrival: 0,
+            prompt: 100,
+            cached: 0,
+            output,
+            deadline: None,
+            expires_at: None,
+            extra: (0, Some(Pick::Issued(leader)), None),
+        }),
         3 => pick().prop_map(Call::Cancel),
         4 => (pick(), prop::option::of(0_u64..3), moment(), moment())
             .prop_map(|(id, class, due, expires)| Call::Change(id, class, due, expires)),
         1 => (pick(), number(), number()).prop_map(|(id, n, ns)| Call::LimitAccount(id, n, ns)),
+        3 => pick().prop_map(Call::Release),
         3 => (pick(), number()).prop_map(|(id, tokens)| Call::SetCached(id, tokens)),
         14 => (prop::option::weighted(0.1, number()), 0_usize..40).prop_map(|(cached, short)| {
             let short = |this| usize::from(short == this);
@@ -203,7 +239,9 @@ impl Side {
                 output,
                 deadline,
                 expires_at,
+                extra,
             } => {
+                let (adapter, shares, brought) = *extra;
                 let submission = Submission {
                     tag: *prompt,
                     class: *class as u16,
@@ -214,6 +252,12 @@ impl Side {
                     output_tokens_max: Tokens(*output as u32),
                     deadline: deadline.map(Nanos),
                     expires_at: expires_at.map(Nanos),
+                    adapter: adapter as u32,
+                    shares: shares.map(|pick| self.request(pick)),
+                    handed_over: brought.map(|tokens| HandOver {
+                        output_tokens: Tokens(tokens as u32),
+                        first_token: Nanos(*arrival),
+                    }),
                     ..Submission::default()
                 };
                 let answer = self.batcher.submit(self.now, &submission)?;
@@ -238,6 +282,7 @@ impl Side {
                 };
                 self.batcher.set_account_queue(self.account(*id), limits).map(nothing)
             }
+            Call::Release(id) => self.batcher.release(self.now, self.request(*id)).map(nothing),
             Call::SetCached(id, tokens) => {
                 let id = self.request(*id);
                 self.batcher.set_cached_tokens(id, Tokens(*tokens as u32)).map(nothing)
@@ -343,9 +388,11 @@ fn nothing(_: ()) -> Answer {
 }
 
 /// The policy to start with, one that changes rules, and two that must be refused.
-fn policies(extreme: bool) -> [Policy; 4] {
-    let setup = Setup { accounts: 3, requests_max: 20, ..Setup::default() };
+fn policies(mode: EngineMode, extreme: bool) -> [Policy; 4] {
+    let setup =
+        Setup { accounts: 3, requests_max: 20, adapters: 5, adapter_slots: 2, ..Setup::default() };
     let mut policy = setup.policy();
+    policy.batch.mode = mode;
     if extreme {
         policy.limits.prompt_tokens_max = Tokens(1 << 24);
         policy.limits.output_tokens_max = Tokens(1 << 24);
@@ -370,8 +417,8 @@ fn policies(extreme: bool) -> [Policy; 4] {
     [policy, changed, larger, wrong]
 }
 
-fn run(extreme: bool, calls: &[Call]) -> Result<(), TestCaseError> {
-    let policies = policies(extreme);
+fn run(mode: EngineMode, extreme: bool, calls: &[Call]) -> Result<(), TestCaseError> {
+    let policies = policies(mode, extreme);
     let kv = if extreme {
         KvGeometry::new(Blocks(u32::MAX - 1), 65_536).unwrap()
     } else {
@@ -408,12 +455,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
     fn refused_calls_leave_no_trace(calls in prop::collection::vec(call(), 1..250)) {
-        run(false, &calls)?;
+        run(EngineMode::Mixed, false, &calls)?;
+    }
+
+    /// The same on engines of one half.
+    #[test]
+    fn engines_of_one_half_are_safe(
+        decode in any::<bool>(),
+        calls in prop::collection::vec(call(), 1..250),
+    ) {
+        run(if decode { EngineMode::Decode } else { EngineMode::Prefill }, false, &calls)?;
     }
 
     /// The same at the far ends of all ranges: the largest cache, lengths, costs and credit.
     #[test]
     fn the_ends_of_all_ranges_are_safe(calls in prop::collection::vec(call(), 1..250)) {
-        run(true, &calls)?;
+        run(EngineMode::Mixed, true, &calls)?;
     }
 }

@@ -26,6 +26,9 @@ fn swarm(seed: u64) -> (Setup, Prng) {
         absent_percent: if prng.chance(20) { prng.below(30) } else { 0 },
         speculative_percent: if prng.chance(20) { prng.below(60) } else { 0 },
         reports_blocks: true,
+        adapters: if prng.chance(40) { prng.below(12) as u32 } else { 0 },
+        adapter_slots: 1 + prng.below(4) as u32,
+        sharing_percent: if prng.chance(40) { prng.below(80) } else { 0 },
     };
     (setup, prng)
 }

@@ -6,7 +6,8 @@ mod support;
 
 use proptest::prelude::*;
 use rampmeter::batch::continuous::{
-    Change, Expiry, Observation, Plan, PlanEntry, Preemption, RequestId, StepResult, Submission,
+    Change, Expiry, HandOver, Observation, Plan, PlanEntry, Preemption, RequestId, StepResult,
+    Submission,
 };
 use rampmeter::batch::record::{Recorder, replay};
 use rampmeter::engine::StepModel;
@@ -32,6 +33,8 @@ impl Swarm {
             running_max: RUNNING_MAX as u32,
             kv_blocks: 40,
             requests_max: 40,
+            adapters: 4,
+            adapter_slots: 2,
             ..Setup::default()
         };
         let recorder = Recorder::new(&setup.policy(), setup.kv(), model(), Vec::new()).unwrap();
@@ -60,6 +63,10 @@ impl Swarm {
                 let change = Change { class, deadline, expires_at: Some(Nanos(self.prng.draw())) };
                 let _ = self.recorder.change(self.now, id, &change);
             }
+            17 if self.prng.chance(30) => {
+                let id = self.some_id();
+                let _ = self.recorder.release(self.now, id);
+            }
             17 => {
                 let (id, tokens) = (self.some_id(), self.prng.below(150) as u32);
                 let _ = self.recorder.set_cached_tokens(id, Tokens(tokens));
@@ -78,6 +85,12 @@ impl Swarm {
             arrival: self.now,
             prompt_tokens: Tokens(self.prng.below(150) as u32),
             output_tokens_max: Tokens(self.prng.below(30) as u32),
+            adapter: self.prng.below(6) as u32,
+            shares: self.prng.chance(20).then(|| self.some_id()),
+            handed_over: self.prng.chance(10).then(|| HandOver {
+                output_tokens: Tokens(self.prng.below(9) as u32),
+                first_token: self.now,
+            }),
             ..Submission::default()
         };
         if let Ok(answer) = self.recorder.submit(self.now, &submission) {
@@ -191,6 +204,7 @@ fn every_kind_of_call_and_answer_is_recorded() {
         "cancel",
         "change",
         "set_account_queue",
+        "release",
         "set_cached_tokens",
         "open_account",
         "set_account_weight",
@@ -229,8 +243,7 @@ fn tampered(from: &str, to: &str) -> (u64, rampmeter::batch::record::Divergence)
 
 #[test]
 fn a_changed_line_is_named() {
-    let (line, divergence) =
-        tampered("\"admission\":{\"queued\":4294967297}", "\"admission\":{\"queued\":7}");
+    let (line, divergence) = tampered("{\"queued\":4294967297}", "{\"queued\":7}");
     assert_eq!(divergence.line, line);
     assert_eq!(divergence.expected, "Admission(Queued(Handle(7v0)))");
     assert_eq!(divergence.got, "Admission(Queued(Handle(1v1)))");
@@ -244,7 +257,7 @@ fn a_changed_line_is_named() {
 #[test]
 fn a_header_of_another_kind_is_refused() {
     for (from, to, named) in [
-        ("\"format\":2", "\"format\":1", "format 1"),
+        ("\"format\":2", "\"format\":3", "format 3"),
         ("running_max = 6", "running_max = 0", "running_max"),
         ("\"kv_blocks\":40", "\"kv_blocks\":0", "kv_blocks"),
         ("\"coefficients\":[0.008", "\"coefficients\":[-0.008", "step_s"),

@@ -132,6 +132,15 @@ impl<W: Write> Recorder<W> {
         self.note(Call::Change { now, request, change: *change }, answer, Answer::from)
     }
 
+    /// As [`Batcher::release`].
+    ///
+    /// # Errors
+    /// As [`Batcher::release`].
+    pub fn release(&mut self, now: Nanos, request: RequestId) -> Result<(), Error> {
+        let answer = self.batcher.release(now, request);
+        self.note(Call::Release { now, request }, answer, Answer::from)
+    }
+
     /// As [`Batcher::set_cached_tokens`].
     ///
     /// # Errors

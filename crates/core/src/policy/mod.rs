@@ -131,7 +131,7 @@ pub struct Limits {
     pub running_max: u32,
     /// Accounts that may be open at once.
     pub accounts_max: u32,
-    /// Adapters (LoRA) that requests may name: 1 to this; 0 for an engine without adapters.
+    /// Adapters (`LoRA`) that requests may name: 1 to this; 0 for an engine without adapters.
     pub adapters_max: u32,
     /// Adapters that running requests may use at once.
     pub adapter_slots_max: u32,

@@ -6,11 +6,11 @@ mod counts;
 mod ledger;
 
 use rampmeter::batch::continuous::{
-    Admission, Batcher, Change, Expiry, Observation, Plan, PlanEntry, Preemption, RequestId,
-    StepResult, Submission,
+    Admission, Batcher, Change, Expiry, HandOver, Observation, Plan, PlanEntry, Preemption,
+    RequestId, StepResult, Submission,
 };
 use rampmeter::engine::StepModel;
-use rampmeter::policy::{Policy, QueueLimits};
+use rampmeter::policy::{EngineMode, Policy, QueueLimits};
 use rampmeter::share::AccountId;
 use rampmeter::{Blocks, Nanos, Tokens};
 
@@ -39,13 +39,14 @@ pub struct Lean {
     /// Ids issued lately: live ones, and ones that have ended.
     ids: [RequestId; IDS_MAX],
     ids_next: usize,
+    last: Submission,
     steps: [Flying; STEPS_MAX],
     steps_len: usize,
     entries: [PlanEntry; RUNNING_MAX],
     preempted: [Preemption; RUNNING_MAX],
     expired: [Expiry; RUNNING_MAX],
     guest: AccountId,
-    policies: [Policy; 6],
+    policies: [Policy; 7],
     pub counts: Counts,
 }
 
@@ -56,6 +57,8 @@ impl Lean {
             steps_in_flight: STEPS_MAX as u32,
             requests_max: 64,
             kv_blocks: 60,
+            adapters: 9,
+            adapter_slots: 3,
             ..Setup::default()
         };
         let policy = setup.policy();
@@ -71,6 +74,8 @@ impl Lean {
         let fewer = Setup { classes: 1, ..setup.clone() }.policy();
         let mut wrong = policy.clone();
         wrong.classes[0].delay_value = f64::NAN;
+        let mut half = policy.clone();
+        half.batch.mode = EngineMode::Prefill;
         let mut twins = policy.clone();
         let name = twins.classes[0].name.clone();
         twins.classes[1].name = name;
@@ -80,13 +85,14 @@ impl Lean {
             now: Nanos(1_000),
             ids: [RequestId::default(); IDS_MAX],
             ids_next: 0,
+            last: Submission::default(),
             steps: [Flying::default(); STEPS_MAX],
             steps_len: 0,
             entries: [PlanEntry::default(); RUNNING_MAX],
             preempted: [Preemption::default(); RUNNING_MAX],
             expired: [Expiry::default(); RUNNING_MAX],
             guest: AccountId::default(),
-            policies: [policy, changed, larger, fewer, wrong, twins],
+            policies: [policy, changed, larger, fewer, wrong, twins, half],
             counts: Counts::default(),
         }
     }
@@ -97,7 +103,8 @@ impl Lean {
             self.now = self.now.saturating_add(Nanos(self.prng.below(2_000_000)));
             match self.prng.below(100) {
                 0..25 => self.submit(),
-                25..32 => self.cancel(),
+                25..31 => self.cancel(),
+                31 => self.release(),
                 32..58 => self.form(),
                 58..84 => self.observe(),
                 84..86 => self.set_cached_tokens(),
@@ -144,6 +151,12 @@ impl Lean {
         let prompt = 1 + self.prng.below(200);
         let cached = self.prng.below(prompt);
         let output = 1 + self.prng.below(40);
+        let adapter = if self.prng.chance(50) { 1 + self.prng.below(9) } else { 0 };
+        let adapter = self.mostly(adapter);
+        let handed_over = self.prng.chance(10).then(|| HandOver {
+            output_tokens: Tokens(self.prng.below(8) as u32),
+            first_token: Nanos(self.prng.below(1_000)),
+        });
         let submission = Submission {
             tag: self.prng.draw(),
             class: self.mostly(u64::from(self.prng.0 >> 7 & 1 == 1)) as u16,
@@ -158,8 +171,15 @@ impl Lean {
             output_tokens_max: Tokens(self.mostly(output) as u32),
             deadline: self.some_moment(),
             expires_at: self.some_moment(),
+            adapter: adapter as u32,
+            shares: None,
+            handed_over,
             ..Submission::default()
         };
+        // Every third one is a copy of the one before that shares its prompt, or nearly so.
+        let shares = self.prng.chance(33);
+        let submission = if shares { self.sibling() } else { submission };
+        self.last = submission;
         let now = self.clock();
         let answer = self.batcher.submit(now, &submission);
         let answer = self.counts.note("submit", answer);
@@ -188,6 +208,24 @@ impl Lean {
     pub fn assert_shed_and_expired(&self) {
         let stats = self.batcher.stats();
         assert!(stats.shed > 100 && stats.expired > 100, "{stats:?}");
+    }
+
+    /// The request that came in last once more, to share its prompt; wrong at times.
+    fn sibling(&mut self) -> Submission {
+        let newest = self.ids[self.ids_next.wrapping_sub(1) % IDS_MAX];
+        let mut submission = Submission { shares: Some(newest), ..self.last };
+        match self.prng.below(10) {
+            0 => submission.prompt_tokens = Tokens(self.prng.below(200) as u32),
+            1 => submission.shares = Some(self.some_id()),
+            _ => submission.handed_over = None,
+        }
+        submission
+    }
+
+    fn release(&mut self) {
+        let (now, id) = (self.clock(), self.some_id());
+        let answer = self.batcher.release(now, id);
+        self.counts.note("release", answer);
     }
 
     fn cancel(&mut self) {

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses the part that it needs")]
 
+mod prng;
+
 use std::collections::BTreeMap;
 
 use rampmeter::batch::continuous::{
@@ -14,28 +16,7 @@ use rampmeter::policy::{Account, BatchRules, Class, Limits, Objectives, Policy};
 use rampmeter::share::AccountId;
 use rampmeter::{Blocks, Nanos, Tokens};
 
-/// splitmix64: the same numbers on every platform and release.
-#[derive(Clone, Debug)]
-pub struct Prng(pub u64);
-
-impl Prng {
-    pub fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `limit`.
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.draw() % limit.max(1)
-    }
-
-    pub fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-}
+pub use prng::Prng;
 
 /// What a host is like; every field is a dial that a seed can turn.
 #[derive(Clone, Debug)]
@@ -57,6 +38,11 @@ pub struct Setup {
     pub speculative_percent: u64,
     /// Whether observations report the engine's own count of free blocks.
     pub reports_blocks: bool,
+    /// Adapters that requests name by turns, and slots for them.
+    pub adapters: u32,
+    pub adapter_slots: u32,
+    /// Percent of requests that share the prompt of one that came before.
+    pub sharing_percent: u64,
 }
 
 impl Default for Setup {
@@ -76,6 +62,9 @@ impl Default for Setup {
             absent_percent: 0,
             speculative_percent: 0,
             reports_blocks: true,
+            adapters: 0,
+            adapter_slots: 1,
+            sharing_percent: 0,
         }
     }
 }
@@ -103,9 +92,10 @@ impl Setup {
                 accounts_max: self.accounts + 2,
                 step_tokens_max: Tokens(self.step_tokens_max),
                 steps_in_flight_max: self.steps_in_flight,
+                adapters_max: self.adapters,
+                adapter_slots_max: self.adapter_slots,
                 prompt_tokens_max: Tokens(100_000),
                 output_tokens_max: Tokens(100_000),
-                ..Limits::default()
             },
             batch: BatchRules {
                 prefill_floor_tokens: Tokens(16),
@@ -145,6 +135,11 @@ pub struct Known {
     /// Blocks it holds; an engine takes none back while the request runs.
     pub blocks: u32,
     pub running: bool,
+    pub adapter: u32,
+    /// Tag of the first request that had this prompt.
+    pub group: u64,
+    /// It holds the full blocks of the prompt together with others of its group.
+    pub shares: bool,
 }
 
 impl Known {
@@ -205,21 +200,11 @@ impl Host {
         self.digest = (self.digest ^ value).wrapping_mul(0x0100_0000_01b3).rotate_left(17);
     }
 
+    /// A request comes in. Its adapter, and whether it is rather a sibling of one that is known
+    /// (of whose class, account and prompt it then is), follow from its number.
     pub fn submit(&mut self, class: u16, account: usize, prompt: u32, output: u32) -> bool {
-        let submission = Submission {
-            tag: self.submitted,
-            class,
-            account: self.accounts[account],
-            arrival: self.now,
-            prompt_tokens: Tokens(prompt),
-            output_tokens_max: Tokens(output),
-            ..Submission::default()
-        };
-        self.submitted += 1;
-        let Ok(answer) = self.batcher.submit(self.now, &submission) else { return false };
-        let Admission::Queued(id) = answer else { return false };
-        self.note(id.to_raw());
-        let known = Known {
+        let mut prng = Prng(self.submitted);
+        let fresh = Known {
             class,
             account,
             prompt,
@@ -228,7 +213,37 @@ impl Host {
             computed: 0,
             blocks: 0,
             running: false,
+            adapter: prng.below(u64::from(self.setup.adapters) + 1) as u32,
+            group: self.submitted,
+            shares: false,
         };
+        let sibling = prng.chance(self.setup.sharing_percent);
+        let leader = self.known.iter().next_back().filter(|_| sibling);
+        let shares = leader.map(|(id, _)| *id);
+        let known = leader.map_or(fresh.clone(), |(_, leader)| Known {
+            output,
+            produced: 0,
+            computed: 0,
+            blocks: 0,
+            running: false,
+            shares: false,
+            ..leader.clone()
+        });
+        let submission = Submission {
+            tag: self.submitted,
+            class: known.class,
+            account: self.accounts[known.account],
+            arrival: self.now,
+            prompt_tokens: Tokens(known.prompt),
+            output_tokens_max: Tokens(output),
+            adapter: known.adapter,
+            shares,
+            ..Submission::default()
+        };
+        self.submitted += 1;
+        let Ok(answer) = self.batcher.submit(self.now, &submission) else { return false };
+        let Admission::Queued(id) = answer else { return false };
+        self.note(id.to_raw());
         assert!(self.known.insert(id, known).is_none(), "an id must not be issued twice");
         true
     }
@@ -241,7 +256,50 @@ impl Host {
     }
 
     pub fn blocks_used(&self) -> u32 {
-        self.known.values().map(|known| known.blocks).sum()
+        let mut shared = BTreeMap::new();
+        let mut own = 0;
+        for known in self.known.values() {
+            own += known.blocks;
+            if known.shares {
+                own -= self.shareable(known);
+                shared.insert(known.group, self.shareable(known));
+            }
+        }
+        own + shared.values().sum::<u32>()
+    }
+
+    /// Full blocks of a prompt, with one token left to compute.
+    fn shareable(&self, known: &Known) -> u32 {
+        (known.prompt - 1) / self.setup.block_tokens
+    }
+
+    /// One that gets its seat with tokens that it has not computed has them from a sibling, who
+    /// has computed the prompt in a step before.
+    fn check_shared(&mut self, entry: &PlanEntry) {
+        let known = &self.known[&entry.request];
+        if !entry.admitted || entry.computed_tokens.get() == 0 {
+            return;
+        }
+        let tokens = self.shareable(known) * self.setup.block_tokens;
+        assert_eq!(entry.computed_tokens.get(), tokens, "full blocks of the prompt");
+        let holders = self.known.values().filter(|other| other.group == known.group);
+        assert!(holders.filter(|other| other.shares).count() > 0, "nobody has that KV");
+        let known = self.known.get_mut(&entry.request).expect("found above");
+        known.computed = tokens;
+        known.shares = true;
+    }
+
+    /// After a step is formed: whoever has computed a whole prompt can share it.
+    fn share_prompts(&mut self) {
+        for known in self.known.values_mut() {
+            if known.running && known.computed >= known.prompt {
+                known.shares = true;
+            }
+        }
+        let running = self.known.values().filter(|known| known.running && known.adapter > 0);
+        let adapters: std::collections::BTreeSet<u32> =
+            running.map(|known| known.adapter).collect();
+        assert!(adapters.len() <= self.setup.adapter_slots as usize, "adapter slots");
     }
 
     /// Forms one step and checks it against the books. True if something was planned.
@@ -252,6 +310,7 @@ impl Host {
             let known = self.known.get_mut(&preemption.request).expect("only what runs gives way");
             assert!(known.running);
             (known.running, known.computed, known.blocks) = (false, 0, 0);
+            known.shares = false;
             self.preemptions += 1;
             self.note(preemption.request.to_raw());
         }
@@ -277,6 +336,7 @@ impl Host {
             tokens += entry.tokens.get();
             assert!(entry.tokens.get() > 0);
             let expected = self.expected(entry.request);
+            self.check_shared(entry);
             let known = self.known.get_mut(&entry.request).expect("only live requests are planned");
             assert_eq!(entry.admitted, !known.running, "a seat is given once");
             known.running = true;
@@ -299,6 +359,7 @@ impl Host {
                 Phase::Prefill => {}
             }
         }
+        self.share_prompts();
         let running = self.known.values().filter(|known| known.running).count();
         assert!(tokens <= self.setup.step_tokens_max, "token budget");
         assert!(running <= self.setup.running_max as usize, "seats");

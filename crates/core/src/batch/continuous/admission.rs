@@ -3,10 +3,13 @@
 use alloc::boxed::Box;
 use alloc::vec;
 
+use super::adapters::Adapters;
 use super::aging::Debts;
+use super::aside::Obstacle;
 use super::form::seconds_between;
 use super::ledger_options;
 use super::request::{Request, Stage, Turn};
+use super::sharing::Groups;
 use crate::batch::queue::{Forest, Key, NONE};
 use crate::handle::Slab;
 use crate::policy::{BatchRules, CLASSES_MAX, Policy};
@@ -43,17 +46,22 @@ pub(super) struct Next {
 #[derive(Debug)]
 pub(super) struct Lines {
     pub(super) ledger: Ledger,
-    forest: Forest,
+    pub(super) adapters: Adapters,
+    pub(super) groups: Groups,
+    pub(super) forest: Forest,
     /// By class, then by account index.
     roots: Box<[Roots]>,
     accounts_max: u32,
     classes_len: usize,
     /// Roots of the queues of requests that lost their KV, by class.
     preempted: [u32; CLASSES_MAX],
-    /// Requests that wait, by class, preempted ones included.
+    /// Requests in line, by class, preempted ones included.
     waiting: [u32; CLASSES_MAX],
     late: [u32; CLASSES_MAX],
     debts: Debts,
+    /// Requests that stand aside, by class; late ones among them.
+    pub(super) aside: [u32; CLASSES_MAX],
+    pub(super) aside_late: u32,
     credit: f64,
     rules: BatchRules,
 }
@@ -64,6 +72,8 @@ impl Lines {
         let queues = policy.classes.len() * limits.accounts_max as usize;
         let mut lines = Self {
             ledger,
+            adapters: Adapters::new(limits),
+            groups: Groups::new(limits),
             forest: Forest::new(limits.requests_max),
             roots: vec![VACANT; queues].into_boxed_slice(),
             accounts_max: limits.accounts_max,
@@ -72,6 +82,8 @@ impl Lines {
             waiting: [0; CLASSES_MAX],
             late: [0; CLASSES_MAX],
             debts: Debts::new(),
+            aside: [0; CLASSES_MAX],
+            aside_late: 0,
             credit: 0.0,
             rules: policy.batch,
         };
@@ -83,6 +95,8 @@ impl Lines {
         let queues = policy.classes.len() as u64 * u64::from(policy.limits.accounts_max);
         Ledger::bytes_needed(&ledger_options(policy))
             .saturating_add(Forest::bytes_needed(policy.limits.requests_max))
+            .saturating_add(Adapters::bytes_needed(&policy.limits))
+            .saturating_add(Groups::bytes_needed(&policy.limits))
             .saturating_add(queues.saturating_mul(size_of::<Roots>() as u64))
     }
 
@@ -102,16 +116,16 @@ impl Lines {
 
     /// Requests that wait.
     pub(super) fn len(&self) -> u32 {
-        self.waiting.iter().sum()
+        self.waiting.iter().chain(&self.aside).sum()
     }
 
     pub(super) fn late_len(&self) -> u32 {
-        self.late.iter().sum()
+        self.late.iter().sum::<u32>() + self.aside_late
     }
 
     /// Requests of a class that wait, and how many of them are late.
     pub(super) const fn counts(&self, class: usize) -> (u32, u32) {
-        (self.waiting[class], self.late[class])
+        (self.waiting[class] + self.aside[class], self.late[class])
     }
 
     /// A request gets in line for its first token, which is due at `deadline`.
@@ -122,11 +136,11 @@ impl Lines {
         deadline: Nanos,
         prefill_s: f64,
     ) {
-        self.step_in(requests, slot, deadline, prefill_s);
-        let Some(request) = requests.at(slot) else { return };
-        self.waiting[usize::from(request.class)] += 1;
-        let arrived = self.ledger.arrive(u32::from(request.class), request.account);
-        debug_assert!(arrived.is_ok(), "accounts with requests cannot be closed");
+        let Some(request) = requests.at_mut(slot) else { return };
+        request.stage = Stage::Waiting;
+        let key = self.key_of(request, deadline, prefill_s);
+        self.adapters.arrive(request.adapter);
+        self.join_line(request, slot, key);
     }
 
     /// As [`Lines::enter`] for a request that has stepped out.
@@ -139,10 +153,15 @@ impl Lines {
     ) {
         let Some(request) = requests.at_mut(slot) else { return };
         request.stage = Stage::Waiting;
-        let at_ns = deadline.offset_seconds(self.rules.work_delay_ratio * prefill_s).get();
-        let key = Key { at_ns, sequence: request.sequence };
+        let key = self.key_of(request, deadline, prefill_s);
         let roots = self.place(request.class, request.account);
         self.forest.insert(&mut self.roots[roots].in_time, slot, key);
+    }
+
+    /// Where a request stands among those in time.
+    fn key_of(&self, request: &Request, deadline: Nanos, prefill_s: f64) -> Key {
+        let at_ns = deadline.offset_seconds(self.rules.work_delay_ratio * prefill_s).get();
+        Key { at_ns, sequence: request.sequence }
     }
 
     /// Takes a request that is in time or late out of its queue, but not out of what waits.
@@ -174,13 +193,44 @@ impl Lines {
         let Some(request) = requests.at_mut(slot) else { return };
         request.stage = Stage::Preempted;
         let key = Key { at_ns: next_token_ns, sequence: request.sequence };
-        let class = usize::from(request.class);
-        self.forest.insert(&mut self.preempted[class], slot, key);
-        self.waiting[class] += 1;
+        self.adapters.arrive(request.adapter);
+        self.join_line(request, slot, key);
     }
 
-    /// Takes a waiting request out of line.
+    /// A request gets in line where its stage says.
+    pub(super) fn join_line(&mut self, request: &mut Request, slot: u32, key: Key) {
+        request.obstacle = Obstacle::None;
+        let class = usize::from(request.class);
+        self.waiting[class] += 1;
+        if request.stage == Stage::Preempted {
+            self.forest.insert(&mut self.preempted[class], slot, key);
+            return;
+        }
+        let place = self.place(request.class, request.account);
+        let roots = &mut self.roots[place];
+        if request.stage == Stage::Late {
+            self.forest.insert(&mut roots.late, slot, key);
+            self.late[class] += 1;
+        } else {
+            self.forest.insert(&mut roots.in_time, slot, key);
+        }
+        let arrived = self.ledger.arrive(u32::from(request.class), request.account);
+        debug_assert!(arrived.is_ok(), "accounts with requests cannot be closed");
+    }
+
+    /// A request waits no more, wherever it stands.
     pub(super) fn leave(&mut self, requests: &mut Slab<Request>, slot: u32) {
+        let Some(request) = requests.at(slot) else { return };
+        self.adapters.depart(request.adapter);
+        if request.obstacle.lets_pass() {
+            self.leave_aside(requests, slot);
+        } else {
+            self.leave_line(requests, slot);
+        }
+    }
+
+    /// Takes a request out of line.
+    pub(super) fn leave_line(&mut self, requests: &mut Slab<Request>, slot: u32) {
         let Some(request) = requests.at(slot) else { return };
         let class = usize::from(request.class);
         self.waiting[class] -= 1;

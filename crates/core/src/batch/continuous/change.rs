@@ -46,7 +46,9 @@ impl Batcher {
         let class = check_range("class", class, 0, self.classes.len() as u64 - 1)? as u8;
         let moved = class != old.class;
         let target_ns = self.classes[usize::from(class)].ttft_ns;
-        let target = moved.then(|| Nanos(old.arrival_ns.saturating_add(target_ns)));
+        // Who brought its first token along has no target for it.
+        let has_target = moved && old.tokens_expected() == 0;
+        let target = has_target.then(|| Nanos(old.arrival_ns.saturating_add(target_ns)));
         let due_ns = change.deadline.or(target).map_or(old.due_ns, Nanos::get);
         let expires_ns = change.expires_at.map_or(old.expires_ns, Nanos::get);
         let allowed_ns = self.queues.expires_ns(class, old.account, old.arrival_ns);
@@ -62,14 +64,15 @@ impl Batcher {
     fn put_right(&mut self, slot: u32, class: u8, due_ns: u64, expires_ns: u64) {
         let old = self.request(slot);
         let (stage, moved, redue) = (old.stage, class != old.class, due_ns != old.due_ns);
+        // In its own class it keeps its place among the accounts: leaving would cost the account
+        // what it is behind the others. Who stands aside has no such place.
+        let anew = moved || old.obstacle.lets_pass();
         let waits = matches!(stage, Stage::Waiting | Stage::Late);
         if waits && moved {
             self.queues.change_class(self.requests.at(slot), class, self.now);
         }
-        // In its own class it keeps its place among the accounts: leaving would cost the account
-        // what it is behind the others.
-        let in_queue = stage != Stage::Running && (moved || waits && redue);
-        if in_queue && moved {
+        let in_queue = stage == Stage::Preempted && moved || waits && (moved || redue);
+        if in_queue && anew {
             self.lines.leave(&mut self.requests, slot);
         } else if in_queue {
             self.lines.step_out(&mut self.requests, slot);
@@ -94,7 +97,7 @@ impl Batcher {
         }
         let (deadline, prefill_s) = (Nanos(due_ns), request.prefill_seconds(&self.model, chunk));
         self.request_mut(slot).latest_start_ns = deadline.offset_seconds(-prefill_s).get();
-        if moved {
+        if anew {
             self.lines.enter(&mut self.requests, slot, deadline, prefill_s);
         } else {
             self.lines.step_in(&mut self.requests, slot, deadline, prefill_s);

@@ -1,5 +1,6 @@
 //! Forming one step: decodes, then prompts, then who comes in; and who gives way.
 
+use super::aside::ASIDE_MAX;
 use super::plan::{Formed, Phase, Plan, PlanEntry};
 use super::prompts::{Line, partial_of};
 use super::request::{Request, RequestId};
@@ -77,21 +78,24 @@ impl Batcher {
         let partials_len = self.plan_decodes(&mut draft, plan.entries);
         self.measure_slack(&mut draft);
         self.lift_oldest(partials_len);
+        self.lines.settle_adapters(&mut self.requests);
         let mut line = Line {
             open: preempted_len == 0,
             guarantees: true,
             next: None,
             expired_len: self.sweep_expired(plan.expired),
             expired: plan.expired,
+            aside_left: ASIDE_MAX,
             cached,
         };
         self.plan_prompts(&mut draft, plan.entries, partials_len, &mut line);
         if draft.entries_len == 0 && preempted_len == 0 {
             preempted_len = self.break_deadlock(plan.preempted);
         }
-        let expired_len = line.expired_len;
+        let (expired_len, aside_left) = (line.expired_len, line.aside_left);
         let formed = self.commit(&draft, starts_at, preempted_len);
-        self.stalled &= expired_len == 0;
+        // Who stepped aside made room for others, whom this step did not come to.
+        self.stalled &= expired_len == 0 && aside_left > 0;
         Ok(Formed { expired_len, ..formed })
     }
 
@@ -240,6 +244,9 @@ impl Batcher {
             if flight.emits && request.output_tokens == 0 && request.emitting.is_power_of_two() {
                 request.first_token_ns = formed.ends_at.get();
             }
+        }
+        for index in draft.decodes_len..draft.entries_len {
+            self.share_prompt(self.steps.record(draft.place).flights[index as usize].slot);
         }
         formed
     }

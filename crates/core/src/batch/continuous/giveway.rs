@@ -53,13 +53,18 @@ impl Batcher {
         let mut best: Option<((bool, f64, u64), u32)> = None;
         for slot in &self.running[..self.running_len as usize] {
             let request = self.request(*slot);
-            if request.blocks == 0 || request.is_complete() {
+            let holds = request.blocks > 0 || request.holds_shared;
+            if !holds || request.is_complete() {
                 continue;
             }
             let chunk = self.limits.step_tokens_max.get();
             let again_s = self.model.prefill_seconds(request.computed_tokens, 0, chunk);
             let value = self.classes[usize::from(request.class)].delay_value;
-            let price = again_s * value / f64::from(request.blocks);
+            // Who frees nothing alone comes last, and yet it comes: after it, another one may.
+            let price = match self.blocks_freed(request) {
+                0 => f64::INFINITY,
+                blocks => again_s * value / f64::from(blocks),
+            };
             let tired = u32::from(request.preemptions) >= self.rules.preemptions_max;
             // Among equals the newest: it has waited least.
             let rank = (tired, price, u64::MAX - request.sequence);

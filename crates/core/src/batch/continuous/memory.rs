@@ -26,31 +26,45 @@ impl Memory {
         Blocks(self.free)
     }
 
+    /// Full blocks of a prompt that can be shared: one token is left to compute.
+    pub(super) const fn shareable_blocks(&self, prompt_tokens: u32) -> u32 {
+        (prompt_tokens - 1) / self.geometry.block_tokens()
+    }
+
+    /// Blocks that a request holds together with others.
+    const fn shared(&self, request: &Request) -> u32 {
+        if request.holds_shared { self.shareable_blocks(request.prompt_tokens) } else { 0 }
+    }
+
     /// Blocks that a request lacks to hold `tokens` tokens.
     pub(super) fn lacking(&self, request: &Request, tokens: u32) -> u32 {
         // Usually there is room in its last block, and a product is cheaper than a quotient.
-        let room = u64::from(request.blocks) * u64::from(self.geometry.block_tokens());
+        let held = request.blocks + self.shared(request);
+        let room = u64::from(held) * u64::from(self.geometry.block_tokens());
         if u64::from(tokens) <= room {
             return 0;
         }
         let wanted = self.geometry.blocks_for(Tokens(tokens)).get();
-        wanted.saturating_sub(request.blocks)
+        wanted.saturating_sub(held)
     }
 
-    /// The whole prompt of a waiting request fits beside what was promised before.
-    pub(super) fn fits(&self, request: &Request) -> bool {
+    /// The whole prompt of a waiting request, of which it would share so many blocks, fits beside
+    /// what was promised before.
+    pub(super) fn fits(&self, request: &Request, shared: u32) -> bool {
         let spare = self.free.saturating_sub(self.promised);
-        self.geometry.blocks_for(Tokens(request.goal_tokens)).get() <= spare
+        self.geometry.blocks_for(Tokens(request.goal_tokens)).get() - shared <= spare
     }
 
     /// Sets the whole prompt of a request aside; nothing is taken yet.
     pub(super) fn promise(&mut self, request: &Request) {
-        self.promised += self.geometry.blocks_for(Tokens(request.goal_tokens)).get();
+        let wanted = self.geometry.blocks_for(Tokens(request.goal_tokens)).get();
+        self.promised += wanted - self.shared(request);
     }
 
-    /// The most tokens that `request` could hold with the blocks that are free.
-    pub(super) fn tokens_within(&self, request: &Request) -> u32 {
-        let blocks = u64::from(request.blocks) + u64::from(self.free);
+    /// The most tokens that `request`, which shares so many blocks, could hold with the blocks
+    /// that are free.
+    pub(super) fn tokens_within(&self, request: &Request, shared: u32) -> u32 {
+        let blocks = u64::from(request.blocks) + u64::from(shared) + u64::from(self.free);
         let tokens = blocks * u64::from(self.geometry.block_tokens());
         u32::try_from(tokens).unwrap_or(u32::MAX)
     }
@@ -85,6 +99,12 @@ impl Memory {
         }
         self.free = self.free.saturating_add(request.blocks).min(self.geometry.blocks().get());
         request.blocks = 0;
+    }
+
+    /// The last that held the shared blocks of a prompt is gone.
+    pub(super) fn give_back_shared(&mut self, prompt_tokens: u32) {
+        let blocks = self.shareable_blocks(prompt_tokens);
+        self.free = self.free.saturating_add(blocks).min(self.geometry.blocks().get());
     }
 
     /// The engine says how many blocks are free.

@@ -20,7 +20,8 @@
 //!           beyond one tpot_target * margin only slack_lending_ratio counts;
 //!           for late work and for work of less delay value than what decodes:
 //!           step_s(p) <= background_ratio * min tpot_target of what decodes
-//! admit     a seat, and KV blocks for the whole prompt
+//! admit     a seat, and KV blocks for the whole prompt; an adapter slot; a prompt that no sibling
+//!           is just computing (whom one of these two keeps out lets the others pass)
 //! preempt   argmin  recompute_s * delay_value / blocks freed, if the decoding requests need
 //!           more blocks than are free or held by requests whose last token is in flight
 //! guarantee owed_c += max(ratio_c, late_ratio / classes waiting) * cost of everybody's service
@@ -36,8 +37,10 @@
 //! `Waiting -> Running -> Ended`; `Waiting -> Late` when the first token can no longer be in
 //! time; `Running -> Preempted -> Running` (without a token yet, back to `Waiting`), once no step
 //! in flight contains it. A request that ends while later steps contain it stays
-//! `Ended` until those are observed; its tokens there are ignored. What waits without having
-//! produced a token may expire. Class, deadline and expiry may change in every state.
+//! `Ended` until those are observed; its tokens there are ignored. On a prefill engine
+//! `Running -> HandedOver -> Ended`: its blocks are kept until they are released. What waits
+//! without having produced a token may expire. Class, deadline and expiry may change in every
+//! state.
 //!
 //! # Bounds and cost
 //! `form`: O(running + partial prompts * log of them + admitted * (eligible accounts + log
@@ -60,20 +63,25 @@
 //! 2024. Everything else: `docs/policies/batch.md`, with the measurements.
 
 mod accounts;
+mod adapters;
 mod admission;
 mod aging;
+mod aside;
 mod change;
 mod expiry;
 mod form;
 mod giveway;
 mod learn;
 mod memory;
+mod modes;
 mod observe;
 mod pace;
 mod plan;
 mod prompts;
 mod queues;
 mod request;
+mod seats;
+mod sharing;
 mod steps;
 
 #[cfg(test)]
@@ -83,8 +91,10 @@ use alloc::boxed::Box;
 use alloc::vec;
 
 use self::admission::Lines;
+pub use self::aside::Obstacle;
 pub use self::change::Change;
 use self::expiry::Expiries;
+use self::form::next_token_ns;
 use self::learn::Learner;
 use self::memory::Memory;
 pub use self::plan::{
@@ -97,6 +107,7 @@ use self::queues::Queues;
 pub use self::request::{
     Admission, HandOver, Progress, Request, RequestId, Shed, ShedReason, Stage, Submission,
 };
+pub use self::sharing::SHARERS_MAX;
 use self::steps::{STEPS_MAX, StepRing};
 use crate::engine::{KvGeometry, StepModel};
 use crate::error::{Error, check_range};
@@ -250,9 +261,12 @@ impl Batcher {
     /// of its class or account; see [`Shed`]. O(log requests + log accounts + levels of accounts).
     ///
     /// # Errors
-    /// [`Error::TimeReversed`]; [`Error::Range`] for a class, prompt, cached prefix or output
-    /// length outside its limits, or that the KV cache could not hold even alone;
-    /// [`Error::Stale`] for an unknown account; [`Error::Full`] at `requests_max`.
+    /// [`Error::TimeReversed`]; [`Error::Range`] for a class, prompt, cached prefix, adapter,
+    /// output length or hand-over outside its limits, or that the KV cache could not hold even
+    /// alone; [`Error::Stale`] for an unknown account, or one to share with that is unknown or has
+    /// ended; [`Error::Full`] at `requests_max`, or on `shares` at [`SHARERS_MAX`] members or too
+    /// many groups; [`Error::Contradiction`] for a hand-over that the engine's mode does not take
+    /// or lacks, and if it differs from the request that it is to share with.
     pub fn submit(&mut self, now: Nanos, submission: &Submission) -> Result<Admission, Error> {
         self.check_time(now)?;
         check_range("arrival_ns", submission.arrival.get(), 0, now.get())?;
@@ -260,13 +274,21 @@ impl Batcher {
         check_range("class", class, 0, self.classes.len() as u64 - 1)?;
         self.lines.ledger.weight(submission.account)?;
         let kv_tokens = self.memory.geometry().tokens_max();
-        let mut request = Request::admit(submission, &self.limits, kv_tokens, self.sequence)?;
-        let prefill_s = request.prefill_seconds(&self.model, self.limits.step_tokens_max.get());
+        self.check_mode(now, submission)?;
+        let mode = self.rules.mode;
+        let mut request = Request::admit(submission, &self.limits, mode, kv_tokens, self.sequence)?;
+        let leader = self.check_shares(submission)?;
+        let mut prefill_s = request.prefill_seconds(&self.model, self.limits.step_tokens_max.get());
         let target_ns = self.classes[class as usize].ttft_ns;
         let deadline = Nanos(request.arrival_ns.saturating_add(target_ns));
-        let deadline = submission.deadline.unwrap_or(deadline);
-        request.due_ns = deadline.get();
+        let mut deadline = submission.deadline.unwrap_or(deadline);
         request.latest_start_ns = deadline.offset_seconds(-prefill_s).get();
+        if let Some(brought) = submission.handed_over {
+            request.bring(brought);
+            deadline = Nanos(next_token_ns(&request, &self.classes[class as usize]));
+            prefill_s = 0.0;
+        }
+        request.due_ns = deadline.get();
         request.expires_ns = self.expiry_of(&request, submission.expires_at);
         if let Some(shed) = self.shed(&request, now) {
             return Ok(Admission::Shed(shed));
@@ -280,6 +302,9 @@ impl Batcher {
         self.sequence += 1;
         self.account_requests[submission.account.index() as usize] += 1;
         self.lines.enter(&mut self.requests, id.index(), deadline, prefill_s);
+        if let Some(leader) = leader {
+            self.join_group(leader, id.index());
+        }
         Ok(Admission::Queued(id))
     }
 
@@ -295,10 +320,10 @@ impl Batcher {
         }
         self.now = now;
         self.stalled = false;
-        if stage == Stage::Running {
-            self.leave_seat(request.index());
-        } else {
-            self.leave_line(request.index());
+        match stage {
+            Stage::Running => self.leave_seat(request.index()),
+            Stage::HandedOver => self.give_back(request.index()),
+            _ => self.leave_line(request.index()),
         }
         self.end(request.index());
         Ok(())
@@ -319,10 +344,7 @@ impl Batcher {
         let most = u64::from(entry.prompt_tokens + entry.tokens_expected()) - 1;
         check_range("cached_tokens", u64::from(tokens.get()), 0, most)?;
         entry.cached_tokens = tokens.get();
-        if entry.stage == Stage::Waiting {
-            let prefill_s = entry.prefill_seconds(&self.model, self.limits.step_tokens_max.get());
-            entry.latest_start_ns = Nanos(entry.due_ns).offset_seconds(-prefill_s).get();
-        }
+        self.begin_later(request.index());
         self.stalled = false;
         Ok(())
     }
@@ -341,7 +363,8 @@ impl Batcher {
     ///
     /// # Errors
     /// As [`Policy::validate`]; [`Error::Range`] if it has another number of classes or accounts,
-    /// or a different capacity, than the one the batcher was built with: these are fixed.
+    /// or a different capacity or engine mode, than the one the batcher was built with: these are
+    /// fixed.
     pub fn set_policy(&mut self, policy: &Policy) -> Result<(), Error> {
         policy.validate()?;
         let (new, old) = (&policy.limits, &self.limits);
@@ -351,7 +374,10 @@ impl Batcher {
             ("requests_max", new.requests_max.into(), old.requests_max.into()),
             ("running_max", new.running_max.into(), old.running_max.into()),
             ("accounts_max", new.accounts_max.into(), old.accounts_max.into()),
+            ("adapters_max", new.adapters_max.into(), old.adapters_max.into()),
+            ("adapter_slots_max", new.adapter_slots_max.into(), old.adapter_slots_max.into()),
             ("steps_in_flight_max", new.steps_in_flight_max.into(), old.steps_in_flight_max.into()),
+            ("mode", policy.batch.mode as u64, self.rules.mode as u64),
         ];
         for (field, given, built) in fixed {
             check_range(field, given, built, built)?;
@@ -406,37 +432,6 @@ impl Batcher {
 
     fn request_mut(&mut self, slot: u32) -> &mut Request {
         self.requests.at_mut(slot).unwrap_or_else(|| unreachable!("slot {slot} is in use"))
-    }
-
-    /// Takes a running request off its seat and gives its blocks back.
-    fn leave_seat(&mut self, slot: u32) {
-        let seat = self.request(slot).seat;
-        self.running_len -= 1;
-        let moved = self.running[self.running_len as usize];
-        self.running[seat as usize] = moved;
-        self.request_mut(moved).seat = seat;
-        let request = self.requests.at_mut(slot);
-        if let Some(request) = request {
-            self.memory.give_back(request);
-        }
-    }
-
-    /// Ends a request that has neither seat nor place in line; forgets it once no step names it.
-    fn end(&mut self, slot: u32) {
-        let request = self.request_mut(slot);
-        request.stage = Stage::Ended;
-        let account = request.account;
-        if request.in_flight == 0 {
-            self.forget(slot);
-        }
-        self.account_requests[account.index() as usize] -= 1;
-    }
-
-    fn forget(&mut self, slot: u32) {
-        if let Some(handle) = self.requests.handle_at(slot) {
-            let forgotten = self.requests.remove(handle);
-            debug_assert!(forgotten.is_ok(), "the handle was read from the slab itself");
-        }
     }
 }
 

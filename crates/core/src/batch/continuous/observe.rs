@@ -4,6 +4,7 @@ use super::plan::{Observation, Observed, StepResult};
 use super::request::Stage;
 use super::{Batcher, Request};
 use crate::error::{Error, check_range};
+use crate::policy::EngineMode;
 use crate::units::{Blocks, Nanos};
 
 impl Batcher {
@@ -155,12 +156,21 @@ impl Batcher {
         if !done {
             return;
         }
+        // A prefill engine may produce one token of each; only the host knows if that was all.
+        if self.rules.mode == EngineMode::Prefill
+            && !result.finished
+            && request.stage == Stage::Running
+        {
+            self.hand_over(slot);
+            return;
+        }
         observed.finished += 1;
         if request.stage == Stage::Running {
             self.leave_seat(slot);
         } else {
             self.lines.leave(&mut self.requests, slot);
         }
+        self.leave_group(slot);
         let request = self.request_mut(slot);
         request.stage = Stage::Ended;
         let account = request.account;

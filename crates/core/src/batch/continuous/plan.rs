@@ -28,7 +28,9 @@ pub struct PlanEntry {
     pub request: RequestId,
     /// The host's own number for it.
     pub tag: u64,
-    /// Tokens it has in KV before the step (cached ones included).
+    /// Tokens it has in KV before the step. With `admitted` these are not its own: they come from
+    /// the prefix cache, from a request that it shares with (fork the blocks), or with its
+    /// hand-over.
     pub computed_tokens: Tokens,
     /// Tokens to compute.
     pub tokens: Tokens,

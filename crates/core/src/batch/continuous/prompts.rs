@@ -1,5 +1,7 @@
 //! Sharing a step among prompts: those that have begun and those that wait to be let in.
 
+use super::admission::Next;
+use super::aside::Obstacle;
 use super::form::{Draft, next_token_ns, seconds_between};
 use super::plan::{Expiry, Phase, PlanEntry};
 use super::request::{Request, RequestId, Stage, Turn};
@@ -39,6 +41,8 @@ pub(super) struct Line<'a> {
     /// Where to say who has expired, and how many have.
     pub(super) expired: &'a mut [Expiry],
     pub(super) expired_len: u32,
+    /// How many more may step aside.
+    pub(super) aside_left: u32,
     /// Asks the host's prefix cache.
     pub(super) cached: &'a mut dyn FnMut(RequestId, u64) -> Option<Tokens>,
 }
@@ -113,30 +117,32 @@ impl Batcher {
         if line.next.is_some() || !line.open || self.running_len >= self.limits.running_max {
             return;
         }
-        let next = self.next_alive(draft, line);
-        line.next = next.map(|next| {
-            let request = self.request(next.slot);
-            let late = request.stage == Stage::Late;
-            Candidate {
-                slot: next.slot,
-                rank: rank(next.turn, request.class, late),
-                turn: next.turn,
+        while line.aside_left > 0 {
+            let Some(Next { slot, turn }) = self.next_alive(draft, line) else { return };
+            self.look_into_cache(slot, line);
+            let request = self.request(slot);
+            let rank = rank(turn, request.class, request.stage == Stage::Late);
+            let obstacle = self.obstacle(slot, rank);
+            if obstacle.lets_pass() {
+                self.lines.step_aside(&mut self.requests, slot, obstacle);
+                line.aside_left -= 1;
+                continue;
             }
-        });
-        // The first that does not fit stops the line: letting smaller ones pass would starve it.
-        if let Some(next) = line.next {
-            self.look_into_cache(next.slot, line);
-            let request = self.request(next.slot);
-            // What it is to compute again is known once the steps it was thrown out of are over.
-            if request.in_flight != 0 || !self.memory.fits(request) {
-                (line.open, line.next) = (false, None);
-            }
+            self.request_mut(slot).obstacle = obstacle;
+            // What else keeps it out stops the line: letting smaller ones pass would starve it.
+            line.open = obstacle == Obstacle::None;
+            line.next = line.open.then_some(Candidate { slot, rank, turn });
+            return;
         }
+        line.open = false;
     }
 
     fn look_into_cache(&mut self, slot: u32, line: &mut Line<'_>) {
         let Some(id) = self.requests.handle_at(slot) else { return };
         let request = self.request_mut(slot);
+        if request.was_handed_over() {
+            return;
+        }
         if let Some(cached) = (line.cached)(id, request.tag) {
             let most = request.prompt_tokens + request.tokens_expected() - 1;
             request.cached_tokens = cached.get().min(most);
@@ -145,12 +151,16 @@ impl Batcher {
 
     /// Lets a request in with its first chunk; false if the step has no room for any of it.
     fn take_seat(&mut self, draft: &mut Draft, entries: &mut [PlanEntry], next: Candidate) -> bool {
-        if self.chunk_tokens(draft, next.slot) == 0 {
+        let request = self.request(next.slot);
+        let brings_kv = request.brings_kv();
+        if !brings_kv && self.chunk_tokens(draft, next.slot) == 0 {
             return false;
         }
-        let late = self.request(next.slot).stage == Stage::Late;
+        let (late, found) = (request.stage == Stage::Late, self.cached_tokens(request));
         self.queues.leave(self.requests.at(next.slot), self.now, true);
         self.lines.leave(&mut self.requests, next.slot);
+        self.lines.adapters.seat(self.request(next.slot).adapter);
+        self.take_share(next.slot);
         let rules = self.rules;
         let Some(request) = self.requests.at_mut(next.slot) else { return false };
         request.stage = Stage::Running;
@@ -159,13 +169,16 @@ impl Batcher {
         request.seat = self.running_len;
         self.running[self.running_len as usize] = next.slot;
         self.running_len += 1;
-        self.memory.promise(request);
-        let cached = request.cached_tokens.min(request.goal_tokens - 1);
-        self.memory.grow(request, cached);
-        request.computed_tokens = cached;
+        let cached = found.min(request.goal_tokens - 1);
+        if !brings_kv {
+            self.memory.promise(request);
+            self.memory.grow(request, cached);
+            request.computed_tokens = cached;
+        }
         if !request.charged {
             request.charged = true;
-            let fresh = request.prompt_tokens - cached.min(request.prompt_tokens);
+            let cached = cached.min(request.prompt_tokens);
+            let fresh = request.prompt_tokens - cached;
             let cost = f64::from(fresh) * rules.prompt_token_cost
                 + f64::from(cached) * rules.cached_token_cost;
             let (class, account) = (request.class, request.account);
@@ -174,7 +187,11 @@ impl Batcher {
             self.lines.book(class, account, cost, next.turn, late);
         }
         draft.admitted += 1;
-        self.plan_chunk(draft, entries, next.slot, true);
+        if brings_kv {
+            self.plan_brought(draft, entries, next.slot);
+        } else {
+            self.plan_chunk(draft, entries, next.slot, true);
+        }
         true
     }
 
@@ -202,7 +219,7 @@ impl Batcher {
         let class = &self.classes[usize::from(request.class)];
         let history = request.computed_tokens.max(match request.stage {
             Stage::Running => 0,
-            _ => request.cached_tokens,
+            _ => self.cached_tokens(request),
         });
         let remaining = request.goal_tokens.saturating_sub(history);
         let background = self.is_background(draft, request, class);
@@ -214,7 +231,8 @@ impl Batcher {
         let timely = self.model.prefill_tokens_within(limit_s, &draft.shape, history).get();
         let floor = self.rules.prefill_floor_tokens.get();
         let floor_left = floor.saturating_sub(draft.shape.prefill_tokens);
-        let memory = self.memory.tokens_within(request).saturating_sub(history);
+        let shared = self.shared_blocks(request);
+        let memory = self.memory.tokens_within(request, shared).saturating_sub(history);
         remaining.min(draft.tokens_left).min(timely.max(floor_left)).min(memory)
     }
 
@@ -226,8 +244,6 @@ impl Batcher {
         if request.tokens_expected() > 0 {
             return false;
         }
-        let chunk = self.limits.step_tokens_max.get();
-        let prefill_s = request.prefill_seconds(&self.model, chunk);
-        seconds_between(draft.start_ns, request.due_ns) < prefill_s
+        seconds_between(draft.start_ns, request.due_ns) < self.prefill_seconds(request)
     }
 }

@@ -1,8 +1,11 @@
 //! A request as the host hands it in, and as the batcher keeps it.
 
+use super::aside::Obstacle;
+use crate::batch::queue::NONE;
 use crate::engine::StepModel;
 use crate::error::{Error, check_range};
 use crate::handle::Handle;
+use crate::policy::{EngineMode, Limits};
 use crate::share::AccountId;
 use crate::units::{Nanos, Tokens};
 
@@ -24,14 +27,16 @@ pub struct Submission {
     pub cached_tokens: Tokens,
     /// The most output tokens it may produce, at least 1; those of [`HandOver`] count.
     pub output_tokens_max: Tokens,
-    /// When its first token is due; `None` for the target of its class after `arrival`.
+    /// When its first token is due; `None` for the target of its class after `arrival`. Means
+    /// nothing with [`HandOver`].
     pub deadline: Option<Nanos>,
     /// When it is given up if it has no seat by then; `None` for what the queue limits say.
     pub expires_at: Option<Nanos>,
     /// The adapter that it needs, 1 to `limits.adapters_max`; 0 for none.
     pub adapter: u32,
-    /// A request with the same prompt whose KV it shares (n > 1): the first of them computes the
-    /// prompt, the others wait for it.
+    /// A request with the same prompt, class, account and adapter whose KV it shares (n > 1): the
+    /// first of them computes the prompt, the others wait for it. When one is let in, the host
+    /// forks the blocks of its `computed_tokens` from a member with a seat.
     pub shares: Option<RequestId>,
     /// It comes from another engine, with its KV.
     pub handed_over: Option<HandOver>,
@@ -131,6 +136,8 @@ pub enum Stage {
     Preempted,
     /// It has a seat.
     Running,
+    /// A prefill engine is done with it; its KV is kept until [`super::Batcher::release`].
+    HandedOver,
     /// It has ended; only steps in flight still name it.
     Ended,
 }
@@ -146,6 +153,8 @@ pub struct Progress {
     pub computed_tokens: Tokens,
     /// Times it lost its KV.
     pub preemptions: u32,
+    /// What kept it out when it was last first in line.
+    pub obstacle: Obstacle,
 }
 
 /// Why a request is let in.
@@ -191,8 +200,9 @@ pub struct Request {
     pub(super) sequence: u64,
     pub(super) prompt_tokens: u32,
     pub(super) cached_tokens: u32,
+    /// One on a prefill engine.
     pub(super) output_tokens_max: u32,
-    /// Output tokens observed.
+    /// Output tokens observed, those of a hand-over included.
     pub(super) output_tokens: u32,
     /// Tokens to have in KV before the next one can be produced: prompt, and after a preemption
     /// the output so far.
@@ -204,6 +214,10 @@ pub struct Request {
     pub(super) seat: u32,
     /// Number of the observation that last named it, to notice one that names it twice.
     pub(super) named_in: u32,
+    /// 0 for none.
+    pub(super) adapter: u32,
+    /// Those that share its prompt.
+    pub(super) group: u32,
     pub(super) preemptions: u16,
     pub(super) class: u8,
     pub(super) stage: Stage,
@@ -217,6 +231,10 @@ pub struct Request {
     pub(super) absent: bool,
     /// Its prompt has been paid for.
     pub(super) charged: bool,
+    /// It holds the shared blocks of its group; they are not among `blocks`.
+    pub(super) holds_shared: bool,
+    /// What kept it out when it was last first in line.
+    pub(super) obstacle: Obstacle,
     /// How it got its seat; through a guarantee, it keeps that rank until its prompt is done.
     pub(super) turn: Turn,
 }
@@ -228,7 +246,8 @@ impl Request {
     /// Checks what the host handed in against `limits`; `kv_tokens` is what the cache can hold.
     pub(super) fn admit(
         submission: &Submission,
-        limits: &crate::policy::Limits,
+        limits: &Limits,
+        mode: EngineMode,
         kv_tokens: u64,
         sequence: u64,
     ) -> Result<Self, Error> {
@@ -239,9 +258,13 @@ impl Request {
         let cached = u64::from(submission.cached_tokens.get());
         check_range("cached_tokens", cached, 0, u64::from(prompt) - 1)?;
         // Alone in the cache it must be able to finish, or it would be preempted for ever.
-        let room = kv_tokens - u64::from(prompt);
+        let (room, most_here) = match mode {
+            EngineMode::Prefill => (u64::MAX, 1),
+            EngineMode::Mixed | EngineMode::Decode => (kv_tokens - u64::from(prompt), u32::MAX),
+        };
         let output_limit = u64::from(limits.output_tokens_max.get()).min(room);
         check_range("output_tokens_max", u64::from(output_max), 1, output_limit)?;
+        check_range("adapter", submission.adapter.into(), 0, limits.adapters_max.into())?;
         Ok(Self {
             tag: submission.tag,
             account: submission.account,
@@ -253,13 +276,15 @@ impl Request {
             sequence,
             prompt_tokens: prompt,
             cached_tokens: submission.cached_tokens.get(),
-            output_tokens_max: output_max,
+            output_tokens_max: output_max.min(most_here),
             output_tokens: 0,
             goal_tokens: prompt,
             computed_tokens: 0,
             blocks: 0,
             seat: 0,
             named_in: 0,
+            adapter: submission.adapter,
+            group: NONE,
             preemptions: 0,
             class: submission.class as u8,
             stage: Stage::Waiting,
@@ -268,6 +293,8 @@ impl Request {
             voided: 0,
             absent: false,
             charged: false,
+            holds_shared: false,
+            obstacle: Obstacle::None,
             turn: Turn::Order,
         })
     }
@@ -299,6 +326,7 @@ impl Request {
             output_tokens: Tokens(self.output_tokens),
             computed_tokens: Tokens(self.computed_tokens),
             preemptions: u32::from(self.preemptions),
+            obstacle: self.obstacle,
         }
     }
 }

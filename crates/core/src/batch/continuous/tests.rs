@@ -1,12 +1,15 @@
 //! Small cases worked out by hand, one file for each question.
 
+mod adapters;
 mod change;
 mod chunks;
 mod expiry;
 mod guarantees;
 mod lives;
+mod modes;
 mod order;
 mod queues;
+mod sharing;
 mod victims;
 mod waiting;
 

@@ -85,6 +85,10 @@ pub enum Call {
         request: RequestId,
         change: Change,
     },
+    Release {
+        now: Nanos,
+        request: RequestId,
+    },
     SetCachedTokens {
         request: RequestId,
         tokens: Tokens,

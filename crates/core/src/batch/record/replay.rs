@@ -133,6 +133,7 @@ fn make(batcher: &mut Batcher, call: &Call) -> Result<Answer, String> {
         Call::Change { now, request, change } => {
             batcher.change(*now, *request, change).map(Answer::from)
         }
+        Call::Release { now, request } => batcher.release(*now, *request).map(Answer::from),
         Call::SetCachedTokens { request, tokens } => {
             batcher.set_cached_tokens(*request, *tokens).map(Answer::from)
         }
