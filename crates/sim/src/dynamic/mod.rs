@@ -137,7 +137,9 @@ pub fn run(server: &Server, items: &[Item], policy: &mut dyn Policy) -> Outcome 
             let Some(Reverse((_, name, done, took))) = running.pop() else { break };
             policy.ended(now, name, done.len() as u32, took);
             open -= done.len();
-            done.iter().for_each(|&index| outcome.answered[index] = Some(now));
+            for index in done {
+                outcome.answered[index] = Some(now);
+            }
         }
         while items.get(next).is_some_and(|item| item.arrival <= now) {
             waiting[next] = true;

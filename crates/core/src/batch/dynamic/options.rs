@@ -29,7 +29,7 @@ const SPAN_MAX: u64 = 86_400_000_000_000;
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[repr(u8)]
 pub enum Rule {
-    /// By the price of waiting and of launching; see [`super::decide`].
+    /// By the price of waiting and of launching; see the formula of [`super`].
     #[default]
     Priced,
     /// As Triton documents its dynamic batcher: the largest preferred size as soon as it is
