@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 
 /// Runs every task; results stand in the order of the tasks, whoever ended first. After a failure
 /// no further task is begun.
@@ -31,7 +31,7 @@ pub(super) fn in_parallel<T: Sync, R: Send, E: Send>(
     let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(tasks.len());
     let mut done: Vec<(usize, Result<R, E>)> = thread::scope(|scope| {
         let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        let joined = threads.into_iter().map(|thread| thread.join());
+        let joined = threads.into_iter().map(ScopedJoinHandle::join);
         joined.flat_map(|done| done.unwrap_or_else(|panic| resume_unwind(panic))).collect()
     });
     done.sort_by_key(|(index, _)| *index);
