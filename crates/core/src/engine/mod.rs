@@ -1,4 +1,5 @@
-//! How long does a step take? The step-time model and the geometry of the KV cache.
+//! How long does a step take? The step-time model, and the KV cache: its geometry, where it can be
+//! swapped to, and how long answers get that fill it.
 //!
 //! # What it decides
 //! Nothing by itself: it predicts the seconds of one engine step from what the step contains, and
@@ -32,11 +33,15 @@
 //! without the last two err three times as much on steps that contain prompts.
 
 pub mod profile;
+pub mod survival;
+mod swap;
 
 use crate::error::{Error, check_range, check_real};
 use crate::units::{Blocks, Nanos, Tokens};
 
 pub use profile::Profile;
+pub use survival::OutputLengths;
+pub use swap::KvSwap;
 
 /// Number of features, and of coefficients, of a [`StepModel`].
 pub const FEATURES: usize = 7;

@@ -75,6 +75,7 @@ impl Batcher {
         };
         let partials_len = self.plan_decodes(&mut draft, plan.entries);
         self.measure_slack(&mut draft);
+        self.refresh_forecast();
         let mut line = Line { open: preempted_len == 0, guarantees: true, next: None, cached };
         self.plan_prompts(&mut draft, plan.entries, partials_len, &mut line);
         if draft.entries_len == 0 && preempted_len == 0 {
@@ -159,6 +160,7 @@ impl Batcher {
                 draft.delay_value = draft.delay_value.max(class.delay_value);
             }
         }
+        draft.slack_s -= self.swap.moving_s;
     }
 
     /// Writes one entry and everything that follows from it.
@@ -212,7 +214,8 @@ impl Batcher {
         if draft.entries_len == 0 {
             return formed;
         }
-        let duration = self.model.duration(&draft.shape);
+        let moving = Nanos::from_seconds(core::mem::take(&mut self.swap.moving_s));
+        let duration = self.model.duration(&draft.shape).saturating_add(moving);
         self.steps.record_mut(draft.place).flights_len = draft.entries_len;
         formed.step = Some(self.steps.push(starts_at, duration));
         formed.ends_at = starts_at.saturating_add(duration);

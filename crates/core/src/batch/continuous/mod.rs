@@ -51,6 +51,7 @@
 //! 2024. Everything else: `docs/policies/batch.md`, with the measurements.
 
 mod admission;
+mod forecast;
 mod form;
 mod giveway;
 mod memory;
@@ -59,6 +60,7 @@ mod plan;
 mod prompts;
 mod request;
 mod steps;
+mod swap;
 
 #[cfg(test)]
 mod tests;
@@ -67,6 +69,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 
 use self::admission::Lines;
+use self::forecast::Forecast;
 use self::memory::Memory;
 pub use self::plan::{
     Expiry, Formed, Observation, Observed, Phase, Plan, PlanArrays, PlanEntry, Preemption,
@@ -77,6 +80,7 @@ pub use self::request::{
     Admission, HandOver, Progress, Request, RequestId, Shed, ShedReason, Stage, Submission,
 };
 use self::steps::{STEPS_MAX, StepRing};
+use self::swap::Swap;
 use crate::engine::{KvGeometry, StepModel};
 use crate::error::{Error, check_range};
 use crate::handle::Slab;
@@ -129,6 +133,8 @@ pub struct Stats {
     pub kv_blocks_free: Blocks,
     /// KV blocks in all.
     pub kv_blocks: Blocks,
+    /// Blocks in the swap space.
+    pub kv_blocks_swapped: Blocks,
 }
 
 /// Forms the steps of one engine.
@@ -144,6 +150,8 @@ pub struct Batcher {
     running_len: u32,
     lines: Lines,
     memory: Memory,
+    forecast: Forecast,
+    swap: Swap,
     steps: StepRing,
     /// Scratch for `form`: requests in the middle of their prompt.
     partials: Box<[Partial]>,
@@ -185,6 +193,8 @@ impl Batcher {
             running_len: 0,
             lines: Lines::new(ledger, policy),
             memory: Memory::new(kv),
+            forecast: Forecast::new(policy)?,
+            swap: Swap::default(),
             steps: StepRing::new(limits.steps_in_flight_max, limits.running_max),
             partials: vec![Partial::default(); running_max].into_boxed_slice(),
             policy_accounts,
@@ -206,6 +216,7 @@ impl Batcher {
         let parts = [
             Slab::<Request>::bytes_needed(limits.requests_max),
             Lines::bytes_needed(policy),
+            Forecast::bytes_needed(policy),
             StepRing::bytes_needed(limits.steps_in_flight_max, limits.running_max),
             u64::from(limits.running_max) * per_seat,
             u64::from(limits.accounts_max) * size_of::<u32>() as u64,
@@ -228,6 +239,7 @@ impl Batcher {
     pub fn open_account(&mut self, weight: f64) -> Result<AccountId, Error> {
         let account = self.lines.ledger.open(weight)?;
         self.account_requests[account.index() as usize] = 0;
+        self.forget_lengths(account);
         Ok(account)
     }
 
@@ -306,6 +318,7 @@ impl Batcher {
         }
         self.now = now;
         self.stalled = false;
+        self.learn_length(request.index(), true);
         if stage == Stage::Running {
             self.leave_seat(request.index());
         } else {
@@ -377,6 +390,7 @@ impl Batcher {
         self.stalled = false;
         self.rules = policy.batch;
         self.lines.set_policy(policy);
+        self.forecast.set_policy(policy);
         Ok(())
     }
 
@@ -413,6 +427,7 @@ impl Batcher {
             steps_in_flight: self.steps.len(),
             kv_blocks_free: self.memory.free(),
             kv_blocks: self.memory.geometry().blocks(),
+            kv_blocks_swapped: self.swap.used(),
         }
     }
 
@@ -434,6 +449,7 @@ impl Batcher {
 
     /// Takes a running request off its seat and gives its blocks back.
     fn leave_seat(&mut self, slot: u32) {
+        self.unforesee(slot);
         let seat = self.request(slot).seat;
         self.running_len -= 1;
         let moved = self.running[self.running_len as usize];
@@ -447,6 +463,7 @@ impl Batcher {
 
     /// Ends a request that has neither seat nor place in line; forgets it once no step names it.
     fn end(&mut self, slot: u32) {
+        self.leave_swap(slot);
         let request = self.request_mut(slot);
         request.stage = Stage::Ended;
         let account = request.account;

@@ -112,7 +112,7 @@ impl Batcher {
             self.look_into_cache(next.slot, line);
             let request = self.request(next.slot);
             // What it is to compute again is known once the steps it was thrown out of are over.
-            if request.in_flight != 0 || !self.memory.fits(request) {
+            if request.in_flight != 0 || !self.has_memory_for(next.slot) {
                 (line.open, line.next) = (false, None);
             }
         }
@@ -121,6 +121,9 @@ impl Batcher {
     fn look_into_cache(&mut self, slot: u32, line: &mut Line<'_>) {
         let Some(id) = self.requests.handle_at(slot) else { return };
         let request = self.request_mut(slot);
+        if request.swapped {
+            return;
+        }
         if let Some(cached) = (line.cached)(id, request.tag) {
             let most = request.prompt_tokens + request.tokens_expected() - 1;
             request.cached_tokens = cached.get().min(most);
@@ -134,6 +137,10 @@ impl Batcher {
         }
         let late = self.request(next.slot).stage == Stage::Late;
         self.lines.leave(&mut self.requests, next.slot);
+        let swapped = self.request(next.slot).swapped;
+        if swapped {
+            draft.slack_s -= self.swap_in(next.slot);
+        }
         let rules = self.rules;
         let Some(request) = self.requests.at_mut(next.slot) else { return false };
         request.stage = Stage::Running;
@@ -143,7 +150,8 @@ impl Batcher {
         self.running[self.running_len as usize] = next.slot;
         self.running_len += 1;
         self.memory.promise(request);
-        let cached = request.cached_tokens.min(request.goal_tokens - 1);
+        let found = if swapped { request.computed_tokens } else { request.cached_tokens };
+        let cached = found.min(request.goal_tokens - 1);
         self.memory.grow(request, cached);
         request.computed_tokens = cached;
         if !request.charged {
@@ -156,9 +164,30 @@ impl Batcher {
             debug_assert!(charged.is_ok(), "accounts with requests cannot be closed");
             self.lines.book(class, cost, next.turn, late);
         }
+        self.foresee(next.slot);
         draft.admitted += 1;
-        self.plan_chunk(draft, entries, next.slot, true);
+        if swapped {
+            self.plan_swapped(draft, entries, next.slot);
+        } else {
+            self.plan_chunk(draft, entries, next.slot, true);
+        }
         true
+    }
+
+    /// A request whose KV has come back goes on from there in the same step.
+    fn plan_swapped(&mut self, draft: &mut Draft, entries: &mut [PlanEntry], slot: u32) {
+        let place = draft.entries_len as usize;
+        let Some(request) = self.requests.at_mut(slot) else { return };
+        let context = request.computed_tokens;
+        let decodes = context + 1 == request.goal_tokens && request.tokens_expected() > 0;
+        if decodes && self.memory.grow(request, context + 1) {
+            request.goal_tokens = context;
+            draft.shape = draft.shape.with_decode(context);
+            self.put(draft, entries, slot, 1, Phase::Decode, true);
+        } else {
+            self.plan_chunk(draft, entries, slot, true);
+        }
+        entries[place].swapped_in = true;
     }
 
     /// Gives a request with a seat as much of its prompt as the step has room for.

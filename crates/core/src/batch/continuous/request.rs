@@ -203,6 +203,8 @@ pub struct Request {
     pub(super) absent: bool,
     /// Its prompt has been paid for.
     pub(super) charged: bool,
+    /// It waits, and its KV is in the swap space.
+    pub(super) swapped: bool,
     /// How it got its seat; through a guarantee, it keeps that rank until its prompt is done.
     pub(super) turn: Turn,
 }
@@ -254,6 +256,7 @@ impl Request {
             voided: 0,
             absent: false,
             charged: false,
+            swapped: false,
             turn: Turn::Order,
         })
     }

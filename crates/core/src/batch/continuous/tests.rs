@@ -1,9 +1,11 @@
 //! Small cases worked out by hand, one file for each question.
 
 mod chunks;
+mod foresight;
 mod guarantees;
 mod lives;
 mod order;
+mod swaps;
 mod victims;
 
 use std::boxed::Box;
@@ -42,6 +44,7 @@ fn policy() -> Policy {
         urgency_credit_tokens: 0.0,
         late_ratio: 0.0,
         output_token_cost: 5.0,
+        kv_overflow_risk_ratio: 1.0,
         ..BatchRules::default()
     };
     Policy::default()
