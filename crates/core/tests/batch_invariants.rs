@@ -29,12 +29,14 @@ fn swarm(seed: u64) -> (Setup, Prng) {
         adapters: if prng.chance(40) { prng.below(12) as u32 } else { 0 },
         adapter_slots: 1 + prng.below(4) as u32,
         sharing_percent: if prng.chance(40) { prng.below(80) } else { 0 },
+        overflow_risk: [1.0, 1.0, 0.3, 0.03, 0.0][prng.below(5) as usize],
+        swap_blocks: [0, 0, 30, 1_000][prng.below(4) as usize],
     };
     (setup, prng)
 }
 
 /// One seed is one whole run.
-fn run(seed: u64, steps: u32) -> (u64, u64) {
+fn run(seed: u64, steps: u32) -> (u64, u64, u64) {
     let (setup, mut prng) = swarm(seed);
     let arrivals_percent = prng.below(120);
     let cancels_percent = if prng.chance(30) { prng.below(10) } else { 0 };
@@ -54,10 +56,16 @@ fn run(seed: u64, steps: u32) -> (u64, u64) {
         if prng.chance(5) {
             host.now = host.now.offset_seconds(prng.below(3000) as f64 / 1000.0);
         }
+        if prng.chance(2) {
+            host.lose_swapped();
+        }
         host.step(&mut prng);
     }
     host.drain(&mut prng);
-    (host.digest, host.preemptions)
+    if host.setup.overflow_risk == 0.0 {
+        assert_eq!(host.preemptions, 0, "without any risk nobody gives way");
+    }
+    (host.digest, host.preemptions, host.swaps)
 }
 
 proptest! {
@@ -72,12 +80,14 @@ proptest! {
 /// A longer run for each of many seeds; a failure prints the seed that replays it.
 #[test]
 fn long_runs_replay_from_their_seed() {
-    let mut preemptions = 0;
+    let (mut preemptions, mut swaps) = (0, 0);
     for seed in 0..30 {
         let first = std::panic::catch_unwind(|| run(seed, 1500));
         let Ok(first) = first else { panic!("seed {seed} fails: {:?}", swarm(seed).0) };
         assert_eq!(first, run(seed, 1500), "seed {seed} does not replay");
         preemptions += first.1;
+        swaps += first.2;
     }
     assert!(preemptions > 1000, "the swarm must fill the KV cache, too: {preemptions}");
+    assert!(swaps > 100, "and swap: {swaps}");
 }

@@ -1,4 +1,5 @@
-//! How long does a step take? The step-time model and the geometry of the KV cache.
+//! How long does a step take? The step-time model, and the KV cache: its geometry, where it can be
+//! swapped to, and how long answers get that fill it.
 //!
 //! # What it decides
 //! Nothing by itself: it predicts the seconds of one engine step from what the step contains, and
@@ -34,6 +35,8 @@
 pub mod curve;
 mod online;
 pub mod profile;
+pub mod survival;
+mod swap;
 
 use crate::error::{Error, check_range, check_real};
 use crate::units::{Blocks, Nanos, Tokens};
@@ -41,6 +44,8 @@ use crate::units::{Blocks, Nanos, Tokens};
 pub use curve::LatencyCurve;
 pub use online::{FitOutcome, StepFit, StepFitOptions, StepFitStats};
 pub use profile::Profile;
+pub use survival::OutputLengths;
+pub use swap::KvSwap;
 
 /// Number of features, and of coefficients, of a [`StepModel`].
 pub const FEATURES: usize = 7;

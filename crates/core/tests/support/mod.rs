@@ -11,7 +11,7 @@ use rampmeter::batch::continuous::{
     Admission, Batcher, Observation, Phase, PlanArrays, PlanEntry, RequestId, Stage, StepResult,
     Submission,
 };
-use rampmeter::engine::{KvGeometry, StepModel};
+use rampmeter::engine::{KvGeometry, KvSwap, StepModel};
 use rampmeter::policy::{Account, BatchRules, Class, Limits, Objectives, Policy};
 use rampmeter::share::AccountId;
 use rampmeter::{Blocks, Nanos, Tokens};
@@ -43,6 +43,10 @@ pub struct Setup {
     pub adapter_slots: u32,
     /// Percent of requests that share the prompt of one that came before.
     pub sharing_percent: u64,
+    /// Risk accepted that the KV cache overflows.
+    pub overflow_risk: f64,
+    /// Blocks that KV can be swapped to.
+    pub swap_blocks: u32,
 }
 
 impl Default for Setup {
@@ -65,6 +69,8 @@ impl Default for Setup {
             adapters: 0,
             adapter_slots: 1,
             sharing_percent: 0,
+            overflow_risk: 1.0,
+            swap_blocks: 0,
         }
     }
 }
@@ -107,10 +113,16 @@ impl Setup {
                 cached_token_cost: 0.0,
                 output_token_cost: 5.0,
                 preemptions_max: 2,
+                kv_overflow_risk_ratio: self.overflow_risk,
                 ..BatchRules::default()
             },
             ..Policy::default()
         }
+    }
+
+    /// Quicker than computing anything again.
+    pub fn swap(&self) -> KvSwap {
+        KvSwap::new(Blocks(self.swap_blocks), 1e-6, 1e-6).unwrap()
     }
 
     pub fn kv(&self) -> KvGeometry {
@@ -140,6 +152,8 @@ pub struct Known {
     pub group: u64,
     /// It holds the full blocks of the prompt together with others of its group.
     pub shares: bool,
+    /// Its KV is in the swap space.
+    pub swapped: bool,
 }
 
 impl Known {
@@ -165,6 +179,7 @@ pub struct Host {
     pub cancelled: u64,
     pub submitted: u64,
     pub preemptions: u64,
+    pub swaps: u64,
     /// Service of each account in each class so far, in prompt tokens.
     pub service: BTreeMap<(u16, usize), f64>,
     /// Every answer so far, for comparing whole runs.
@@ -176,7 +191,8 @@ pub struct Host {
 
 impl Host {
     pub fn new(setup: Setup) -> Self {
-        let batcher = Batcher::new(&setup.policy(), setup.kv(), model()).unwrap();
+        let mut batcher = Batcher::new(&setup.policy(), setup.kv(), model()).unwrap();
+        batcher.set_swap((setup.swap_blocks > 0).then(|| setup.swap()));
         let accounts =
             (0..setup.accounts as usize).map(|i| batcher.policy_account(i).unwrap()).collect();
         Self {
@@ -187,6 +203,7 @@ impl Host {
             cancelled: 0,
             submitted: 0,
             preemptions: 0,
+            swaps: 0,
             service: BTreeMap::new(),
             digest: 0,
             accounts,
@@ -216,6 +233,7 @@ impl Host {
             adapter: prng.below(u64::from(self.setup.adapters) + 1) as u32,
             group: self.submitted,
             shares: false,
+            swapped: false,
         };
         let sibling = prng.chance(self.setup.sharing_percent);
         let leader = self.known.iter().next_back().filter(|_| sibling);
@@ -227,6 +245,7 @@ impl Host {
             blocks: 0,
             running: false,
             shares: false,
+            swapped: false,
             ..leader.clone()
         });
         let submission = Submission {
@@ -253,6 +272,24 @@ impl Host {
         assert!(self.batcher.cancel(self.now, id).is_err(), "a request is cancelled once");
         self.known.remove(&id).unwrap();
         self.cancelled += 1;
+    }
+
+    /// Loses what is in the swap space for one request, if anything is.
+    pub fn lose_swapped(&mut self) {
+        let lost = self.known.iter_mut().find(|(_, known)| known.swapped);
+        if let Some((id, known)) = lost {
+            (known.swapped, known.computed) = (false, 0);
+            self.batcher.drop_swapped(self.now, *id).unwrap();
+        }
+    }
+
+    fn check_swap(&self) {
+        let swapped = self.known.values().filter(|known| known.swapped);
+        let used: u32 = swapped.map(|known| known.computed.div_ceil(self.setup.block_tokens)).sum();
+        assert_eq!(self.batcher.stats().kv_blocks_swapped, Blocks(used), "swap space");
+        // What is speculated once the KV is on its way finds room or not.
+        let strict = self.setup.speculative_percent == 0;
+        assert!(!strict || used <= self.setup.swap_blocks, "{used} blocks swapped");
     }
 
     pub fn blocks_used(&self) -> u32 {
@@ -309,13 +346,20 @@ impl Host {
             let preemption = self.arrays.preempted[index];
             let known = self.known.get_mut(&preemption.request).expect("only what runs gives way");
             assert!(known.running);
-            (known.running, known.computed, known.blocks) = (false, 0, 0);
-            known.shares = false;
+            (known.running, known.blocks, known.shares) = (false, 0, false);
+            known.swapped = preemption.swapped_out;
+            if known.swapped {
+                self.swaps += 1;
+            } else {
+                known.computed = 0;
+            }
+            assert!(preemption.restore_s > 0.0 && preemption.price > 0.0, "{preemption:?}");
             self.preemptions += 1;
             self.note(preemption.request.to_raw());
         }
         let entries = self.arrays.entries[..formed.entries_len as usize].to_vec();
         self.check_plan(&entries);
+        self.check_swap();
         if let Some(id) = formed.step {
             assert!(!entries.is_empty());
             self.note(id);
@@ -339,7 +383,8 @@ impl Host {
             self.check_shared(entry);
             let known = self.known.get_mut(&entry.request).expect("only live requests are planned");
             assert_eq!(entry.admitted, !known.running, "a seat is given once");
-            known.running = true;
+            assert_eq!(entry.swapped_in, known.swapped, "swapped KV comes back with a seat");
+            (known.running, known.swapped) = (true, false);
             let strict = self.setup.absent_percent == 0 && self.setup.speculative_percent == 0;
             if strict {
                 assert_eq!(entry.computed_tokens.get(), known.computed);
@@ -390,11 +435,14 @@ impl Host {
                 continue;
             }
             // An engine has room for a speculated token or it does not speculate.
-            let more = prng.chance(self.setup.speculative_percent) && known.running && free > 0;
-            free -= u32::from(more);
+            let holds = known.running && free > 0 || known.swapped;
+            let more = prng.chance(self.setup.speculative_percent) && holds;
+            free -= u32::from(more && known.running);
             let tokens = (1 + u32::from(more)).min(known.output - known.produced);
-            if known.running {
+            if known.running || known.swapped {
                 known.computed += tokens.max(1) - 1;
+            }
+            if known.running {
                 known.hold(self.setup.block_tokens);
             }
             known.produced += tokens;
@@ -422,6 +470,7 @@ impl Host {
         self.note(u64::from(observed.output_tokens));
         let ended = results.iter().filter(|result| result.finished).count();
         assert_eq!(observed.finished as usize, ended);
+        self.check_swap();
     }
 
     /// As [`Host::step`], with the room to act between steps left to the caller.

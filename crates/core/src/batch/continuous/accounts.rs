@@ -39,6 +39,7 @@ impl Batcher {
         self.account_requests[account.index() as usize] = 0;
         self.lines.open(account);
         self.queues.open(account, parent);
+        self.forget_lengths(account);
         Ok(account)
     }
 

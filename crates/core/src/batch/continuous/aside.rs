@@ -46,6 +46,8 @@ pub enum Obstacle {
     Adapter = 3,
     /// Another request computes the prompt whose KV it is to share; others pass it.
     SharedPrompt = 4,
+    /// Its context would fit now, but those that run are expected to need the room; nobody passes.
+    Forecast = 5,
 }
 
 impl Obstacle {
@@ -70,12 +72,7 @@ impl Batcher {
         if !self.lines.adapters.is_open(adapter) && !self.lines.adapters.claim(adapter, rank) {
             return Obstacle::Adapter;
         }
-        let request = self.request(slot);
-        if self.memory.fits(request, self.shared_blocks(request)) {
-            Obstacle::None
-        } else {
-            Obstacle::Memory
-        }
+        self.memory_obstacle(slot)
     }
 }
 

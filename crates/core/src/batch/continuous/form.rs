@@ -79,6 +79,7 @@ impl Batcher {
         self.measure_slack(&mut draft);
         self.lift_oldest(partials_len);
         self.lines.settle_adapters(&mut self.requests);
+        self.refresh_forecast();
         let mut line = Line {
             open: preempted_len == 0,
             guarantees: true,
@@ -177,6 +178,7 @@ impl Batcher {
                 draft.delay_value = draft.delay_value.max(class.delay_value);
             }
         }
+        draft.slack_s -= self.swap.moving_s;
     }
 
     /// Writes one entry and everything that follows from it.
@@ -230,7 +232,8 @@ impl Batcher {
         if draft.entries_len == 0 {
             return formed;
         }
-        let duration = self.model.duration(&draft.shape);
+        let moving = Nanos::from_seconds(core::mem::take(&mut self.swap.moving_s));
+        let duration = self.model.duration(&draft.shape).saturating_add(moving);
         let formed_at = self.now;
         let record = self.steps.record_mut(draft.place);
         record.flights_len = draft.entries_len;

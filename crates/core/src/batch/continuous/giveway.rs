@@ -1,10 +1,40 @@
 //! Who gives way when the KV cache is full.
+//!
+//! # What it decides
+//! Which running requests lose their KV so that the others can go on, and in which order.
+//!
+//! # Formula
+//! ```text
+//! price = restore_s * delay_value / blocks freed
+//! ```
+//! with `restore_s` the seconds to have the KV again, by computing it or from the swap space,
+//! whichever is quicker. The least price gives way. Spared as long as anybody else is left: those
+//! that gave way `preemptions_max` times, and after them those about to end, which are expected to
+//! need fewer seconds to their last token than their KV takes to come back.
+//!
+//! # Bounds and cost
+//! O(running * bins) for each one that gives way. A request whose last token is in flight never
+//! does. Nobody is let in by a step that turns somebody out; what lets in afterwards is the
+//! forecast, so that nobody comes straight back.
+//!
+//! # What it is bad at
+//! It takes one after the other: two small ones may go where one large one would do.
 
 use super::Batcher;
 use super::form::next_token_ns;
 use super::plan::Preemption;
-use super::request::Turn;
+use super::request::{Request, Turn};
+use super::swap::Restore;
+use crate::engine::StepShape;
 use crate::units::{Nanos, Tokens};
+
+/// A request that may give way.
+#[derive(Clone, Copy)]
+struct Victim {
+    slot: u32,
+    price: f64,
+    restore: Restore,
+}
 
 impl Batcher {
     /// Preempts until every decoding request can have the block it needs, or nobody is left to
@@ -20,7 +50,7 @@ impl Batcher {
             && self.blocks_wanted() > self.blocks_soon_free()
         {
             let Some(victim) = self.victim() else { break };
-            out[preempted as usize] = self.preempt(victim);
+            out[preempted as usize] = self.give_way(victim);
             preempted += 1;
         }
         preempted
@@ -44,58 +74,90 @@ impl Batcher {
         ending.fold(self.memory.free().get(), |sum, request| sum.saturating_add(request.blocks))
     }
 
-    /// Who loses least by being computed again, for each block that it frees. Requests that were
-    /// victims too often, or whose last token is on its way, come last.
-    fn victim(&self) -> Option<u32> {
+    /// Who loses least by having its KV again later, for each block that it frees.
+    fn victim(&self) -> Option<Victim> {
         if self.running_len < 2 {
             return None;
         }
-        let mut best: Option<((bool, f64, u64), u32)> = None;
+        let pace_s = self.pace_s();
+        let mut best: Option<((bool, bool, f64, u64), Victim)> = None;
         for slot in &self.running[..self.running_len as usize] {
             let request = self.request(*slot);
             let holds = request.blocks > 0 || request.holds_shared;
             if !holds || request.is_complete() {
                 continue;
             }
-            let chunk = self.limits.step_tokens_max.get();
-            let again_s = self.model.prefill_seconds(request.computed_tokens, 0, chunk);
+            let restore = self.restore_of(request);
             let value = self.classes[usize::from(request.class)].delay_value;
             // Who frees nothing alone comes last, and yet it comes: after it, another one may.
             let price = match self.blocks_freed(request) {
                 0 => f64::INFINITY,
-                blocks => again_s * value / f64::from(blocks),
+                blocks => restore.seconds * value / f64::from(blocks),
             };
             let tired = u32::from(request.preemptions) >= self.rules.preemptions_max;
+            let ending = self.remaining_tokens(request) * pace_s < restore.seconds;
             // Among equals the newest: it has waited least.
-            let rank = (tired, price, u64::MAX - request.sequence);
+            let rank = (tired, ending, price, u64::MAX - request.sequence);
             if best.is_none_or(|(least, _)| rank < least) {
-                best = Some((rank, *slot));
+                best = Some((rank, Victim { slot: *slot, price, restore }));
             }
         }
-        best.map(|(_, slot)| slot)
+        best.map(|(_, victim)| victim)
     }
 
-    pub(super) fn preempt(&mut self, slot: u32) -> Preemption {
+    /// Seconds of a step in which every request decodes.
+    fn pace_s(&self) -> f64 {
+        let running = self.running[..self.running_len as usize].iter();
+        let shape = running.fold(StepShape::default(), |shape, slot| {
+            shape.with_decode(self.request(*slot).computed_tokens)
+        });
+        self.model.seconds(&shape)
+    }
+
+    /// Output tokens that it is expected to produce yet.
+    fn remaining_tokens(&self, request: &Request) -> f64 {
+        let (class, account) = (u32::from(request.class), request.account.index());
+        let (produced, most) = (request.tokens_expected(), request.output_tokens_max);
+        self.forecast.lengths.remaining_mean(class, account, Tokens(produced), Tokens(most))
+    }
+
+    fn give_way(&mut self, victim: Victim) -> Preemption {
+        let Victim { slot, price, restore } = victim;
+        let preemption = self.preempt(slot, restore.swaps);
+        Preemption { restore_s: restore.seconds, price, ..preemption }
+    }
+
+    pub(super) fn preempt(&mut self, slot: u32, swaps: bool) -> Preemption {
         self.leave_seat(slot);
-        let chunk = self.limits.step_tokens_max.get();
         let request_id = self.requests.handle_at(slot).unwrap_or_default();
-        let classes = &self.classes;
-        let Some(request) = self.requests.at_mut(slot) else { return Preemption::default() };
-        let lost = request.computed_tokens;
-        request.computed_tokens = 0;
-        request.cached_tokens = 0;
-        request.turn = Turn::Order;
-        request.voided = request.in_flight;
-        request.preemptions = request.preemptions.saturating_add(1);
-        request.goal_tokens = request.prompt_tokens + request.tokens_expected();
+        let request = self.request_mut(slot);
         let preemption = Preemption {
             request: request_id,
             tag: request.tag,
-            computed_tokens: Tokens(lost),
+            computed_tokens: Tokens(request.computed_tokens),
+            swapped_out: swaps,
             ..Preemption::default()
         };
-        let class = &classes[usize::from(request.class)];
+        request.cached_tokens = 0;
+        request.turn = Turn::Order;
+        request.preemptions = request.preemptions.saturating_add(1);
+        request.goal_tokens = request.prompt_tokens + request.tokens_expected();
+        if swaps {
+            self.enter_swap(slot);
+        } else {
+            request.computed_tokens = 0;
+            request.voided = request.in_flight;
+        }
+        self.wait_again(slot);
+        preemption
+    }
+
+    /// Puts a request that lost its seat back in line.
+    fn wait_again(&mut self, slot: u32) {
+        let chunk = self.limits.step_tokens_max.get();
+        let Some(request) = self.requests.at_mut(slot) else { return };
         if request.tokens_expected() > 0 {
+            let class = &self.classes[usize::from(request.class)];
             let due_ns = next_token_ns(request, class);
             self.lines.enter_preempted(&mut self.requests, slot, due_ns);
         } else {
@@ -105,17 +167,16 @@ impl Batcher {
             self.expiries.note(slot, request.expires_ns);
             self.lines.enter(&mut self.requests, slot, deadline, prefill_s);
         }
-        preemption
     }
 
     /// Nothing can run although there are seats taken: prompts hold each other's last blocks.
-    /// The one that is cheapest to compute again gives way, so that the next step has room.
+    /// The one that is cheapest to have again gives way, so that the next step has room.
     pub(super) fn break_deadlock(&mut self, out: &mut [Preemption]) -> u32 {
         if self.steps.len() > 0 {
             return 0;
         }
         let Some(victim) = self.victim() else { return 0 };
-        out[0] = self.preempt(victim);
+        out[0] = self.give_way(victim);
         1
     }
 }

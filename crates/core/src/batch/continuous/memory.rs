@@ -11,11 +11,13 @@ pub(super) struct Memory {
     geometry: KvGeometry,
     free: u32,
     promised: u32,
+    /// Blocks of all running requests together, as counted here.
+    held: u64,
 }
 
 impl Memory {
     pub(super) const fn new(geometry: KvGeometry) -> Self {
-        Self { geometry, free: geometry.blocks().get(), promised: 0 }
+        Self { geometry, free: geometry.blocks().get(), promised: 0, held: 0 }
     }
 
     pub(super) const fn geometry(&self) -> KvGeometry {
@@ -34,6 +36,11 @@ impl Memory {
     /// Blocks that a request holds together with others.
     const fn shared(&self, request: &Request) -> u32 {
         if request.holds_shared { self.shareable_blocks(request.prompt_tokens) } else { 0 }
+    }
+
+    /// Blocks that running requests hold or could still take: what is free, and what is theirs.
+    pub(super) const fn within_reach(&self) -> u64 {
+        self.held + self.free as u64
     }
 
     /// Blocks that a request lacks to hold `tokens` tokens.
@@ -80,7 +87,7 @@ impl Memory {
             self.promised = self.promised.saturating_sub(lacking);
         }
         self.free -= lacking;
-        request.blocks += lacking;
+        self.take(request, lacking);
         true
     }
 
@@ -88,7 +95,12 @@ impl Memory {
     pub(super) fn follow(&mut self, request: &mut Request, tokens: u32) {
         let lacking = self.lacking(request, tokens);
         self.free = self.free.saturating_sub(lacking);
-        request.blocks += lacking;
+        self.take(request, lacking);
+    }
+
+    fn take(&mut self, request: &mut Request, blocks: u32) {
+        request.blocks += blocks;
+        self.held += u64::from(blocks);
     }
 
     /// Gives back all that a request holds or was promised.
@@ -98,6 +110,7 @@ impl Memory {
             self.promised = self.promised.saturating_sub(open);
         }
         self.free = self.free.saturating_add(request.blocks).min(self.geometry.blocks().get());
+        self.held = self.held.saturating_sub(request.blocks.into());
         request.blocks = 0;
     }
 
@@ -105,6 +118,7 @@ impl Memory {
     pub(super) fn give_back_shared(&mut self, prompt_tokens: u32) {
         let blocks = self.shareable_blocks(prompt_tokens);
         self.free = self.free.saturating_add(blocks).min(self.geometry.blocks().get());
+        self.held = self.held.saturating_sub(blocks.into());
     }
 
     /// The engine says how many blocks are free.

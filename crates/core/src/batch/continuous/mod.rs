@@ -69,6 +69,7 @@ mod aging;
 mod aside;
 mod change;
 mod expiry;
+mod forecast;
 mod form;
 mod giveway;
 mod learn;
@@ -83,6 +84,7 @@ mod request;
 mod seats;
 mod sharing;
 mod steps;
+mod swap;
 
 #[cfg(test)]
 mod tests;
@@ -94,6 +96,7 @@ use self::admission::Lines;
 pub use self::aside::Obstacle;
 pub use self::change::Change;
 use self::expiry::Expiries;
+use self::forecast::Forecast;
 use self::form::next_token_ns;
 use self::learn::Learner;
 use self::memory::Memory;
@@ -109,6 +112,7 @@ pub use self::request::{
 };
 pub use self::sharing::SHARERS_MAX;
 use self::steps::{STEPS_MAX, StepRing};
+use self::swap::Swap;
 use crate::engine::{KvGeometry, StepModel};
 use crate::error::{Error, check_range};
 use crate::handle::Slab;
@@ -165,6 +169,8 @@ pub struct Stats {
     pub shed: u64,
     /// Requests given up so far because they waited for too long.
     pub expired: u64,
+    /// Blocks in the swap space.
+    pub kv_blocks_swapped: Blocks,
 }
 
 /// Forms the steps of one engine.
@@ -183,6 +189,8 @@ pub struct Batcher {
     queues: Queues,
     expiries: Expiries,
     memory: Memory,
+    forecast: Forecast,
+    swap: Swap,
     steps: StepRing,
     /// Scratch for `form`: requests in the middle of their prompt.
     partials: Box<[Partial]>,
@@ -226,6 +234,8 @@ impl Batcher {
             queues: Queues::new(policy, &policy_accounts),
             expiries: Expiries::new(),
             memory: Memory::new(kv),
+            forecast: Forecast::new(policy)?,
+            swap: Swap::default(),
             steps: StepRing::new(limits.steps_in_flight_max, limits.running_max),
             partials: vec![Partial::default(); running_max].into_boxed_slice(),
             policy_accounts,
@@ -248,6 +258,7 @@ impl Batcher {
             Slab::<Request>::bytes_needed(limits.requests_max),
             Lines::bytes_needed(policy),
             Queues::bytes_needed(policy),
+            Forecast::bytes_needed(policy),
             StepRing::bytes_needed(limits.steps_in_flight_max, limits.running_max),
             u64::from(limits.running_max) * per_seat,
             u64::from(limits.accounts_max) * size_of::<u32>() as u64,
@@ -320,6 +331,7 @@ impl Batcher {
         }
         self.now = now;
         self.stalled = false;
+        self.learn_length(request.index(), true);
         match stage {
             Stage::Running => self.leave_seat(request.index()),
             Stage::HandedOver => self.give_back(request.index()),
@@ -396,6 +408,7 @@ impl Batcher {
         self.rules = policy.batch;
         self.lines.set_policy(policy);
         self.queues.set_policy(policy, &self.policy_accounts);
+        self.forecast.set_policy(policy);
         Ok(())
     }
 
@@ -415,6 +428,7 @@ impl Batcher {
             kv_blocks: self.memory.geometry().blocks(),
             shed: self.queues.shed,
             expired: self.queues.expired,
+            kv_blocks_swapped: self.swap.used(),
         }
     }
 

@@ -138,10 +138,14 @@ impl Batcher {
         let Ok(request) = self.requests.get_mut(result.request) else { return };
         let (class, account, turn) = (request.class, request.account, request.turn);
         // Speculation: the extra tokens were computed together with the first.
-        if request.stage == Stage::Running && tokens > 1 {
+        if tokens > 1 {
             let computed = request.computed_tokens + tokens - 1;
-            self.memory.follow(request, computed);
-            request.computed_tokens = computed;
+            if request.stage == Stage::Running {
+                self.memory.follow(request, computed);
+                request.computed_tokens = computed;
+            } else if request.swapped {
+                self.follow_swapped(result.request.index(), computed);
+            }
         }
         let cost = f64::from(tokens) * self.learner.output_token_cost;
         let charged = self.lines.ledger.charge(u32::from(class), account, cost);
@@ -165,6 +169,9 @@ impl Batcher {
             return;
         }
         observed.finished += 1;
+        self.learn_length(slot, false);
+        self.leave_swap(slot);
+        let request = self.request(slot);
         if request.stage == Stage::Running {
             self.leave_seat(slot);
         } else {
@@ -183,10 +190,14 @@ impl Batcher {
         for index in 0..self.steps.record(place).flights_len {
             let flight = self.steps.record(place).flights[index as usize];
             let Some(request) = self.requests.at_mut(flight.slot) else { continue };
-            if request.absent && request.stage == Stage::Running {
-                request.computed_tokens = request.computed_tokens.saturating_sub(flight.tokens);
+            let absent = core::mem::take(&mut request.absent);
+            let computed = request.computed_tokens.saturating_sub(flight.tokens);
+            if absent && request.stage == Stage::Running {
+                request.computed_tokens = computed;
+            } else if absent && request.swapped {
+                self.follow_swapped(flight.slot, computed);
             }
-            request.absent = false;
+            let request = self.request(flight.slot);
             if request.stage == Stage::Ended && request.in_flight == 0 {
                 self.forget(flight.slot);
             }

@@ -140,7 +140,7 @@ impl Batcher {
     fn look_into_cache(&mut self, slot: u32, line: &mut Line<'_>) {
         let Some(id) = self.requests.handle_at(slot) else { return };
         let request = self.request_mut(slot);
-        if request.was_handed_over() {
+        if request.was_handed_over() || request.swapped {
             return;
         }
         if let Some(cached) = (line.cached)(id, request.tag) {
@@ -159,6 +159,10 @@ impl Batcher {
         let (late, found) = (request.stage == Stage::Late, self.cached_tokens(request));
         self.queues.leave(self.requests.at(next.slot), self.now, true);
         self.lines.leave(&mut self.requests, next.slot);
+        let swapped = self.request(next.slot).swapped;
+        if swapped {
+            draft.slack_s -= self.swap_in(next.slot);
+        }
         self.lines.adapters.seat(self.request(next.slot).adapter);
         self.take_share(next.slot);
         let rules = self.rules;
@@ -169,6 +173,7 @@ impl Batcher {
         request.seat = self.running_len;
         self.running[self.running_len as usize] = next.slot;
         self.running_len += 1;
+        let found = if swapped { request.computed_tokens } else { found };
         let cached = found.min(request.goal_tokens - 1);
         if !brings_kv {
             self.memory.promise(request);
@@ -186,13 +191,32 @@ impl Batcher {
             debug_assert!(charged.is_ok(), "accounts with requests cannot be closed");
             self.lines.book(class, account, cost, next.turn, late);
         }
+        self.foresee(next.slot);
         draft.admitted += 1;
         if brings_kv {
             self.plan_brought(draft, entries, next.slot);
+        } else if swapped {
+            self.plan_swapped(draft, entries, next.slot);
         } else {
             self.plan_chunk(draft, entries, next.slot, true);
         }
         true
+    }
+
+    /// A request whose KV has come back goes on from there in the same step.
+    fn plan_swapped(&mut self, draft: &mut Draft, entries: &mut [PlanEntry], slot: u32) {
+        let place = draft.entries_len as usize;
+        let Some(request) = self.requests.at_mut(slot) else { return };
+        let context = request.computed_tokens;
+        let decodes = context + 1 == request.goal_tokens && request.tokens_expected() > 0;
+        if decodes && self.memory.grow(request, context + 1) {
+            request.goal_tokens = context;
+            draft.shape = draft.shape.with_decode(context);
+            self.put(draft, entries, slot, 1, Phase::Decode, true);
+        } else {
+            self.plan_chunk(draft, entries, slot, true);
+        }
+        entries[place].swapped_in = true;
     }
 
     /// Gives a request with a seat as much of its prompt as the step has room for.

@@ -218,7 +218,7 @@ pub struct Request {
     pub(super) adapter: u32,
     /// Those that share its prompt.
     pub(super) group: u32,
-    pub(super) preemptions: u16,
+    pub(super) preemptions: u8,
     pub(super) class: u8,
     pub(super) stage: Stage,
     /// One bit for each place in the ring of steps in flight.
@@ -235,6 +235,8 @@ pub struct Request {
     pub(super) holds_shared: bool,
     /// What kept it out when it was last first in line.
     pub(super) obstacle: Obstacle,
+    /// It waits, and its KV is in the swap space.
+    pub(super) swapped: bool,
     /// How it got its seat; through a guarantee, it keeps that rank until its prompt is done.
     pub(super) turn: Turn,
 }
@@ -295,6 +297,7 @@ impl Request {
             charged: false,
             holds_shared: false,
             obstacle: Obstacle::None,
+            swapped: false,
             turn: Turn::Order,
         })
     }

@@ -12,6 +12,7 @@ impl Batcher {
 
     /// Takes a running request off its seat; it keeps its blocks.
     pub(super) fn free_seat(&mut self, slot: u32) {
+        self.unforesee(slot);
         let Request { seat, adapter, .. } = *self.request(slot);
         self.lines.adapters.vacate(adapter);
         self.running_len -= 1;
@@ -30,6 +31,7 @@ impl Batcher {
 
     /// Ends a request that has neither seat nor place in line; forgets it once no step names it.
     pub(super) fn end(&mut self, slot: u32) {
+        self.leave_swap(slot);
         self.leave_group(slot);
         let request = self.request_mut(slot);
         request.stage = Stage::Ended;

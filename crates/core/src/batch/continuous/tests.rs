@@ -4,12 +4,14 @@ mod adapters;
 mod change;
 mod chunks;
 mod expiry;
+mod foresight;
 mod guarantees;
 mod lives;
 mod modes;
 mod order;
 mod queues;
 mod sharing;
+mod swaps;
 mod victims;
 mod waiting;
 
@@ -50,6 +52,7 @@ fn policy() -> Policy {
         late_ratio: 0.0,
         output_token_cost: 5.0,
         model_memory_steps: 0,
+        kv_overflow_risk_ratio: 1.0,
         ..BatchRules::default()
     };
     Policy::default()

@@ -92,7 +92,7 @@ fn one_that_lost_its_kv_waits_in_its_new_class() {
     let mut rig = Rig::new(&policy());
     let id = rig.submit(0, 0, 100, 5);
     rig.step();
-    rig.batcher.preempt(id.index());
+    rig.batcher.preempt(id.index(), false);
     change(&mut rig, id, to_class(1));
     let other = rig.submit(0, 0, 100, 5);
     let waiting = [0, 1].map(|class| rig.batcher.class_stats(class).unwrap().waiting);

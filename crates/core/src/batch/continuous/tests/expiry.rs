@@ -136,7 +136,7 @@ fn victim(tokens: u32) -> (Rig, RequestId) {
     let id = rig.batcher.submit(rig.now, &submission).unwrap().queued().unwrap();
     rig.form();
     rig.land_with(|_| Tokens(tokens));
-    rig.batcher.preempt(id.index());
+    rig.batcher.preempt(id.index(), false);
     rig.wait(9.0);
     (rig, id)
 }

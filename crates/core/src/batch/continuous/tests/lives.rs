@@ -90,7 +90,7 @@ fn a_request_can_be_taken_back_in_every_stage() {
             }
             _ => {
                 rig.step();
-                rig.batcher.preempt(id.index());
+                rig.batcher.preempt(id.index(), false);
                 assert_eq!(rig.stage(id), Stage::Preempted);
             }
         }

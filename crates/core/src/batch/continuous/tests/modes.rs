@@ -138,7 +138,7 @@ fn a_hand_over_that_lost_its_kv_is_computed_here() {
     let submission = rig.handed_over(100, 5, Nanos(0));
     let id = rig.batcher.submit(rig.now, &submission).unwrap().queued().unwrap();
     rig.step();
-    rig.batcher.preempt(id.index());
+    rig.batcher.preempt(id.index(), false);
     assert_eq!(rig.stage(id), Stage::Preempted);
     let entries = rig.step();
     assert_eq!((entries[0].phase, entries[0].tokens), (Phase::Prefill, Tokens(106)));

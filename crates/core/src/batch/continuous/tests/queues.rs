@@ -70,7 +70,7 @@ fn a_victim_counts_no_more() {
     rig.form();
     rig.land();
     let slot = first.index();
-    rig.batcher.preempt(slot);
+    rig.batcher.preempt(slot, false);
     assert_eq!((rig.stage(first), rig.batcher.stats().waiting), (Stage::Waiting, 1));
     assert_eq!(rig.batcher.class_stats(0).unwrap().waiting_tokens, 0);
     let second = offer(&mut rig, 0, 0, 100).unwrap().queued().unwrap();

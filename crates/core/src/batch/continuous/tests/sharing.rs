@@ -85,7 +85,7 @@ fn the_next_one_computes_if_the_first_is_lost() {
         if cancelled {
             rig.batcher.cancel(rig.now, ids[0]).unwrap();
         } else {
-            rig.batcher.preempt(ids[0].index());
+            rig.batcher.preempt(ids[0].index(), false);
         }
         assert_eq!(rig.blocks_used(), 0);
         let entries = rig.step();
