@@ -55,7 +55,7 @@ impl Lean {
         let setup = Setup {
             running_max: RUNNING_MAX as u32,
             steps_in_flight: STEPS_MAX as u32,
-            requests_max: 64,
+            requests_max: 40,
             kv_blocks: 60,
             adapters: 9,
             adapter_slots: 3,
@@ -197,7 +197,7 @@ impl Lean {
     }
 
     fn change(&mut self) {
-        let class = self.prng.chance(50).then(|| self.mostly(1) as u16);
+        let class = self.prng.chance(50).then(|| self.prng.below(3) as u16);
         let (deadline, expires_at) = (self.some_moment(), self.some_moment());
         let (now, id) = (self.clock(), self.some_id());
         let answer = self.batcher.change(now, id, &Change { class, deadline, expires_at });
