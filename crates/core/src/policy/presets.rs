@@ -203,7 +203,7 @@ impl Default for BatchRules {
             late_ratio: 0.005,
             prompt_token_cost: 1.0,
             cached_token_cost: 0.0,
-            output_token_cost: 0.0,
+            output_token_cost: 5.0,
             preemptions_max: 2,
             kv_overflow_risk_ratio: 1.0,
             model_memory_steps: 1_000,

@@ -303,6 +303,18 @@ impl Lines {
                 keep_first(forest, roots.late, &mut heads.owed);
             }
         }
+        // Credit is for those who can still be in time: late ones take strict turns.
+        if heads.in_time.is_none()
+            && heads.late.is_some()
+            && let Ok(turn) = ledger.eligible(class as u32, 0.0)
+        {
+            let mut late = None;
+            for (account, _) in turn {
+                let roots = &roots[class * self.accounts_max as usize + account as usize];
+                keep_first(forest, roots.late, &mut late);
+            }
+            heads.late = late.or(heads.late);
+        }
         heads
     }
 
