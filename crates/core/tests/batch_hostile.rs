@@ -10,7 +10,7 @@ use rampmeter::batch::continuous::{
     Admission, Batcher, Expiry, Formed, Observation, Plan, PlanEntry, Preemption, RequestId,
     StepResult, Submission,
 };
-use rampmeter::engine::{KvGeometry, StepModel};
+use rampmeter::engine::{KvGeometry, KvSwap, StepModel};
 use rampmeter::policy::Policy;
 use rampmeter::share::AccountId;
 use rampmeter::{Blocks, Error, Nanos, Tokens};
@@ -85,6 +85,9 @@ enum Call {
     Close(Pick),
     SetPolicy(usize),
     SetModel(f64, f64),
+    SetSwap(u64, f64, f64),
+    NoSwap,
+    DropSwapped(Pick),
 }
 
 fn call() -> impl Strategy<Value = Call> {
@@ -120,6 +123,10 @@ fn call() -> impl Strategy<Value = Call> {
         1 => pick().prop_map(Call::Close),
         1 => (0_usize..4).prop_map(Call::SetPolicy),
         1 => (fraction(), fraction()).prop_map(|(step, token)| Call::SetModel(step, token)),
+        2 => (number(), fraction(), fraction())
+            .prop_map(|(blocks, out_s, in_s)| Call::SetSwap(blocks, out_s * 1e-6, in_s * 1e-6)),
+        1 => Just(Call::NoSwap),
+        2 => pick().prop_map(Call::DropSwapped),
     ]
 }
 
@@ -220,6 +227,17 @@ impl Side {
                 self.batcher.set_model(model);
                 Ok(Answer::Nothing)
             }
+            Call::SetSwap(blocks, out_s, in_s) => {
+                self.batcher.set_swap(Some(KvSwap::new(Blocks(*blocks as u32), *out_s, *in_s)?));
+                Ok(Answer::Nothing)
+            }
+            Call::NoSwap => {
+                self.batcher.set_swap(None);
+                Ok(Answer::Nothing)
+            }
+            Call::DropSwapped(id) => {
+                self.batcher.drop_swapped(self.now, self.request(*id)).map(nothing)
+            }
         }
     }
 
@@ -310,6 +328,7 @@ fn policies(extreme: bool) -> [Policy; 4] {
     let mut changed = policy.clone();
     changed.classes[1].guaranteed_ratio = 0.5;
     changed.batch.background_step_ratio = 0.1;
+    changed.batch.kv_overflow_risk_ratio = 0.1;
     changed.limits.step_tokens_max = Tokens(8);
     let mut larger = policy.clone();
     larger.limits.requests_max += 1;

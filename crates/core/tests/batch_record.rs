@@ -9,7 +9,7 @@ use rampmeter::batch::continuous::{
     Expiry, Observation, Plan, PlanEntry, Preemption, RequestId, StepResult, Submission,
 };
 use rampmeter::batch::record::{Recorder, replay};
-use rampmeter::engine::StepModel;
+use rampmeter::engine::{KvSwap, StepModel};
 use rampmeter::{Blocks, Nanos, Tokens};
 use support::{Prng, Setup, model};
 
@@ -57,6 +57,10 @@ impl Swarm {
             17 => {
                 let (id, tokens) = (self.some_id(), self.prng.below(150) as u32);
                 let _ = self.recorder.set_cached_tokens(id, Tokens(tokens));
+            }
+            18 if self.prng.chance(50) => {
+                let id = self.some_id();
+                let _ = self.recorder.drop_swapped(self.now, id);
             }
             18 => self.account(),
             _ => self.settings(),
@@ -133,7 +137,10 @@ impl Swarm {
         policy.accounts[0].weight = 1.0 + self.prng.below(1_000_000) as f64 / 7.0e5;
         policy.limits.running_max += u32::from(self.prng.chance(20));
         policy.limits.step_tokens_max = Tokens(RUNNING_MAX as u32 + 1 + self.prng.below(99) as u32);
+        policy.batch.kv_overflow_risk_ratio = self.prng.below(11) as f64 / 10.0;
         let _ = self.recorder.set_policy(&policy);
+        let swap = KvSwap::new(Blocks(self.prng.below(40) as u32), 1e-5 / 3.0, 1e-6).ok();
+        self.recorder.set_swap(swap.filter(|_| self.prng.chance(80)));
         let _ = self.recorder.set_kv_blocks_free(self.now, Blocks(self.prng.below(42) as u32));
         let per_token = (1 + self.prng.below(99)) as f64 * 1e-5 / 3.0;
         let coefficients = [8e-3, per_token, 30e-6, 90e-9, 1e-9, 1e-3, 20e-9];
@@ -171,7 +178,7 @@ proptest! {
 
 #[test]
 fn every_kind_of_call_and_answer_is_recorded() {
-    let text: String = (0..4).map(|seed| recording(seed, 400)).collect();
+    let text: String = (0..16).map(|seed| recording(seed, 400)).collect();
     let calls = [
         "submit",
         "cancel",
@@ -184,14 +191,22 @@ fn every_kind_of_call_and_answer_is_recorded() {
         "set_kv_blocks_free",
         "set_policy",
         "set_model",
+        "set_swap",
+        "drop_swapped",
     ];
     for call in calls {
         assert!(text.contains(&format!("{{\"call\":{{\"{call}\":")), "{call}");
     }
-    for answer in ["request", "account", "formed", "observed", "refused"] {
+    for answer in ["admission", "account", "formed", "observed", "refused"] {
         assert!(text.contains(&format!("\"answer\":{{\"{answer}\":")), "{answer}");
     }
-    for detail in ["\"weight\":\"NaN\"", "\"weight\":\"inf\"", "\"asked\":[", "\"code\":-6"] {
+    for detail in [
+        "\"weight\":\"NaN\"",
+        "\"weight\":\"inf\"",
+        "\"asked\":[",
+        "\"code\":-6",
+        "\"swapped_in\":true",
+    ] {
         assert!(text.contains(detail), "{detail}");
     }
 }
@@ -205,11 +220,13 @@ fn tampered(from: &str, to: &str) -> (u64, rampmeter::batch::record::Divergence)
 
 #[test]
 fn a_changed_line_is_named() {
-    let (line, divergence) =
-        tampered("\"answer\":{\"request\":4294967297}", "\"answer\":{\"request\":7}");
+    let (line, divergence) = tampered(
+        "\"answer\":{\"admission\":{\"queued\":4294967297}}",
+        "\"answer\":{\"admission\":{\"queued\":7}}",
+    );
     assert_eq!(divergence.line, line);
-    assert_eq!(divergence.expected, "Request(Handle(7v0))");
-    assert_eq!(divergence.got, "Request(Handle(1v1))");
+    assert_eq!(divergence.expected, "Admission(Queued(Handle(7v0)))");
+    assert_eq!(divergence.got, "Admission(Queued(Handle(1v1)))");
     let (line, divergence) = tampered("\"code\":-1,", "\"code\":-2,");
     assert_eq!(divergence.line, line);
     let (line, divergence) = tampered("\"call\":{\"cancel\"", "\"call\":{\"cancle\"");
@@ -220,7 +237,7 @@ fn a_changed_line_is_named() {
 #[test]
 fn a_header_of_another_kind_is_refused() {
     for (from, to, named) in [
-        ("\"format\":1", "\"format\":2", "format 2"),
+        ("\"format\":2", "\"format\":3", "format 3"),
         ("running_max = 6", "running_max = 0", "running_max"),
         ("\"kv_blocks\":40", "\"kv_blocks\":0", "kv_blocks"),
         ("\"coefficients\":[0.008", "\"coefficients\":[-0.008", "step_s"),

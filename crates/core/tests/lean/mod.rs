@@ -6,10 +6,10 @@ mod counts;
 mod ledger;
 
 use rampmeter::batch::continuous::{
-    Admission, Batcher, Expiry, Observation, Plan, PlanEntry, Preemption, RequestId, StepResult,
-    Submission,
+    Admission, Batcher, Expiry, Observation, Plan, PlanEntry, Preemption, Progress, RequestId,
+    Stage, StepResult, Submission,
 };
-use rampmeter::engine::StepModel;
+use rampmeter::engine::{KvSwap, StepModel};
 use rampmeter::policy::Policy;
 use rampmeter::share::AccountId;
 use rampmeter::{Blocks, Nanos, Tokens};
@@ -62,6 +62,7 @@ impl Lean {
         let mut changed = policy.clone();
         changed.accounts[0].weight = 2.0;
         changed.classes[1].guaranteed_ratio = 0.1;
+        changed.batch.kv_overflow_risk_ratio = 0.1;
         let mut larger = policy.clone();
         larger.limits.running_max += 1;
         let fewer = Setup { classes: 1, ..setup.clone() }.policy();
@@ -98,7 +99,8 @@ impl Lean {
                 58..84 => self.observe(),
                 84..88 => self.set_cached_tokens(),
                 88..89 => self.set_kv_blocks_free(),
-                89..94 => self.ask(),
+                89..90 => self.swap(),
+                90..94 => self.ask(),
                 94..98 => self.accounts(),
                 _ => self.settings(),
             }
@@ -183,6 +185,8 @@ impl Lean {
         };
         let answer = self.batcher.form(now, &mut plan);
         let Some(formed) = self.counts.note("form", answer) else { return };
+        let entries = &self.entries[..formed.entries_len as usize];
+        self.counts.swapped_in += entries.iter().filter(|entry| entry.swapped_in).count() as u64;
         let Some(id) = formed.step else { return };
         self.steps[self.steps_len] = Flying {
             id,
@@ -241,6 +245,26 @@ impl Lean {
         let (now, blocks) = (self.clock(), self.prng.below(70) as u32);
         let answer = self.batcher.set_kv_blocks_free(now, Blocks(blocks));
         self.counts.note("set_kv_blocks_free", answer);
+    }
+
+    fn swap(&mut self) {
+        let (now, mut id) = (self.clock(), self.some_id());
+        // One whose KV is out, if it can be found.
+        for pick in 0..IDS_MAX {
+            let known = self.batcher.progress(self.ids[pick]);
+            let out = |known: Progress| {
+                known.stage == Stage::Preempted && known.computed_tokens > Tokens::ZERO
+            };
+            if self.prng.chance(90) && known.is_ok_and(out) {
+                id = self.ids[pick];
+            }
+        }
+        let answer = self.batcher.drop_swapped(now, id);
+        self.counts.note("drop_swapped", answer);
+        let out_s = [1e-6, f64::NAN][usize::from(self.prng.chance(20))];
+        let swap = KvSwap::new(Blocks(self.prng.below(40) as u32), out_s, 1e-6);
+        let swap = self.counts.note("swap", swap);
+        self.batcher.set_swap(swap);
     }
 
     fn ask(&mut self) {

@@ -294,7 +294,8 @@ impl Host {
             } else {
                 known.computed = 0;
             }
-            assert!(preemption.restore_s > 0.0 && preemption.price > 0.0, "{preemption:?}");
+            let costs = preemption.computed_tokens > Tokens::ZERO;
+            assert_eq!(preemption.restore_s > 0.0 && preemption.price > 0.0, costs);
             self.preemptions += 1;
             self.note(preemption.request.to_raw());
         }
