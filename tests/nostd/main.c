@@ -14,12 +14,14 @@ typedef struct {
     uint64_t request, tag;
     uint32_t computed_tokens, tokens;
     uint8_t phase;
-    bool emits, admitted;
+    bool emits, admitted, swapped_in;
 } plan_entry;
 
 typedef struct {
     uint64_t request, tag;
     uint32_t computed_tokens;
+    bool swapped_out;
+    double restore_s, price;
 } preemption;
 
 typedef struct {
@@ -29,7 +31,7 @@ typedef struct {
 } step_result;
 
 _Static_assert(sizeof(plan_entry) == 32, "layout of a plan entry");
-_Static_assert(sizeof(preemption) == 24, "layout of a preemption");
+_Static_assert(sizeof(preemption) == 40, "layout of a preemption");
 _Static_assert(sizeof(step_result) == 16, "layout of a step result");
 
 int nostd_create(uint32_t requests_max, uint32_t running_max, uint32_t accounts);
@@ -48,6 +50,8 @@ int nostd_observe(uint64_t now_ns, uint64_t step, const step_result *results,
 int nostd_set_cached_tokens(uint64_t request, uint32_t tokens);
 int nostd_set_policy(uint32_t pick);
 int nostd_open_and_close(double weight);
+int nostd_set_swap(uint32_t blocks, double s_per_block);
+int nostd_drop_swapped(uint64_t now_ns, uint64_t request);
 uint32_t nostd_requests(void);
 
 enum { REQUESTS_MAX = 64, RUNNING_MAX = 16, ACCOUNTS = 4, ROUNDS = 20000, CODES = 9 };
@@ -104,6 +108,9 @@ static void wrong_calls(uint64_t now_ns, uint64_t ended)
            -6, "form, short array");
     expect(nostd_observe(now_ns, UINT64_MAX, &forged, 1), -3, "observe, no such step");
     expect(nostd_open_and_close(-1.0), -2, "open_account, negative weight");
+    expect(nostd_set_swap(100, -1e-6), -2, "set_swap, negative time");
+    expect(nostd_set_swap((uint32_t)(draw() % 1000), 1e-6), 0, "set_swap");
+    expect(nostd_drop_swapped(now_ns, ended), -3, "drop_swapped, ended");
 }
 
 static void run(void)

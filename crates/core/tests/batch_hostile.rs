@@ -10,7 +10,7 @@ use rampmeter::batch::continuous::{
     Admission, Batcher, Change, Expiry, Formed, HandOver, Observation, Plan, PlanEntry, Preemption,
     RequestId, StepResult, Submission,
 };
-use rampmeter::engine::{KvGeometry, StepModel};
+use rampmeter::engine::{KvGeometry, KvSwap, StepModel};
 use rampmeter::policy::{EngineMode, Policy, QueueLimits};
 use rampmeter::share::AccountId;
 use rampmeter::{Blocks, Error, Nanos, Tokens};
@@ -97,6 +97,9 @@ enum Call {
     Close(Pick),
     SetPolicy(usize),
     SetModel(f64, f64),
+    SetSwap(u64, f64, f64),
+    NoSwap,
+    DropSwapped(Pick),
 }
 
 /// What few requests have: an adapter, somebody to share with, a hand-over.
@@ -178,6 +181,10 @@ fn call() -> impl Strategy<Value = Call> {
         1 => pick().prop_map(Call::Close),
         1 => (0_usize..4).prop_map(Call::SetPolicy),
         1 => (fraction(), fraction()).prop_map(|(step, token)| Call::SetModel(step, token)),
+        2 => (number(), fraction(), fraction())
+            .prop_map(|(blocks, out_s, in_s)| Call::SetSwap(blocks, out_s * 1e-6, in_s * 1e-6)),
+        1 => Just(Call::NoSwap),
+        2 => pick().prop_map(Call::DropSwapped),
     ]
 }
 
@@ -312,6 +319,17 @@ impl Side {
                 self.batcher.set_model(model);
                 Ok(Answer::Nothing)
             }
+            Call::SetSwap(blocks, out_s, in_s) => {
+                self.batcher.set_swap(Some(KvSwap::new(Blocks(*blocks as u32), *out_s, *in_s)?));
+                Ok(Answer::Nothing)
+            }
+            Call::NoSwap => {
+                self.batcher.set_swap(None);
+                Ok(Answer::Nothing)
+            }
+            Call::DropSwapped(id) => {
+                self.batcher.drop_swapped(self.now, self.request(*id)).map(nothing)
+            }
         }
     }
 
@@ -405,6 +423,7 @@ fn policies(mode: EngineMode, extreme: bool) -> [Policy; 4] {
     let mut changed = policy.clone();
     changed.classes[1].guaranteed_ratio = 0.5;
     changed.batch.background_step_ratio = 0.1;
+    changed.batch.kv_overflow_risk_ratio = 0.1;
     changed.limits.step_tokens_max = Tokens(8);
     changed.classes[0].queue =
         QueueLimits { requests_max: 4, tokens_max: 300, wait_max: Nanos::from_millis(80) };

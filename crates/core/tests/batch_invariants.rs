@@ -81,7 +81,7 @@ proptest! {
 #[test]
 fn long_runs_replay_from_their_seed() {
     let (mut preemptions, mut swaps) = (0, 0);
-    for seed in 0..30 {
+    for seed in 0..40 {
         let first = std::panic::catch_unwind(|| run(seed, 1500));
         let Ok(first) = first else { panic!("seed {seed} fails: {:?}", swarm(seed).0) };
         assert_eq!(first, run(seed, 1500), "seed {seed} does not replay");

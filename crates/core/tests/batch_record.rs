@@ -10,7 +10,7 @@ use rampmeter::batch::continuous::{
     Submission,
 };
 use rampmeter::batch::record::{Recorder, replay};
-use rampmeter::engine::StepModel;
+use rampmeter::engine::{KvSwap, StepModel};
 use rampmeter::policy::QueueLimits;
 use rampmeter::{Blocks, Nanos, Tokens};
 use support::{Prng, Setup, model};
@@ -70,6 +70,10 @@ impl Swarm {
             17 => {
                 let (id, tokens) = (self.some_id(), self.prng.below(150) as u32);
                 let _ = self.recorder.set_cached_tokens(id, Tokens(tokens));
+            }
+            18 if self.prng.chance(50) => {
+                let id = self.some_id();
+                let _ = self.recorder.drop_swapped(self.now, id);
             }
             18 => self.account(),
             _ => self.settings(),
@@ -160,7 +164,10 @@ impl Swarm {
         policy.limits.step_tokens_max = Tokens(RUNNING_MAX as u32 + 1 + self.prng.below(99) as u32);
         policy.classes[0].queue.requests_max = self.prng.below(6) as u32;
         policy.classes[1].queue.wait_max = Nanos(self.prng.below(2) * 30_000_000);
+        policy.batch.kv_overflow_risk_ratio = self.prng.below(11) as f64 / 10.0;
         let _ = self.recorder.set_policy(&policy);
+        let swap = KvSwap::new(Blocks(self.prng.below(40) as u32), 1e-5 / 3.0, 1e-6).ok();
+        self.recorder.set_swap(swap.filter(|_| self.prng.chance(80)));
         let _ = self.recorder.set_kv_blocks_free(self.now, Blocks(self.prng.below(42) as u32));
         let per_token = (1 + self.prng.below(99)) as f64 * 1e-5 / 3.0;
         let coefficients = [8e-3, per_token, 30e-6, 90e-9, 1e-9, 1e-3, 20e-9];
@@ -198,7 +205,7 @@ proptest! {
 
 #[test]
 fn every_kind_of_call_and_answer_is_recorded() {
-    let text: String = (0..4).map(|seed| recording(seed, 400)).collect();
+    let text: String = (0..16).map(|seed| recording(seed, 400)).collect();
     let calls = [
         "submit",
         "cancel",
@@ -214,6 +221,8 @@ fn every_kind_of_call_and_answer_is_recorded() {
         "set_kv_blocks_free",
         "set_policy",
         "set_model",
+        "set_swap",
+        "drop_swapped",
     ];
     for call in calls {
         assert!(text.contains(&format!("{{\"call\":{{\"{call}\":")), "{call}");
@@ -243,7 +252,10 @@ fn tampered(from: &str, to: &str) -> (u64, rampmeter::batch::record::Divergence)
 
 #[test]
 fn a_changed_line_is_named() {
-    let (line, divergence) = tampered("{\"queued\":4294967297}", "{\"queued\":7}");
+    let (line, divergence) = tampered(
+        "\"answer\":{\"admission\":{\"queued\":4294967297}}",
+        "\"answer\":{\"admission\":{\"queued\":7}}",
+    );
     assert_eq!(divergence.line, line);
     assert_eq!(divergence.expected, "Admission(Queued(Handle(7v0)))");
     assert_eq!(divergence.got, "Admission(Queued(Handle(1v1)))");

@@ -21,10 +21,10 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use rampmeter::batch::continuous::{
     Batcher, Expiry, Observation, Plan, PlanEntry, Preemption, RequestId, StepResult, Submission,
 };
-use rampmeter::engine::Profile;
+use rampmeter::engine::{KvSwap, Profile};
 use rampmeter::policy::{Account, Limits, Policy};
 use rampmeter::share::AccountId;
-use rampmeter::{Error, Nanos, Tokens};
+use rampmeter::{Blocks, Error, Nanos, Tokens};
 
 #[global_allocator]
 static ALLOCATOR: allocator::Bump = allocator::Bump;
@@ -232,6 +232,21 @@ pub extern "C" fn nostd_open_and_close(weight: f64) -> c_int {
         let account = desk.batcher.open_account(None, weight)?;
         desk.batcher.close_account(account)
     })
+}
+
+/// Tells of a swap space.
+#[unsafe(no_mangle)]
+pub extern "C" fn nostd_set_swap(blocks: u32, s_per_block: f64) -> c_int {
+    on_desk(|desk| {
+        desk.batcher.set_swap(Some(KvSwap::new(Blocks(blocks), s_per_block, s_per_block)?));
+        Ok(())
+    })
+}
+
+/// Says that swapped KV is lost.
+#[unsafe(no_mangle)]
+pub extern "C" fn nostd_drop_swapped(now_ns: u64, request: u64) -> c_int {
+    on_desk(|desk| desk.batcher.drop_swapped(Nanos(now_ns), RequestId::from_raw(request)))
 }
 
 /// Requests known, or 0 without a desk.

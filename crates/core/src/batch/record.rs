@@ -49,14 +49,14 @@ mod replay;
 use std::io::{self, Write};
 use std::vec::Vec;
 
-pub use self::line::{Answer, Call, FORMAT, Header, RecordedCall};
+pub use self::line::{Answer, Call, FORMAT, Header, RecordedCall, SwapSpace};
 pub use self::replay::{Divergence, Replayed, replay};
 
 use super::continuous::{
     Admission, Batcher, Change, Formed, Observation, Observed, Plan, RequestId, StepResult,
     Submission,
 };
-use crate::engine::{KvGeometry, StepModel};
+use crate::engine::{KvGeometry, KvSwap, StepModel};
 use crate::error::Error;
 use crate::policy::{Policy, QueueLimits};
 use crate::share::AccountId;
@@ -266,6 +266,21 @@ impl<W: Write> Recorder<W> {
         self.batcher.set_model(model);
         let call = Call::SetModel { coefficients: model.coefficients() };
         self.write_call(call, Answer::Done);
+    }
+
+    /// As [`Batcher::set_swap`].
+    pub fn set_swap(&mut self, swap: Option<KvSwap>) {
+        self.batcher.set_swap(swap);
+        self.write_call(Call::SetSwap { space: swap.map(SwapSpace::from) }, Answer::Done);
+    }
+
+    /// As [`Batcher::drop_swapped`].
+    ///
+    /// # Errors
+    /// As [`Batcher::drop_swapped`].
+    pub fn drop_swapped(&mut self, now: Nanos, request: RequestId) -> Result<(), Error> {
+        let answer = self.batcher.drop_swapped(now, request);
+        self.note(Call::DropSwapped { now, request }, answer, Answer::from)
     }
 
     fn note<T: Copy>(

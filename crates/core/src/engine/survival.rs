@@ -46,6 +46,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
+use core::ops::Range;
 
 use crate::error::{Error, check_range};
 use crate::units::Tokens;
@@ -58,6 +59,17 @@ const EDGES: [u32; EDGES_LEN] = [
 ];
 
 const EDGES_LEN: usize = 31;
+
+/// One over the width of each bin.
+const PER_TOKEN: [f64; EDGES_LEN - 1] = {
+    let mut widths = [0.0; EDGES_LEN - 1];
+    let mut bin = 0;
+    while bin < EDGES_LEN - 1 {
+        widths[bin] = 1.0 / (EDGES[bin + 1] - EDGES[bin]) as f64;
+        bin += 1;
+    }
+    widths
+};
 
 /// Longest output there can be: the most that a policy allows.
 const LENGTH_MAX: u32 = 1 << 24;
@@ -229,7 +241,12 @@ impl OutputLengths {
     }
 
     /// The survival of one account's lengths in a class, pooled upwards.
-    pub(crate) fn curve(&self, class: u32, account: u32) -> Curve {
+    fn curve(&self, class: u32, account: u32) -> Curve {
+        self.curve_between(class, account, 0..LENGTH_MAX)
+    }
+
+    /// The same, for lengths in this range alone; others are taken to be impossible.
+    pub(crate) fn curve_between(&self, class: u32, account: u32, lengths: Range<u32>) -> Curve {
         let none: &Row = &[0.0; EDGES_LEN];
         let known = class < self.classes;
         let of_class = if known { &self.rows[class as usize] } else { none };
@@ -239,8 +256,9 @@ impl OutputLengths {
         let class_share = own_share * CLASS_SAMPLES / (f64::from(of_class[0]) + PRIOR_SAMPLES);
         let prior_share = class_share * PRIOR_SAMPLES;
         let mut tails = [0.0; EDGES_LEN];
-        for (edge, tail) in tails.iter_mut().enumerate() {
-            *tail = f64::from(own[edge]) * own_share
+        let (first, last) = (bin_of(lengths.start), (bin_of(lengths.end) + 1).min(EDGES_LEN - 1));
+        for edge in first..=last {
+            tails[edge] = f64::from(own[edge]) * own_share
                 + f64::from(of_class[edge]) * class_share
                 + f64::from(self.prior[edge]) * prior_share;
         }
@@ -313,12 +331,22 @@ pub(crate) struct Curve {
 impl Curve {
     /// Probability that an answer is longer than `length`. O(1).
     pub(crate) fn at(&self, length: u32) -> f64 {
-        let bin = bin_of(length);
-        if bin == EDGES_LEN - 1 {
+        self.at_in(bin_of(length), length)
+    }
+
+    /// The same for lengths asked for in rising order: `bin`, 0 at first, is that of the last.
+    pub(crate) fn at_next(&self, bin: &mut usize, length: u32) -> f64 {
+        while *bin < EDGES_LEN - 1 && length >= EDGES[*bin + 1] {
+            *bin += 1;
+        }
+        self.at_in(*bin, length)
+    }
+
+    fn at_in(&self, bin: usize, length: u32) -> f64 {
+        if bin >= EDGES_LEN - 1 {
             return 0.0;
         }
-        let width = f64::from(EDGES[bin + 1] - EDGES[bin]);
-        let part = f64::from(length - EDGES[bin]) / width;
+        let part = f64::from(length - EDGES[bin]) * PER_TOKEN[bin];
         self.tails[bin] + (self.tails[bin + 1] - self.tails[bin]) * part
     }
 }

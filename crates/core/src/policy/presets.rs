@@ -205,7 +205,7 @@ impl Default for BatchRules {
             cached_token_cost: 0.0,
             output_token_cost: 5.0,
             preemptions_max: 2,
-            kv_overflow_risk_ratio: 1.0,
+            kv_overflow_risk_ratio: 0.1,
             model_memory_steps: 1_000,
         }
     }

@@ -11,6 +11,8 @@ const FIELDS_MAX: usize = 64;
 /// Answers by call and kind, without a heap.
 pub struct Counts {
     pub answers: [u64; KINDS],
+    /// Requests whose KV came back.
+    pub swapped_in: u64,
     /// Refusals by the call and the field they named.
     fields: [(&'static str, &'static str, u64); FIELDS_MAX],
     fields_len: usize,
@@ -40,6 +42,7 @@ impl Default for Counts {
     fn default() -> Self {
         Self {
             answers: [0; KINDS],
+            swapped_in: 0,
             fields: [("", "", 0); FIELDS_MAX],
             fields_len: 0,
             text: FixedText { bytes: [0; TEXT_BYTES_MAX], len: 0 },
@@ -88,6 +91,7 @@ impl Counts {
     pub fn assert_every_path_was_taken(&self) {
         // Ok, and every code of the table in `Error::code`.
         assert!(self.answers[..=8].iter().all(|count| *count > 0), "{:?}", self.answers);
+        assert!(self.swapped_in > 0, "nothing was swapped");
         self.assert_refused(&[
             ("submit", "now_ns"),
             ("submit", "arrival_ns"),
@@ -134,6 +138,9 @@ impl Counts {
             ("set_policy", "class[].delay_value"),
             ("set_policy", "class[].name"),
             ("model", "prefill_s_per_token"),
+            ("drop_swapped", "now_ns"),
+            ("drop_swapped", "request"),
+            ("swap", "out_s_per_block"),
         ]);
     }
 

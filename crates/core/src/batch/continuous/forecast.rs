@@ -23,7 +23,7 @@
 //! whoever they are.
 //!
 //! # Bounds and cost
-//! The share of each seat in the sums is kept, 188 bytes a seat, as whole numbers: sums never
+//! The share of each seat in the sums is kept, 284 bytes a seat, as whole numbers: sums never
 //! drift. Each step works out again the shares of a sixteenth of the seats, in turn, so that a
 //! share is at most 16 steps old. A candidate costs O(horizons). While all that runs
 //! could become as long as allowed and still fit, nothing of this is worked out; the step in
@@ -75,11 +75,11 @@ const VARIANCE_MAX: f64 = (1_u64 << 47) as f64;
 /// What one request adds to the sums: whole numbers, so that they can be taken out exactly.
 #[derive(Clone, Copy, Debug)]
 struct Share {
-    means: [f32; HORIZONS_LEN],
-    variances: [f32; HORIZONS_LEN],
+    means: [u32; HORIZONS_LEN],
+    variances: [u64; HORIZONS_LEN],
 }
 
-const NOTHING: Share = Share { means: [0.0; HORIZONS_LEN], variances: [0.0; HORIZONS_LEN] };
+const NOTHING: Share = Share { means: [0; HORIZONS_LEN], variances: [0; HORIZONS_LEN] };
 
 #[derive(Debug)]
 pub(super) struct Forecast {
@@ -128,16 +128,16 @@ impl Forecast {
     fn put(&mut self, seat: u32, share: Share) {
         self.shares[seat as usize] = share;
         for at in 0..HORIZONS_LEN {
-            self.means[at] += share.means[at] as u64;
-            self.variances[at] += share.variances[at] as u64;
+            self.means[at] += u64::from(share.means[at]);
+            self.variances[at] += share.variances[at];
         }
     }
 
     fn take_out(&mut self, seat: u32) {
         let share = &self.shares[seat as usize];
         for at in 0..HORIZONS_LEN {
-            self.means[at] -= share.means[at] as u64;
-            self.variances[at] -= share.variances[at] as u64;
+            self.means[at] -= u64::from(share.means[at]);
+            self.variances[at] -= share.variances[at];
         }
     }
 
@@ -145,11 +145,14 @@ impl Forecast {
         let mut share = NOTHING;
         let produced = request.tokens_expected();
         let left = request.output_tokens_max.saturating_sub(produced);
-        let curve = self.lengths.curve(u32::from(request.class), request.account.index());
-        let alive = curve.at(produced);
+        let (class, account) = (u32::from(request.class), request.account.index());
+        let curve = self.lengths.curve_between(class, account, produced..produced + left);
+        let mut bin = 0;
+        let alive = curve.at_next(&mut bin, produced);
         if alive <= 0.0 {
             return share;
         }
+        let per_alive = 1.0 / alive;
         // The last block is half empty in the mean.
         let have = request.goal_tokens.max(request.computed_tokens) + block_tokens / 2;
         let sums = share.means.iter_mut().zip(&mut share.variances);
@@ -157,11 +160,12 @@ impl Forecast {
             if *ahead >= left {
                 break;
             }
-            let survival = (curve.at(produced + ahead) / alive).min(1.0);
+            let survival = (curve.at_next(&mut bin, produced + ahead) * per_alive).min(1.0);
             let hold = f64::from(have) + f64::from(*ahead);
-            *mean = libm::round(survival * hold) as f32;
+            // Rounded, by way of the signed integers that processors convert to at once.
+            *mean = (survival * hold + 0.5) as i64 as u32;
             let spread = survival * (1.0 - survival) * hold * hold;
-            *variance = libm::round(spread.min(VARIANCE_MAX)) as f32;
+            *variance = (spread.min(VARIANCE_MAX) + 0.5) as i64 as u64;
         }
         share
     }
@@ -169,8 +173,8 @@ impl Forecast {
     /// The sums with one more share stay below so many tokens at every horizon.
     fn holds(&self, share: &Share, z: f64, tokens: f64) -> bool {
         (0..HORIZONS_LEN).all(|at| {
-            let mean = self.means[at] as f64 + f64::from(share.means[at]);
-            let variance = self.variances[at] as f64 + f64::from(share.variances[at]);
+            let mean = (self.means[at] + u64::from(share.means[at])) as f64;
+            let variance = (self.variances[at] + share.variances[at]) as f64;
             mean + z * libm::sqrt(variance) <= tokens
         })
     }
@@ -341,7 +345,7 @@ mod tests {
         }
 
         /// What one seat adds to them, as it was last worked out.
-        pub(in super::super) fn share_at(&self, seat: u32) -> (&[f32], &[f32]) {
+        pub(in super::super) fn share_at(&self, seat: u32) -> (&[u32], &[u64]) {
             let share = &self.forecast.shares[seat as usize];
             (&share.means, &share.variances)
         }

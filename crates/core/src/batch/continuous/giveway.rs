@@ -13,7 +13,8 @@
 //! need fewer seconds to their last token than their KV takes to come back.
 //!
 //! # Bounds and cost
-//! O(running * bins) for each one that gives way. A request whose last token is in flight never
+//! O(running) for each one that gives way, and O(bins) for each that comes before all those
+//! looked at earlier. A request whose last token is in flight never
 //! does. Nobody is let in by a step that turns somebody out; what lets in afterwards is the
 //! forecast, so that nobody comes straight back.
 //!
@@ -95,10 +96,15 @@ impl Batcher {
                 blocks => restore.seconds * value / f64::from(blocks),
             };
             let tired = u32::from(request.preemptions) >= self.rules.preemptions_max;
-            let ending = self.remaining_tokens(request) * pace_s < restore.seconds;
             // Among equals the newest: it has waited least.
-            let rank = (tired, ending, price, u64::MAX - request.sequence);
-            if best.is_none_or(|(least, _)| rank < least) {
+            let mut rank = (tired, false, price, u64::MAX - request.sequence);
+            let leads = |rank| best.is_none_or(|(least, _)| rank < least);
+            if !leads(rank) {
+                continue;
+            }
+            // The dearest question last: few get this far.
+            rank.1 = self.remaining_tokens(request) * pace_s < restore.seconds;
+            if leads(rank) {
                 best = Some((rank, Victim { slot: *slot, price, restore }));
             }
         }

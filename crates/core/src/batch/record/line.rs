@@ -9,7 +9,7 @@ use crate::batch::continuous::{
     Admission, Change, Expiry, Formed, Observed, Plan, PlanEntry, Preemption, RequestId,
     StepResult, Submission,
 };
-use crate::engine::{FEATURES, KvGeometry, StepModel};
+use crate::engine::{FEATURES, KvGeometry, KvSwap, StepModel};
 use crate::error::Error;
 use crate::policy::{Policy, QueueLimits};
 use crate::share::AccountId;
@@ -135,6 +135,39 @@ pub enum Call {
     SetModel {
         coefficients: [f64; FEATURES],
     },
+    SetSwap {
+        space: Option<SwapSpace>,
+    },
+    DropSwapped {
+        now: Nanos,
+        request: RequestId,
+    },
+}
+
+/// The fields of a [`KvSwap`].
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "names and meanings are those of the methods of `KvSwap`")]
+pub struct SwapSpace {
+    pub blocks: Blocks,
+    pub out_s_per_block: f64,
+    pub in_s_per_block: f64,
+}
+
+impl From<KvSwap> for SwapSpace {
+    fn from(swap: KvSwap) -> Self {
+        Self {
+            blocks: swap.blocks(),
+            out_s_per_block: swap.out_s_per_block(),
+            in_s_per_block: swap.in_s_per_block(),
+        }
+    }
+}
+
+impl SwapSpace {
+    pub(super) fn swap(&self) -> Result<KvSwap, Error> {
+        KvSwap::new(self.blocks, self.out_s_per_block, self.in_s_per_block)
+    }
 }
 
 /// What a call answered.

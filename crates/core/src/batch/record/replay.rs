@@ -164,6 +164,13 @@ fn make(batcher: &mut Batcher, call: &Call) -> Result<Answer, String> {
             batcher.set_model(model);
             Answer::Done
         }),
+        Call::SetSwap { space } => space.map(|space| space.swap()).transpose().map(|swap| {
+            batcher.set_swap(swap);
+            Answer::Done
+        }),
+        Call::DropSwapped { now, request } => {
+            batcher.drop_swapped(*now, *request).map(Answer::from)
+        }
     };
     Ok(answer.unwrap_or_else(Answer::refused))
 }

@@ -74,8 +74,8 @@ fn check_sums(rig: &Rig) -> bool {
     for seat in 0..rig.batcher.running_len {
         let (mean, variance) = rig.batcher.share_at(seat);
         for at in 0..means.len() {
-            expected.0[at] += mean[at] as u64;
-            expected.1[at] += variance[at] as u64;
+            expected.0[at] += u64::from(mean[at]);
+            expected.1[at] += variance[at];
         }
     }
     assert_eq!((means.to_vec(), variances.to_vec()), expected);
@@ -130,10 +130,10 @@ fn shares_are_mean_and_variance_of_what_will_be_held() {
         let mean = f64::from(means[at]);
         assert!((mean - survival * held).abs() < 4.0, "{ahead}: {mean} of {held} at {survival}");
         let (variance, expected) =
-            (f64::from(variances[at]), survival * (1.0 - survival) * held * held);
+            (variances[at] as f64, survival * (1.0 - survival) * held * held);
         assert!((variance - expected).abs() < 0.03 * held * held, "{ahead}: {variance}");
     }
-    assert!(means[8..].iter().all(|mean| *mean == 0.0), "at most 300 tokens");
+    assert!(means[8..].iter().all(|mean| *mean == 0), "at most 300 tokens");
 }
 
 #[test]
