@@ -88,7 +88,6 @@ pub enum Reason {
 
 /// Why a request is not in the batch; see [`Batcher::explain`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "document", derive(serde::Serialize, serde::Deserialize))]
 #[repr(C)]
 pub struct Explanation {
     /// When it should get its seat; [`Nanos::MAX`] where that is not known: it waits for an
@@ -277,7 +276,8 @@ impl Batcher {
 
     /// The first in line of some accounts in a class.
     fn first_of(&self, class: u8, at: Moment, accounts: impl Iterator<Item = u32>) -> Option<u32> {
-        let (mut first, mut owed): (Option<(Place, u32)>, Option<(Place, u32)>) = (None, None);
+        let mut first: Option<(Place, u32)> = None;
+        let mut owed: Option<(Place, u32)> = None;
         for account in accounts {
             let view = View::new(self, class, account, at);
             for slot in view.slots() {
