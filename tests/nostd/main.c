@@ -48,6 +48,7 @@ int nostd_form(uint64_t now_ns, plan_entry *entries, uint32_t entries_size, pree
 int nostd_observe(uint64_t now_ns, uint64_t step, const step_result *results,
                   uint32_t results_len);
 int nostd_set_cached_tokens(uint64_t request, uint32_t tokens);
+int nostd_explain(uint64_t now_ns, uint64_t request, uint8_t *reason);
 int nostd_set_policy(uint32_t pick);
 int nostd_open_and_close(double weight);
 int nostd_set_swap(uint32_t blocks, double s_per_block);
@@ -94,6 +95,7 @@ static void wrong_calls(uint64_t now_ns, uint64_t ended)
     preemption preempted[RUNNING_MAX];
     uint64_t request, step, ends_at_ns;
     uint32_t entries_len;
+    uint8_t reason;
     step_result forged = {draw() | 1, 1, false};
 
     expect(nostd_submit(now_ns, 7, 0, 10, 10, &request), -1, "submit, class 7");
@@ -102,6 +104,7 @@ static void wrong_calls(uint64_t now_ns, uint64_t ended)
     expect(nostd_submit(0, 0, 0, 10, 10, &request), -4, "submit, time reversed");
     expect(nostd_cancel(now_ns, draw()), -3, "cancel, forged");
     expect(nostd_cancel(now_ns, ended), -3, "cancel, ended");
+    expect(nostd_explain(now_ns, ended, &reason), -3, "explain, ended");
     expect(nostd_set_cached_tokens(ended, 1), -3, "set_cached_tokens, ended");
     expect(nostd_form(now_ns, entries, RUNNING_MAX - 1, preempted, RUNNING_MAX, &step,
                       &entries_len, &ends_at_ns),
@@ -128,6 +131,8 @@ static void run(void)
         if (note(nostd_submit(now_ns, class_index, (uint32_t)(draw() % ACCOUNTS),
                               1 + (uint32_t)(draw() % 3000), 1 + (uint32_t)(draw() % 30),
                               &request)) == 0 && draw() % 10 == 0) {
+            uint8_t reason;
+            note(nostd_explain(now_ns, request, &reason));
             note(nostd_set_cached_tokens(request, 0));
             note(nostd_cancel(now_ns, request));
             ended = request;

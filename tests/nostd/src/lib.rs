@@ -249,6 +249,20 @@ pub extern "C" fn nostd_drop_swapped(now_ns: u64, request: u64) -> c_int {
     on_desk(|desk| desk.batcher.drop_swapped(Nanos(now_ns), RequestId::from_raw(request)))
 }
 
+/// Asks why a request is not in the batch; the code of the reason goes to `reason`.
+///
+/// # Safety
+/// `reason` points to a byte that may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nostd_explain(now_ns: u64, request: u64, reason: *mut u8) -> c_int {
+    on_desk(|desk| {
+        let why = desk.batcher.explain(Nanos(now_ns), RequestId::from_raw(request))?;
+        // SAFETY: the caller vouches for the pointer.
+        unsafe { reason.write(why.reason as u8) };
+        Ok(())
+    })
+}
+
 /// Requests known, or 0 without a desk.
 #[unsafe(no_mangle)]
 pub extern "C" fn nostd_requests() -> u32 {

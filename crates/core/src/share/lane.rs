@@ -13,7 +13,7 @@ use crate::heap::{Forest, NONE};
 
 /// Weight of an account's own requests next to its children: that of a child unless told
 /// otherwise. A child opened for them can have any other.
-const OWN_WEIGHT: f64 = 1.0;
+pub(super) const OWN_WEIGHT: f64 = 1.0;
 
 /// What stands between an account and the competitors below it; its own counter among its
 /// siblings is the key of its node.

@@ -59,6 +59,7 @@ use crate::error::{Error, check_range, check_real};
 use lane::Lane;
 pub use tree::{AccountEntry, AccountId, AccountTree, DEPTH_MAX, WEIGHT_MAX, WEIGHT_MIN};
 use walk::Eligible;
+pub use walk::{Lead, Rival};
 
 /// Largest cost and credit, 2^53 prompt tokens: up to there `f64` counts every single one.
 const SERVICE_MAX: f64 = 9_007_199_254_740_992.0;
@@ -240,6 +241,35 @@ impl Ledger {
     ) -> Result<impl Iterator<Item = (u32, f64)> + '_, Error> {
         check_real("credit", credit, 0.0, SERVICE_MAX)?;
         Ok(Eligible::new(&self.tree, self.lane(lane)?, credit))
+    }
+
+    /// How far an account is ahead of the smallest counter, at the level where it is most so: its
+    /// own requests among its children, or it or an account above among their siblings. Its turn
+    /// is within a credit that is at least that. O(depth).
+    ///
+    /// # Errors
+    /// [`Error::Stale`] for an unknown account, [`Error::Range`] for an unknown lane.
+    pub fn lead(&self, lane: u32, account: AccountId) -> Result<Lead, Error> {
+        self.tree.check(account)?;
+        Ok(walk::lead(&self.tree, self.lane(lane)?, account.index()))
+    }
+
+    /// Two accounts where they compete: as what they are part of, or are, below the lowest account
+    /// above both. O(depth).
+    ///
+    /// # Errors
+    /// [`Error::Stale`] for an unknown account, the second one by its index; [`Error::Range`] for
+    /// an unknown lane.
+    pub fn rivals(
+        &self,
+        lane: u32,
+        account: AccountId,
+        other: u32,
+    ) -> Result<(Rival, Rival), Error> {
+        self.tree.check(account)?;
+        let other_id = self.tree.account_at(other);
+        other_id.ok_or(Error::Stale { field: "account", handle: other.into() })?;
+        Ok(walk::rivals(&self.tree, self.lane(lane)?, account.index(), other))
     }
 
     /// Accounts open.

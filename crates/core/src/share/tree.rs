@@ -192,6 +192,11 @@ impl AccountTree {
         self.accounts.at(index).map_or((self.root(), 1.0), |entry| (entry.parent, entry.weight))
     }
 
+    /// Levels from the root, 0 of the root itself.
+    pub(super) fn depth_at(&self, index: u32) -> u32 {
+        self.accounts.at(index).map_or(0, |entry| entry.depth)
+    }
+
     /// Indices of the open accounts, in order.
     pub(super) fn indices(&self) -> impl Iterator<Item = u32> + '_ {
         (0..self.capacity()).filter(|index| self.accounts.at(*index).is_some())

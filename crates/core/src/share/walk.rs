@@ -1,7 +1,7 @@
 //! Whose turn it is: a walk over the accounts that are eligible at every level.
 
-use super::lane::Lane;
-use super::tree::AccountTree;
+use super::lane::{Lane, OWN_WEIGHT};
+use super::tree::{AccountTree, DEPTH_MAX};
 use crate::heap::NONE;
 
 /// Walks each heap in preorder and turns back at counters over the limit, going down into the
@@ -66,4 +66,57 @@ impl Iterator for Eligible<'_> {
         }
         None
     }
+}
+
+/// How far an account is ahead of those it competes with; see [`super::Ledger::lead`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Lead {
+    /// Its counter, or that of an account above.
+    pub counter: f64,
+    /// The smallest counter of those that wait there; its own where nobody does.
+    pub counter_min: f64,
+}
+
+pub(super) fn lead(tree: &AccountTree, lane: &Lane, mut index: u32) -> Lead {
+    let at = |index: u32, counter: f64| Lead {
+        counter,
+        counter_min: lane.counter_min(index).unwrap_or(counter),
+    };
+    let mut most = at(index, lane.seat(index).own);
+    for _ in 0..DEPTH_MAX {
+        if index == tree.root() {
+            break;
+        }
+        let above = tree.parent_at(index);
+        let here = at(above, lane.counter(index));
+        if here.counter - here.counter_min > most.counter - most.counter_min {
+            most = here;
+        }
+        index = above;
+    }
+    most
+}
+
+/// One of two accounts where they compete; see [`super::Ledger::rivals`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rival {
+    /// Its counter there.
+    pub counter: f64,
+    /// Its weight there.
+    pub weight: f64,
+}
+
+pub(super) fn rivals(tree: &AccountTree, lane: &Lane, one: u32, other: u32) -> (Rival, Rival) {
+    let own = |index: u32| Rival { counter: lane.seat(index).own, weight: OWN_WEIGHT };
+    let (mut at, mut rivals) = ([one, other], [own(one), own(other)]);
+    for _ in 0..2 * DEPTH_MAX {
+        if at[0] == at[1] {
+            break;
+        }
+        let lower = usize::from(tree.depth_at(at[1]) > tree.depth_at(at[0]));
+        let (above, weight) = tree.place_at(at[lower]);
+        rivals[lower] = Rival { counter: lane.counter(at[lower]), weight };
+        at[lower] = above;
+    }
+    (rivals[0], rivals[1])
 }

@@ -121,6 +121,8 @@ impl Counts {
             ("set_cached_tokens", "request"),
             ("set_cached_tokens", "cached_tokens"),
             ("progress", "request"),
+            ("explain", "request"),
+            ("explain", "now_ns"),
             ("class_stats", "class"),
             ("change", "now_ns"),
             ("change", "request"),
@@ -158,6 +160,8 @@ impl Counts {
             ("charge", "account"),
             ("charge", "lane"),
             ("counter", "lane"),
+            ("lead", "account"),
+            ("rivals", "account"),
             ("eligible", "credit"),
         ]);
     }

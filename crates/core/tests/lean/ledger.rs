@@ -68,6 +68,8 @@ impl LeanLedger {
                 counts.note("weight", ledger.weight(account));
                 counts.note("parent", ledger.parent(account));
                 counts.note("counter", ledger.counter(lane, account));
+                counts.note("lead", ledger.lead(lane, account));
+                counts.note("rivals", ledger.rivals(lane, account, number as u32));
                 counts.note("waiting", ledger.waiting(lane, account));
                 counts.note("counter_min", ledger.counter_min(lane));
             }

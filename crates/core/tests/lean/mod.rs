@@ -338,6 +338,10 @@ impl Lean {
         let id = self.some_id();
         let answer = self.batcher.progress(id);
         self.counts.note("progress", answer);
+        for now in [self.now, Nanos(3)] {
+            let answer = self.batcher.explain(now, id);
+            self.counts.note("explain", answer);
+        }
         let answer = self.batcher.class_stats((self.prng.below(9) / 4) as u16);
         self.counts.note("class_stats", answer);
         std::hint::black_box((self.batcher.stats(), self.batcher.next_event(self.now)));

@@ -147,6 +147,12 @@ impl Adapters {
         slot != NONE && slot != self.draining
     }
 
+    /// A request that needs `adapter` may have a seat, or a claim may bring it a slot at once.
+    pub(super) fn may_open(&self, adapter: u32) -> bool {
+        let claim = Key { at_ns: 0, sequence: self.claims_made };
+        self.is_open(adapter) || self.vacant(claim).is_some()
+    }
+
     /// Root of those that stand aside for `adapter`.
     pub(super) fn aside(&mut self, adapter: u32) -> &mut u32 {
         &mut self.known[adapter as usize].aside

@@ -18,11 +18,11 @@ use crate::units::Nanos;
 
 /// Roots of the two queues of one account in one class.
 #[derive(Clone, Copy, Debug)]
-struct Roots {
-    in_time: u32,
-    late: u32,
+pub(super) struct Roots {
+    pub(super) in_time: u32,
+    pub(super) late: u32,
     /// Service that the account owes to its late requests here.
-    late_owed: f64,
+    pub(super) late_owed: f64,
 }
 
 const VACANT: Roots = Roots { in_time: NONE, late: NONE, late_owed: 0.0 };
@@ -51,18 +51,18 @@ pub(super) struct Lines {
     pub(super) forest: Forest,
     /// By class, then by account index.
     roots: Box<[Roots]>,
-    accounts_max: u32,
+    pub(super) accounts_max: u32,
     classes_len: usize,
     /// Roots of the queues of requests that lost their KV, by class.
-    preempted: [u32; CLASSES_MAX],
+    pub(super) preempted: [u32; CLASSES_MAX],
     /// Requests in line, by class, preempted ones included.
-    waiting: [u32; CLASSES_MAX],
+    pub(super) waiting: [u32; CLASSES_MAX],
     late: [u32; CLASSES_MAX],
-    debts: Debts,
+    pub(super) debts: Debts,
     /// Requests that stand aside, by class; late ones among them.
     pub(super) aside: [u32; CLASSES_MAX],
     pub(super) aside_late: u32,
-    credit: f64,
+    pub(super) credit: f64,
     rules: BatchRules,
 }
 
@@ -175,6 +175,11 @@ impl Lines {
         } else {
             self.forest.remove(&mut roots.in_time, slot);
         }
+    }
+
+    /// The queues of the account at this index in a class.
+    pub(super) const fn roots_at(&self, class: u8, account: u32) -> Roots {
+        self.roots[class as usize * self.accounts_max as usize + account as usize]
     }
 
     /// Where the queues of an account in a class are.

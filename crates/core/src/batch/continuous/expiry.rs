@@ -19,10 +19,12 @@
 
 use super::Batcher;
 use super::admission::Next;
+use super::explain::Closed;
 use super::form::Draft;
 use super::plan::Expiry;
 use super::prompts::Line;
 use super::request::{Request, Stage};
+use crate::batch::queue::NONE;
 use crate::units::Nanos;
 
 /// Steps in which a sweep looks at all slots once. At 10 to 50 ms a step that is one to three
@@ -124,7 +126,7 @@ impl Batcher {
                 return Some(next);
             }
             if !self.expire(next.slot, line.expired, &mut line.expired_len) {
-                line.open = false;
+                (line.open, line.closed) = (false, Closed::Step(NONE));
                 return None;
             }
         }

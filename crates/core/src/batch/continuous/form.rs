@@ -1,6 +1,7 @@
 //! Forming one step: decodes, then prompts, then who comes in; and who gives way.
 
 use super::aside::ASIDE_MAX;
+use super::explain::Closed;
 use super::plan::{Formed, Phase, Plan, PlanEntry};
 use super::prompts::{Line, partial_of};
 use super::request::{Request, RequestId};
@@ -82,6 +83,7 @@ impl Batcher {
         self.refresh_forecast();
         let mut line = Line {
             open: preempted_len == 0,
+            closed: Closed::Open,
             guarantees: true,
             next: None,
             expired_len: self.sweep_expired(plan.expired),
@@ -93,7 +95,8 @@ impl Batcher {
         if draft.entries_len == 0 && preempted_len == 0 {
             preempted_len = self.break_deadlock(plan.preempted);
         }
-        let (expired_len, aside_left) = (line.expired_len, line.aside_left);
+        let (expired_len, aside_left, closed) = (line.expired_len, line.aside_left, line.closed);
+        self.note_closing(closed, preempted_len);
         let formed = self.commit(&draft, starts_at, preempted_len);
         // Who stepped aside made room for others, whom this step did not come to.
         self.stalled &= expired_len == 0 && aside_left > 0;

@@ -66,9 +66,11 @@ mod accounts;
 mod adapters;
 mod admission;
 mod aging;
+mod ahead;
 mod aside;
 mod change;
 mod expiry;
+mod explain;
 mod forecast;
 mod form;
 mod giveway;
@@ -96,6 +98,8 @@ use self::admission::Lines;
 pub use self::aside::Obstacle;
 pub use self::change::Change;
 use self::expiry::Expiries;
+use self::explain::Closing;
+pub use self::explain::{Explanation, Reason};
 use self::forecast::Forecast;
 use self::form::next_token_ns;
 use self::learn::Learner;
@@ -203,6 +207,8 @@ pub struct Batcher {
     observations: u32,
     /// The last `form` found nothing to do, and nothing has changed since.
     stalled: bool,
+    /// What closed the line in the step formed last.
+    closing: Closing,
 }
 
 impl Batcher {
@@ -244,6 +250,7 @@ impl Batcher {
             sequence: 0,
             observations: 0,
             stalled: false,
+            closing: Closing::default(),
             limits,
         })
     }

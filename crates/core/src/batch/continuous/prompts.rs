@@ -2,10 +2,12 @@
 
 use super::admission::Next;
 use super::aside::Obstacle;
+use super::explain::Closed;
 use super::form::{Draft, next_token_ns, seconds_between};
 use super::plan::{Expiry, Phase, PlanEntry};
 use super::request::{Request, RequestId, Stage, Turn};
 use super::{Batcher, ClassRules};
+use crate::batch::queue::NONE;
 use crate::policy::BatchRules;
 use crate::units::{Nanos, Tokens};
 
@@ -36,6 +38,8 @@ const RANK_GUARANTEED: u8 = 0;
 /// Who is next in line, as far as a step has looked.
 pub(super) struct Line<'a> {
     pub(super) open: bool,
+    /// What closed it.
+    pub(super) closed: Closed,
     pub(super) guarantees: bool,
     pub(super) next: Option<Candidate>,
     /// Where to say who has expired, and how many have.
@@ -104,11 +108,15 @@ impl Batcher {
                         continue;
                     }
                     // No room in this step for the one who is owed; the others may have some.
+                    line.closed = Closed::Step(next.slot);
                     line.open = next.turn != Turn::Order;
                     line.guarantees = false;
                 }
                 _ => break,
             }
+        }
+        if draft.tokens_left == 0 && line.open {
+            line.closed = Closed::Step(line.next.map_or(NONE, |next| next.slot));
         }
     }
 
@@ -131,10 +139,13 @@ impl Batcher {
             self.request_mut(slot).obstacle = obstacle;
             // What else keeps it out stops the line: letting smaller ones pass would starve it.
             line.open = obstacle == Obstacle::None;
+            if !line.open {
+                line.closed = Closed::Obstacle(slot);
+            }
             line.next = line.open.then_some(Candidate { slot, rank, turn });
             return;
         }
-        line.open = false;
+        (line.open, line.closed) = (false, Closed::Step(NONE));
     }
 
     fn look_into_cache(&mut self, slot: u32, line: &mut Line<'_>) {

@@ -4,6 +4,7 @@ mod adapters;
 mod change;
 mod chunks;
 mod expiry;
+mod explain;
 mod foresight;
 mod guarantees;
 mod lives;

@@ -207,3 +207,69 @@ proptest! {
         }
     }
 }
+
+/// A tree, and what is done to it: open below the account picked, arrive, depart or charge.
+fn grown(calls: &[(u8, u8, u8)]) -> (Ledger, Vec<AccountId>) {
+    let mut ledger = ledger(12);
+    let mut accounts: Vec<AccountId> = Vec::new();
+    for (call, pick, amount) in calls {
+        let picked = accounts.get(usize::from(*pick) % 12).copied();
+        match (call % 6, picked) {
+            (0, above) => {
+                // Weights that divide every charge leave counters whole: no rounding.
+                accounts.extend(ledger.open(above, f64::from(1 << (amount % 3))));
+            }
+            (1 | 2, Some(account)) => ledger.arrive(0, account).unwrap(),
+            (3, Some(account)) => drop(ledger.depart(0, account)),
+            (_, Some(account)) => ledger.charge(0, account, 4.0 * f64::from(*amount)).unwrap(),
+            _ => {}
+        }
+    }
+    (ledger, accounts)
+}
+
+proptest! {
+    #[test]
+    fn a_lead_says_which_credit_makes_it_their_turn(
+        calls in prop::collection::vec(any::<(u8, u8, u8)>(), 0..120),
+        credit in 0_u32..2_000,
+    ) {
+        let (ledger, accounts) = grown(&calls);
+        let credit = f64::from(credit);
+        let eligible: Vec<u32> = ledger.eligible(0, credit).unwrap().map(|entry| entry.0).collect();
+        for account in accounts.into_iter().filter(|account| ledger.waiting(0, *account) != Ok(0)) {
+            let Lead { counter, counter_min } = ledger.lead(0, account).unwrap();
+            let is_eligible = eligible.contains(&account.index());
+            prop_assert_eq!(is_eligible, counter - counter_min <= credit);
+        }
+    }
+
+    #[test]
+    fn rivals_are_what_competes_below_the_lowest_account_above_both(
+        calls in prop::collection::vec(any::<(u8, u8, u8)>(), 0..120),
+    ) {
+        let (ledger, accounts) = grown(&calls);
+        // By whole paths from the root: the first step at which they differ.
+        let path = |account: AccountId| {
+            let above = |account: &AccountId| ledger.parent(*account).unwrap();
+            let mut path: Vec<_> = core::iter::successors(Some(account), above).collect();
+            path.reverse();
+            path
+        };
+        for one in &accounts {
+            for other in &accounts {
+                let (mine, theirs) = ledger.rivals(0, *one, other.index()).unwrap();
+                let back = ledger.rivals(0, *other, one.index()).unwrap();
+                prop_assert_eq!(back, (theirs, mine));
+                let (here, there) = (path(*one), path(*other));
+                let same = here.iter().zip(&there).take_while(|(a, b)| a == b).count();
+                if let Some(part) = here.get(same) {
+                    prop_assert_eq!(Ok(mine.counter), ledger.counter(0, *part));
+                    prop_assert_eq!(Ok(mine.weight), ledger.weight(*part));
+                } else {
+                    prop_assert_eq!(mine.weight, 1.0);
+                }
+            }
+        }
+    }
+}
