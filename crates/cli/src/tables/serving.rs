@@ -5,7 +5,7 @@ use std::io;
 use clap::ValueEnum;
 use comfy_table::Row;
 use rampmeter_sim::report::Report;
-use rampmeter_sim::results::{Felt, ServingRun};
+use rampmeter_sim::results::{Felt, LearnedModel, ServingRun};
 
 use super::{COLUMNS, print, row, table_within};
 use crate::console::Console;
@@ -169,6 +169,9 @@ pub(crate) fn serving(
     if report.runs.iter().any(|run| run.variant != run.policy) {
         writeln!(console.out, "*: of the chunk sizes tried, the one with the highest `met` here")?;
     }
+    if let Some(words) = learned(&report.runs).filter(|_| view != View::Users) {
+        writeln!(console.out, "{words}")?;
+    }
     for words in view.legend(report.seeds, &first, &last) {
         writeln!(console.out, "{words}")?;
     }
@@ -187,6 +190,18 @@ fn classes(report: &Report) -> (String, String) {
     let first = named.next().or_else(any).cloned().unwrap_or_default();
     let last = named.next_back().cloned().unwrap_or_else(|| first.clone());
     (first, last)
+}
+
+/// How far off the step times were that policies learned: the largest of each error.
+fn learned(runs: &[ServingRun]) -> Option<String> {
+    let learned: Vec<LearnedModel> = runs.iter().filter_map(|run| run.step_model).collect();
+    let largest = |error: fn(&LearnedModel) -> f64| learned.iter().map(error).reduce(f64::max);
+    let (all, prefill) =
+        (largest(|model| model.error_pct)?, largest(|model| model.error_prefill_pct)?);
+    Some(format!(
+        "step times, as learned by the policy: off by at most {all:.2}% at the end of a run \
+         (mean),\n  steps with prompts by {prefill:.2}%"
+    ))
 }
 
 /// A policy, or with a star the variant that was best.
@@ -303,6 +318,11 @@ mod tests {
     #[test]
     fn every_view_fits_and_names_the_variant_that_was_best() {
         let best = ServingRun {
+            step_model: Some(LearnedModel {
+                error_pct: 1.234,
+                error_prefill_pct: 5.678,
+                samples: 9,
+            }),
             variant: "priority+chunk=1024+triage".to_owned(),
             service_bound: Some(400_000.0),
             ..run("priority+chunk=384/1024+triage", 9_000)
@@ -313,6 +333,8 @@ mod tests {
             assert!(text.lines().all(|line| line.chars().count() <= width), "{view:?}\n{text}");
             assert!(text.contains("priority+chunk=1024+triage *"), "{text}");
             assert!(text.contains("*: of the chunk sizes tried"), "{text}");
+            let tells = text.contains("off by at most 1.23%") && text.contains("by 5.68%");
+            assert_eq!(tells, *view != View::Users, "{text}");
         }
         assert!(table_of(View::Fairness, 1, &[best]).contains("400.0"));
     }

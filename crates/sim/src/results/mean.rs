@@ -2,11 +2,12 @@
 //!
 //! Every figure is the mean over the runs, counts rounded to whole numbers, except what is a
 //! maximum by its meaning: the longest times and the largest service differences are those of all
-//! runs together. Figures of a class or account are means over the runs that offered it anything.
+//! runs together. Figures of a class or account are means over the runs that offered it anything,
+//! those of refusals and step models over the runs that had any.
 
 use std::collections::BTreeMap;
 
-use super::{Felt, Quantiles, ServingRun};
+use super::{Felt, LearnedModel, Quantiles, ServingRun};
 
 /// The mean of runs that differ in their seed alone; `None` for no runs. Names, load, seed and
 /// bound are those of the first.
@@ -27,6 +28,9 @@ pub fn mean(runs: &[&ServingRun]) -> Option<ServingRun> {
         offered: count(|run| run.offered),
         completed: count(|run| run.completed),
         refused: count(|run| run.refused),
+        shed: count(|run| run.shed),
+        expired: count(|run| run.expired),
+        retry_after_mean_s: retry_after(runs),
         tokens_per_s: of(|run| run.tokens_per_s),
         prefix_hit_rate: of(|run| run.prefix_hit_rate),
         replica_load_max_over_mean: of(|run| run.replica_load_max_over_mean),
@@ -42,6 +46,7 @@ pub fn mean(runs: &[&ServingRun]) -> Option<ServingRun> {
         service_uncompared: count(|run| run.service_uncompared),
         class_service_difference_max: largest(runs),
         service_bound: first.service_bound,
+        step_model: step_model(runs),
         classes: by_name(runs, |run| &run.classes),
         accounts: by_name(runs, |run| &run.accounts),
     })
@@ -57,6 +62,24 @@ fn count_of<T>(items: &[&T], value: impl Fn(&T) -> u64) -> u64 {
 
 fn max_of<T>(items: &[&T], value: impl Fn(&T) -> f64) -> f64 {
     items.iter().map(|item| value(item)).fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// Over the runs in which somebody was told to come again.
+fn retry_after(runs: &[&ServingRun]) -> f64 {
+    let told: Vec<&ServingRun> =
+        runs.iter().copied().filter(|run| run.retry_after_mean_s > 0.0).collect();
+    if told.is_empty() { 0.0 } else { mean_of(&told, |run| run.retry_after_mean_s) }
+}
+
+/// Over the runs that learned.
+fn step_model(runs: &[&ServingRun]) -> Option<LearnedModel> {
+    let learned: Vec<&LearnedModel> =
+        runs.iter().filter_map(|run| run.step_model.as_ref()).collect();
+    (!learned.is_empty()).then(|| LearnedModel {
+        error_pct: mean_of(&learned, |model| model.error_pct),
+        error_prefill_pct: mean_of(&learned, |model| model.error_prefill_pct),
+        samples: count_of(&learned, |model| model.samples),
+    })
 }
 
 fn largest(runs: &[&ServingRun]) -> BTreeMap<String, f64> {
@@ -98,6 +121,8 @@ fn mean_felt(felt: &[&Felt]) -> Felt {
         offered: count(|felt| felt.offered),
         completed: count(|felt| felt.completed),
         refused: count(|felt| felt.refused),
+        shed: count(|felt| felt.shed),
+        expired: count(|felt| felt.expired),
         attainment: of(|felt| felt.attainment),
         goodput_per_s: of(|felt| felt.goodput_per_s),
         apdex: of(|felt| felt.apdex),

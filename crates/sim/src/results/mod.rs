@@ -4,8 +4,10 @@
 //! meaning; new keys may be added.
 
 mod fairness;
+mod felt;
 mod mean;
 mod recorder;
+mod refusals;
 mod validation;
 mod well_behaved;
 
@@ -54,7 +56,8 @@ pub struct Quantiles {
 /// What the users of one class, or of one account, felt.
 ///
 /// No number is ever missing. A request that was not served when the run ended counts with the
-/// times it has felt so far, which are lower bounds. A refused one has no times. A measure of
+/// times it has felt so far, which are lower bounds. A refused one has no times (of one that
+/// lost its seat before it expired, the first wait for that seat). A measure of
 /// which there is no sample at all is the length of the run, for nobody got that far within it
 /// (`slowdown`: the length over the floor of the run time); but `tpot_s` is 0 when requests were
 /// completed and none had a second token to wait for. All is 0 when nothing was offered.
@@ -64,8 +67,12 @@ pub struct Felt {
     pub offered: u64,
     /// Requests that were served to the end.
     pub completed: u64,
-    /// Requests that were refused.
+    /// Requests that were refused: shed, expired, or too long to be served at all.
     pub refused: u64,
+    /// Of these, requests turned away as they came because a queue was full.
+    pub shed: u64,
+    /// Of these, requests given up after they had waited for too long.
+    pub expired: u64,
     /// Share of all offered requests that met both targets; refused and unfinished ones missed.
     pub attainment: f64,
     /// Requests a second that met both targets.
@@ -84,6 +91,18 @@ pub struct Felt {
     pub slowdown: Quantiles,
 }
 
+/// How well a policy that learns step times predicted them, when the run was over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct LearnedModel {
+    /// Mean error over about the last hundred steps of each kind, in percent of the step's time;
+    /// each was predicted before it was learned from.
+    pub error_pct: f64,
+    /// The same over steps with prompts.
+    pub error_prefill_pct: f64,
+    /// Steps learned from.
+    pub samples: u64,
+}
+
 /// One policy at one load.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ServingRun {
@@ -93,7 +112,7 @@ pub struct ServingRun {
     pub variant: String,
     /// Seed of everything random.
     pub seed: u64,
-    /// The admission gate, `none` when nobody is refused.
+    /// The admission gate in front of the policy, `none` without one.
     pub gate: String,
     /// The router, `none` with one replica.
     pub router: String,
@@ -107,8 +126,15 @@ pub struct ServingRun {
     pub offered: u64,
     /// Requests that were served to the end.
     pub completed: u64,
-    /// Requests that were refused.
+    /// Requests that were refused: shed, expired, or too long to be served at all.
     pub refused: u64,
+    /// Of these, requests turned away as they came because a queue was full.
+    pub shed: u64,
+    /// Of these, requests given up after they had waited for too long.
+    pub expired: u64,
+    /// Mean of how long requests that were shed were told to wait before they come again, over
+    /// those that may; 0 if there was none.
+    pub retry_after_mean_s: f64,
     /// Prompt and output tokens of completed requests, per second of the run.
     pub tokens_per_s: f64,
     /// Prompt tokens found in the cache over all prompt tokens, of requests that got a seat, when
@@ -148,6 +174,9 @@ pub struct ServingRun {
     /// preemption; absent where it states none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_bound: Option<f64>,
+    /// What the policy learned of the engine's step times; absent where it does not learn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_model: Option<LearnedModel>,
     /// By class.
     pub classes: BTreeMap<String, Felt>,
     /// By account.

@@ -6,6 +6,9 @@
 //! - An account is backlogged while at least one of its requests waits for a seat, one that lost
 //!   its seat included. Service is what steps computed, at their end; cached prompt tokens count
 //!   when the request gets its seat.
+//! - A request that is sent away missed its targets and has no times. One that expires after it
+//!   lost a seat is refused here like any other; the desk, to which it was scheduled, calls it
+//!   failed.
 //! - What has not ended when the run does is entered as unfinished, with its times so far.
 //!
 //! # Bounds and cost
@@ -14,32 +17,30 @@
 
 use std::collections::BTreeMap;
 
+use rampmeter::engine::StepFitStats;
 use rampmeter::error::check_range;
-use rampmeter::outcome::{
-    Ended, Histogram, Options, Outcomes, Status, Tally, Targets, TokenCosts, Work,
-};
+use rampmeter::outcome::{Ended, Options, Outcomes, Status, Tally, Targets, TokenCosts, Work};
 use rampmeter::policy::Policy;
 use rampmeter::{Error, Nanos};
 
 use super::fairness::ClassFairness;
+use super::felt::{felt, over};
+use super::refusals::Refusals;
 use super::well_behaved::WellBehaved;
-use super::{Felt, Quantiles, ServingRun};
+use super::{Felt, LearnedModel, ServingRun};
 use crate::engine::Step;
-use crate::serving::Observer;
+use crate::serving::{Observer, Refusal};
 use crate::workload::{Request, Workload};
 
 /// Accounts whose service is compared at once; the pairs of so many take 8 MiB.
 const BACKLOGGED_MAX: u32 = 1_024;
-/// Parts of one in which the desk keeps slowdown, and nanoseconds in a second.
-const SLOWDOWN_UNIT: f64 = 1e-6;
-const SECOND_UNIT: f64 = 1e-9;
 
 /// Under which names a run is reported.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Labels {
     /// The policy's name with its options.
     pub policy: String,
-    /// The admission gate, `none` when nobody is refused.
+    /// The admission gate in front of the policy, `none` without one.
     pub gate: String,
     /// The router, `none` with one replica.
     pub router: String,
@@ -58,7 +59,7 @@ enum Stage {
     Waiting,
     Running,
     Finished(Nanos),
-    Refused(Nanos),
+    Refused(Nanos, Refusal),
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -88,6 +89,7 @@ pub struct Recorder<'w> {
     recomputed_tokens: u64,
     seated_prompt_tokens: u64,
     cached_tokens: u64,
+    step_model: Option<LearnedModel>,
     /// The first thing told that cannot be. Listening cannot fail, so it is said at the end.
     problem: Option<Error>,
 }
@@ -138,6 +140,7 @@ impl<'w> Recorder<'w> {
             recomputed_tokens: 0,
             seated_prompt_tokens: 0,
             cached_tokens: 0,
+            step_model: None,
             problem: None,
         })
     }
@@ -172,6 +175,7 @@ impl<'w> Recorder<'w> {
         }
         let classes = self.felt_by_class(end);
         let total = |count: fn(&Felt) -> u64| classes.values().map(count).sum();
+        let refusals = self.refusals(1, |_| 0).pop().unwrap_or_default();
         let elapsed_s = end.as_seconds();
         let replicas = self.busy.len() as u32;
         Ok(ServingRun {
@@ -186,6 +190,9 @@ impl<'w> Recorder<'w> {
             offered: total(|felt| felt.offered),
             completed: total(|felt| felt.completed),
             refused: total(|felt| felt.refused),
+            shed: total(|felt| felt.shed),
+            expired: total(|felt| felt.expired),
+            retry_after_mean_s: refusals.retry_after_mean_s(),
             tokens_per_s: over(self.completed_tokens() as f64, elapsed_s),
             prefix_hit_rate: over(self.cached_tokens as f64, self.seated_prompt_tokens as f64),
             replica_load_max_over_mean: self.replica_load_max_over_mean(),
@@ -201,6 +208,7 @@ impl<'w> Recorder<'w> {
             service_uncompared: difference.uncompared,
             class_service_difference_max,
             service_bound: labels.service_bound,
+            step_model: self.step_model,
             accounts: self.felt_by_account(ended, end)?,
             classes,
         })
@@ -208,10 +216,23 @@ impl<'w> Recorder<'w> {
 
     fn felt_by_class(&self, end: Nanos) -> BTreeMap<String, Felt> {
         let floor = self.slowdown_floor();
-        let felt = (0_u16..).zip(&self.workload.classes).filter_map(|(index, class)| {
-            Some((class.name.clone(), felt(self.outcomes.class(index)?, end, floor)))
+        let classes = &self.workload.classes;
+        let refusals = self.refusals(classes.len(), |request| usize::from(request.class));
+        let felt = (0_u16..).zip(classes).zip(refusals).filter_map(|((index, class), refusals)| {
+            let felt = felt(self.outcomes.class(index)?, end, floor);
+            Some((class.name.clone(), refusals.tell_apart(felt)))
         });
         felt.collect()
+    }
+
+    /// Who was sent away and why, in so many groups.
+    fn refusals(&self, groups: usize, group_of: impl Fn(&Request) -> usize) -> Vec<Refusals> {
+        let requests = self.workload.requests.iter().zip(&self.lives);
+        let refused = requests.filter_map(|(request, life)| match life.stage {
+            Stage::Refused(_, why) => Some((group_of(request), why)),
+            _ => None,
+        });
+        Refusals::by_group(groups, refused)
     }
 
     /// One tally serves all accounts in turn: histograms for each would take 108 KB an account.
@@ -221,6 +242,8 @@ impl<'w> Recorder<'w> {
         end: Nanos,
     ) -> Result<BTreeMap<String, Felt>, Error> {
         let floor = self.slowdown_floor();
+        let accounts = self.workload.accounts.len();
+        let refusals = self.refusals(accounts, |request| request.account as usize);
         let mut tally = Tally::new(true);
         let mut all: BTreeMap<String, Felt> = BTreeMap::new();
         for account in &self.workload.accounts {
@@ -235,8 +258,11 @@ impl<'w> Recorder<'w> {
                 }
             }
             let index = group.first().map_or(0, |request| request.account as usize);
-            if let Some(account) = self.workload.accounts.get(index) {
-                all.insert(account.name.clone(), felt(&tally, end, floor));
+            if let (Some(account), Some(refusals)) =
+                (self.workload.accounts.get(index), refusals.get(index))
+            {
+                let felt = refusals.tell_apart(felt(&tally, end, floor));
+                all.insert(account.name.clone(), felt);
             }
         }
         Ok(all)
@@ -377,9 +403,17 @@ impl Observer for Recorder<'_> {
         });
     }
 
-    fn refused(&mut self, now: Nanos, request: u32) {
+    fn refused(&mut self, now: Nanos, request: u32, why: Refusal) {
         self.tell(request, |books, request, life| {
-            books.enter(now, request, life, Stage::Refused(now))
+            books.enter(now, request, life, Stage::Refused(now, why))
+        });
+    }
+
+    fn learned(&mut self, stats: &StepFitStats) {
+        self.step_model = Some(LearnedModel {
+            error_pct: stats.error_ratio * 100.0,
+            error_prefill_pct: stats.error_ratio_prefill * 100.0,
+            samples: stats.samples,
         });
     }
 
@@ -400,7 +434,9 @@ fn ending_of(request: &Request, life: &Life, end: Nanos) -> Option<Ended> {
         Stage::Absent => return None,
         Stage::Waiting | Stage::Running => (Status::Unfinished, end),
         Stage::Finished(at) => (Status::Completed, at),
-        Stage::Refused(at) => (Status::Refused, at),
+        // It lost its seat before it expired.
+        Stage::Refused(at, _) if life.first_scheduled.is_some() => (Status::Failed, at),
+        Stage::Refused(at, _) => (Status::Refused, at),
     };
     Some(Ended {
         class: request.class,
@@ -412,48 +448,4 @@ fn ending_of(request: &Request, life: &Life, end: Nanos) -> Option<Ended> {
         output_tokens: life.output_tokens,
         status,
     })
-}
-
-fn felt(tally: &Tally, end: Nanos, slowdown_floor: Nanos) -> Felt {
-    let counts = tally.counts();
-    let Some(histograms) = tally.histograms().filter(|_| counts.offered > 0) else {
-        return Felt::default();
-    };
-    let elapsed_s = end.as_seconds();
-    let seconds = |histogram: &Histogram, otherwise: f64| {
-        quantiles(histogram, SECOND_UNIT).unwrap_or_else(|| flat(otherwise))
-    };
-    let no_tpot_s = if counts.completed > 0 { 0.0 } else { elapsed_s };
-    let no_slowdown = over(elapsed_s, slowdown_floor.as_seconds()).max(1.0);
-    Felt {
-        offered: counts.offered,
-        completed: counts.completed,
-        refused: counts.refused,
-        attainment: counts.attainment().unwrap_or(0.0),
-        goodput_per_s: counts.goodput_per_s(end),
-        apdex: counts.apdex().unwrap_or(0.0),
-        ttft_s: seconds(&histograms.ttft, elapsed_s),
-        tpot_s: seconds(&histograms.tpot, no_tpot_s),
-        queue_wait_s: seconds(&histograms.queue_wait, elapsed_s),
-        e2e_s: seconds(&histograms.end_to_end, elapsed_s),
-        slowdown: quantiles(&histograms.slowdown, SLOWDOWN_UNIT)
-            .unwrap_or_else(|| flat(no_slowdown)),
-    }
-}
-
-fn quantiles(histogram: &Histogram, unit: f64) -> Option<Quantiles> {
-    // The quantiles asked for are in range, so only an empty histogram has no answer.
-    let at = |q: f64| Some(histogram.quantile(q).ok()?? as f64 * unit);
-    let mean = histogram.mean()? * unit;
-    let max = histogram.max()? as f64 * unit;
-    Some(Quantiles { p50: at(0.5)?, p90: at(0.9)?, p99: at(0.99)?, mean, max })
-}
-
-const fn flat(value: f64) -> Quantiles {
-    Quantiles { p50: value, p90: value, p99: value, mean: value, max: value }
-}
-
-/// A ratio, zero where there is nothing to divide by.
-fn over(amount: f64, by: f64) -> f64 {
-    if by > 0.0 { amount / by } else { 0.0 }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use rampmeter::engine::StepShape;
 
 use crate::engine::Step;
-use crate::serving::Observer;
+use crate::serving::{Observer, Refusal};
 use crate::workload::{Request, Workload};
 
 fn policy() -> Policy {
@@ -101,7 +101,7 @@ fn by_hand() -> ServingRun {
     books.served(s(3.0), 0, 0, 1);
     books.recomputed(s(3.0), 0, 6);
     books.arrived(s(3.0), 2);
-    books.refused(s(3.0), 2);
+    books.refused(s(3.0), 2, Refusal::TooLong);
     books.step(s(3.0), s(4.0), &Step::default());
     books.served(s(4.0), 0, 0, 1);
     books.finished(s(4.0), 0);
@@ -151,6 +151,49 @@ fn who_was_not_served_counts_with_the_time_waited_so_far() {
 }
 
 #[test]
+fn who_was_sent_away_is_counted_by_why() {
+    let workload = workload((0..5).map(|n| request(0.0, n % 2, 0, 100)).collect());
+    let mut books = Recorder::new(&workload, &policy(), 1).unwrap();
+    (0..5).for_each(|request| books.arrived(s(0.0), request));
+    let shed = |retry_after| Refusal::Shed { retry_after };
+    books.refused(s(0.0), 0, shed(s(3.0)));
+    books.refused(s(0.0), 1, shed(s(5.0)));
+    books.refused(s(0.0), 2, shed(Nanos::MAX));
+    // It had a seat, lost it before its first token, and then expired.
+    books.admitted(s(1.0), 3, 0);
+    books.admitted(s(1.0), 4, 0);
+    books.served(s(2.0), 3, 50, 0);
+    books.preempted(s(2.0), 3);
+    books.served(s(2.0), 4, 100, 1);
+    books.first_token(s(2.0), 4);
+    books.finished(s(2.0), 4);
+    books.refused(s(9.0), 3, Refusal::Expired);
+    books.learned(&rampmeter::engine::StepFitStats {
+        samples: 7,
+        error_ratio: 0.01,
+        error_ratio_prefill: 0.02,
+        limited: 0,
+        time_scale: 1.0,
+        determined_ratio: [0.0; 7],
+    });
+    let run = books.finish(s(10.0), labels()).unwrap();
+    assert_eq!((run.offered, run.completed, run.refused), (5, 1, 4));
+    assert_eq!((run.shed, run.expired, run.retry_after_mean_s), (3, 1, 4.0));
+    let learned = LearnedModel { error_pct: 1.0, error_prefill_pct: 2.0, samples: 7 };
+    assert_eq!(run.step_model, Some(learned));
+    let counts =
+        |felt: &Felt| (felt.offered, felt.completed, felt.refused, felt.shed, felt.expired);
+    assert_eq!(counts(&run.accounts["a"]), (3, 1, 2, 2, 0));
+    assert_eq!(counts(&run.accounts["b"]), (2, 0, 2, 1, 1));
+    // One of five met its targets; the refused have no time to first token, and no end.
+    let chat = &run.classes["chat"];
+    assert_eq!((chat.attainment, chat.goodput_per_s), (0.2, 0.1));
+    assert!(near(chat.ttft_s.max, 2.0) && near(chat.e2e_s.max, 2.0), "{chat:?}");
+    let twice = mean(&[&run, &by_hand()]).unwrap();
+    assert_eq!((twice.shed, twice.retry_after_mean_s, twice.step_model), (2, 4.0, Some(learned)));
+}
+
+#[test]
 fn service_is_compared_while_accounts_wait_together() {
     let workload = workload((0..4).map(|n| request(0.0, n % 2, 0, 100)).collect());
     let mut books = Recorder::new(&workload, &policy(), 1).unwrap();
@@ -192,7 +235,7 @@ fn what_cannot_be_is_said_at_the_end() {
     assert_eq!(told(&|books| books.finished(s(6.0), 1)), "request");
     assert_eq!(told(&|books| books.on_replica(1)), "replica");
     assert_eq!(told(&|books| books.arrived(s(10.0), 0)), "now_ns");
-    assert_eq!(told(&|books| books.refused(s(4.0), 0)), "ended_ns");
+    assert_eq!(told(&|books| books.refused(s(4.0), 0, Refusal::Expired)), "ended_ns");
     assert_eq!(told(&|books| books.finished(s(6.0), 0)), "first_token_ns");
     assert!(Recorder::new(&workload, &policy(), 0).is_err());
 }

@@ -11,8 +11,10 @@
 //!
 //! # Who states one
 //! The library's own policy, with the credit of its document, and `vtc` (credit 0, one queue for
-//! all classes), both where they weigh tokens as the judge does: a difference is measured in the
-//! judge's costs. With triage `vtc` passes over accounts, and promises nothing.
+//! all classes), both where they weigh tokens and accounts as the judge does: a difference is
+//! measured in the judge's costs and weights. A policy that measures what an output token costs
+//! weighs as it finds, and states none. With triage `vtc` passes over accounts,
+//! and promises nothing.
 //!
 //! # What it is bad at
 //! It does not hold where requests are preempted, and it is loose: nobody serves one account with
@@ -41,14 +43,15 @@ pub fn service_bound(
     engine: &Engine,
     judge: &Policy,
 ) -> Result<Option<f64>, InputError> {
-    let (prompt_cost, output_cost) = (judge.batch.prompt_token_cost, judge.batch.output_token_cost);
+    let (prompt_cost, output_cost) =
+        (judge.batch.prompt_token_cost, judge.batch.output_token_cost_assumed());
     let credit = match spec {
         PolicySpec::Rampmeter { document } => {
             let read = document.as_deref().map(read_policy).transpose()?.transpose()?;
-            let own = read.unwrap_or_default().batch;
-            let alike =
-                (own.prompt_token_cost, own.output_token_cost) == (prompt_cost, output_cost);
-            alike.then_some(own.urgency_credit_tokens)
+            let own = read.unwrap_or_default();
+            let costs = (own.batch.prompt_token_cost, own.batch.output_token_cost);
+            let alike = costs == (prompt_cost, output_cost) && weighs_alike(&own, workload);
+            alike.then_some(own.batch.urgency_credit_tokens)
         }
         PolicySpec::Peer { kind: PeerKind::Vtc, options } if !options.triage => {
             let own = options.output_cost.map_or(OUTPUT_TOKEN_COST_DEFAULT, f64::from);
@@ -68,6 +71,17 @@ pub fn service_bound(
     Ok(credit.map(|credit| 2.0 * (largest / weight_min + credit)))
 }
 
+/// Whether every account of the workload counts for the policy as it does for the judge.
+fn weighs_alike(own: &Policy, workload: &Workload) -> bool {
+    workload.accounts.iter().all(|judged| match own.account_index(&judged.name) {
+        Some(place) => {
+            let account = &own.accounts[place];
+            account.parent.is_none() && account.weight == judged.weight
+        }
+        None => own.account_default_weight == judged.weight,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,7 +90,18 @@ mod tests {
     #[test]
     fn bounds_by_hand() {
         let judge = Policy::default();
-        let (w_q, credit) = (judge.batch.output_token_cost, judge.batch.urgency_credit_tokens);
+        let w_q = judge.batch.output_token_cost_assumed();
+        let credit = judge.batch.urgency_credit_tokens;
+        let folder = tempfile::tempdir().unwrap();
+        let document = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let told = document("told.toml", &format!("[batch]\noutput_token_cost = {w_q:?}\n"));
+        let weights = "[[account]]\nname = \"account-2\"\nweight = 2.0\n";
+        let weighs =
+            document("weighs.toml", &format!("{weights}[batch]\noutput_token_cost = {w_q:?}\n"));
         let requests = vec![request(0.0, 900, 7), request(0.0, 12, 10)];
         let mut workload = workload(requests);
         let mut bound = |text: &str, seats, blocks, weight| {
@@ -85,13 +110,14 @@ mod tests {
             service_bound(&spec, &workload, &engine(blocks, seats, 100), &judge).unwrap()
         };
         // Outputs of four seats; blocks of four tokens for half of them; the longest prompt.
-        assert_eq!(bound("rampmeter", 40, 999, 1.0), Some(2.0 * (w_q * 400.0 + credit)));
-        assert_eq!(bound("rampmeter", 40, 50, 1.0), Some(2.0 * (w_q * 200.0 + credit)));
-        assert_eq!(bound("rampmeter", 2, 999, 1.0), Some(2.0 * (900.0 + credit)));
-        assert_eq!(bound("rampmeter", 2, 999, 0.5), Some(2.0 * (1_800.0 + credit)));
+        assert_eq!(bound(&told, 40, 999, 1.0), Some(2.0 * (w_q * 400.0 + credit)));
+        assert_eq!(bound(&told, 40, 50, 1.0), Some(2.0 * (w_q * 200.0 + credit)));
+        assert_eq!(bound(&told, 2, 999, 1.0), Some(2.0 * (900.0 + credit)));
+        assert_eq!(bound(&told, 2, 999, 0.5), None, "it does not know of that weight");
         let vtc = format!("vtc+output-cost={w_q}");
         assert_eq!(bound(&vtc, 40, 999, 1.0), Some(2.0 * w_q * 400.0));
-        for none in ["vtc", "fcfs", "priority", &format!("{vtc}+triage")] {
+        assert_eq!(bound(&vtc, 2, 999, 0.5), Some(2.0 * 1_800.0));
+        for none in ["rampmeter", &weighs, "vtc", "fcfs", "priority", &format!("{vtc}+triage")] {
             assert_eq!(bound(none, 40, 999, 1.0), None, "{none}");
         }
         assert!(

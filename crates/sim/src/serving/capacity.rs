@@ -22,6 +22,7 @@
 use rampmeter::Nanos;
 
 use super::observer::Observer;
+use super::refusal::Refusal;
 use super::run::{RunError, RunOptions, run};
 use super::spec::{PeerKind, PolicySpec, build};
 use crate::InputError;
@@ -165,7 +166,7 @@ impl Observer for Meter<'_> {
         self.waiting += 1;
     }
 
-    fn refused(&mut self, _now: Nanos, _request: u32) {
+    fn refused(&mut self, _now: Nanos, _request: u32, _why: Refusal) {
         self.waiting -= 1;
         self.refused += 1;
     }

@@ -2,7 +2,9 @@
 //! whatever keeps the books.
 
 use rampmeter::Nanos;
+use rampmeter::engine::StepFitStats;
 
+use super::refusal::Refusal;
 use crate::engine::Step;
 
 /// Listens to a run. `request` is an index into the workload; every method may be ignored.
@@ -21,10 +23,12 @@ pub trait Observer {
     fn first_token(&mut self, _now: Nanos, _request: u32) {}
     /// Its last output token is out.
     fn finished(&mut self, _now: Nanos, _request: u32) {}
-    /// It was turned away.
-    fn refused(&mut self, _now: Nanos, _request: u32) {}
+    /// It was sent away; nothing more is told of it.
+    fn refused(&mut self, _now: Nanos, _request: u32, _why: Refusal) {}
     /// The engine ran a step from `start` to `end`.
     fn step(&mut self, _start: Nanos, _end: Nanos, _step: &Step) {}
+    /// The run is over, and the policy has learned the engine's step times this well.
+    fn learned(&mut self, _stats: &StepFitStats) {}
 }
 
 /// Nobody listens.

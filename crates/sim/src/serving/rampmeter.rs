@@ -1,16 +1,18 @@
 //! The library's own policy in the simulator: the same compiled core as in production, told what
 //! a host would tell it and nothing more.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 
 use rampmeter::batch::continuous::{
-    Admission, Batcher, Observation, Phase, PlanArrays, RequestId, StepResult, Submission,
+    Admission, Batcher, Formed, Observation, Phase, PlanArrays, RequestId, StepResult, Submission,
 };
+use rampmeter::engine::StepFitStats;
 use rampmeter::policy::{Account, Class, Policy};
 use rampmeter::share::AccountId;
 use rampmeter::{Blocks, Nanos, Tokens};
 
+use super::refusal::Refusal;
 use super::scheduler::{Scheduler, StepReport};
 use super::state::EngineState;
 use crate::engine::Engine;
@@ -25,6 +27,7 @@ const OPTION: &str = "--policy";
 pub struct Rampmeter {
     name: String,
     batcher: Batcher,
+    /// By index into the accounts of the workload.
     accounts: Vec<AccountId>,
     /// The batcher's name of each request, by index into the workload.
     ids: Vec<Option<RequestId>>,
@@ -51,7 +54,11 @@ impl Rampmeter {
         let wrong = |problem| InputError::new(document.unwrap_or(Path::new(OPTION)), problem);
         let batcher = Batcher::new(&policy, engine.kv, engine.model)
             .map_err(|error| wrong(error.to_string()))?;
-        let accounts = (0..policy.accounts.len()).filter_map(|i| batcher.policy_account(i));
+        let place: HashMap<&str, usize> = policy.accounts.iter().map(name).zip(0..).collect();
+        let accounts = workload.accounts.iter().filter_map(|account| {
+            let place = place.get(account.name.as_str())?;
+            batcher.policy_account(*place)
+        });
         let running_max = engine.running_max as usize;
         Ok(Self {
             name: document
@@ -66,12 +73,16 @@ impl Rampmeter {
     }
 
     /// Carries a plan out: memory that is given up first, then seats, then tokens, so that the
-    /// prefixes found in the cache are held before new blocks are taken.
-    fn carry_out(&self, entries: usize, preempted: usize, engine: &mut EngineState<'_>) {
-        for preemption in &self.arrays.preempted[..preempted] {
+    /// prefixes found in the cache are held before new blocks are taken. Who expired may have
+    /// lost a seat just now.
+    fn carry_out(&self, formed: &Formed, engine: &mut EngineState<'_>) {
+        for preemption in &self.arrays.preempted[..formed.preempted_len as usize] {
             engine.preempt(preemption.tag as u32);
         }
-        let entries = &self.arrays.entries[..entries];
+        for expiry in &self.arrays.expired[..formed.expired_len as usize] {
+            engine.refuse(expiry.tag as u32, Refusal::Expired);
+        }
+        let entries = &self.arrays.entries[..formed.entries_len as usize];
         for entry in entries.iter().filter(|entry| entry.admitted) {
             engine.admit(entry.tag as u32);
         }
@@ -89,7 +100,7 @@ impl Scheduler for Rampmeter {
         &self.name
     }
 
-    fn submit(&mut self, now: Nanos, request: u32, engine: &EngineState<'_>) {
+    fn submit(&mut self, now: Nanos, request: u32, engine: &mut EngineState<'_>) {
         let facts = engine.facts(request);
         let cached = engine.kv().cached_tokens(request, facts.prompt_tokens);
         let submission = Submission {
@@ -102,8 +113,14 @@ impl Scheduler for Rampmeter {
             output_tokens_max: Tokens(facts.output_tokens_max),
             ..Submission::default()
         };
-        let answer = self.batcher.submit(now, &submission);
-        self.ids[request as usize] = answer.ok().and_then(Admission::queued);
+        match self.batcher.submit(now, &submission) {
+            Ok(Admission::Queued(id)) => self.ids[request as usize] = Some(id),
+            Ok(Admission::Shed(shed)) => {
+                engine.refuse(request, Refusal::Shed { retry_after: shed.retry_after });
+            }
+            // All else is in range: with the outputs that it may ask for, it does not fit.
+            Err(_) => engine.refuse(request, Refusal::TooLong),
+        }
     }
 
     fn form(&mut self, now: Nanos, engine: &mut EngineState<'_>) {
@@ -113,7 +130,7 @@ impl Scheduler for Rampmeter {
             Some(Tokens(state.kv().cached_tokens(request, state.known_tokens(request))))
         });
         let Ok(formed) = formed else { return };
-        self.carry_out(formed.entries_len as usize, formed.preempted_len as usize, engine);
+        self.carry_out(&formed, engine);
         self.steps.extend(formed.step);
     }
 
@@ -135,6 +152,10 @@ impl Scheduler for Rampmeter {
     fn next_event(&self, now: Nanos) -> Option<Nanos> {
         self.batcher.next_event(now)
     }
+
+    fn learned(&self) -> Option<StepFitStats> {
+        self.batcher.model_stats()
+    }
 }
 
 /// Reads a policy document, JSON where its name ends so and TOML otherwise.
@@ -154,6 +175,36 @@ pub fn read_policy(path: &Path) -> Result<Result<Policy, InputError>, InputError
     }))
 }
 
+const fn name(account: &Account) -> &str {
+    account.name.as_str()
+}
+
+/// The accounts of the document that the workload has requests of, with those above them, in the
+/// order of the document; then those of the workload that it does not name.
+fn accounts(policy: &Policy, workload: &Workload) -> Box<[Account]> {
+    let place: HashMap<&str, usize> = policy.accounts.iter().map(name).zip(0..).collect();
+    let mut kept = vec![false; policy.accounts.len()];
+    let mut others = Vec::new();
+    for wanted in &workload.accounts {
+        match place.get(name(wanted)) {
+            Some(known) => kept[*known] = true,
+            None => others.push(Account {
+                queue: policy.account_default_queue,
+                ..Account::new(name(wanted), policy.account_default_weight)
+            }),
+        }
+    }
+    // Parents stand before their parts, so that this meets every account after its parts.
+    for (index, account) in policy.accounts.iter().enumerate().rev() {
+        let above = account.parent.as_deref().and_then(|parent| place.get(parent));
+        if let Some(above) = above.filter(|_| kept[index]) {
+            kept[*above] = true;
+        }
+    }
+    let named = policy.accounts.iter().zip(kept).filter(|(_, kept)| *kept);
+    named.map(|(account, _)| account.clone()).chain(others).collect()
+}
+
 /// The policy with the workload's classes and accounts and the engine's capacities. What the
 /// document says of a class or an account of the same name stays as it is there.
 fn fit(mut policy: Policy, workload: &Workload, engine: &Engine, steps_in_flight: u32) -> Policy {
@@ -161,17 +212,8 @@ fn fit(mut policy: Policy, workload: &Workload, engine: &Engine, steps_in_flight
         let known = policy.classes.iter().find(|class| class.name == wanted.name);
         known.unwrap_or(wanted).clone()
     };
-    let account = |wanted: &Account| {
-        let known = policy.accounts.iter().find(|account| account.name == wanted.name);
-        let default = || Account {
-            queue: policy.account_default_queue,
-            ..Account::new(wanted.name.clone(), policy.account_default_weight)
-        };
-        known.cloned().unwrap_or_else(default)
-    };
-    let classes = workload.classes.iter().map(class).collect();
-    let accounts: Box<[Account]> = workload.accounts.iter().map(account).collect();
-    (policy.classes, policy.accounts) = (classes, accounts);
+    policy.classes = workload.classes.iter().map(class).collect();
+    policy.accounts = accounts(&policy, workload);
     let limits = &mut policy.limits;
     let longest = |tokens: fn(&crate::workload::Request) -> u32| {
         workload.requests.iter().map(tokens).max().unwrap_or(1)

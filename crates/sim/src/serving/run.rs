@@ -18,8 +18,10 @@ use rampmeter::Nanos;
 use rampmeter::error::check_range;
 
 use super::observer::Observer;
+use super::refusal::Refusal;
+use super::rules::BrokenRule;
 use super::scheduler::{Outcome, Scheduler, StepReport};
-use super::state::{BrokenRule, Change, EngineState, StepPlan};
+use super::state::{Change, EngineState, StepPlan};
 use crate::engine::{Engine, Step};
 use crate::workload::Workload;
 
@@ -172,7 +174,7 @@ impl<'w> Replica<'w> {
             }
             self.inbox.push(request);
         } else {
-            observer.refused(now, request);
+            observer.refused(now, request, Refusal::TooLong);
         }
     }
 
@@ -195,8 +197,9 @@ impl<'w> Replica<'w> {
         }
         for request in self.inbox.drain(..) {
             self.state.enqueue(request);
-            self.scheduler.submit(now, request, &self.state);
+            self.scheduler.submit(now, request, &mut self.state);
         }
+        self.tell_refused(now, observer);
         self.start_step(now, observer);
         self.plan_steps(now, observer)
     }
@@ -249,11 +252,13 @@ impl<'w> Replica<'w> {
 
     fn plan_steps(&mut self, now: Nanos, observer: &mut dyn Observer) -> Result<(), RunError> {
         self.wake = None;
-        // A plan that only preempts is empty. An idle engine then plans again, at most once for
-        // each request that can lose its seat; a busy one at the next step end.
+        // A plan that only preempts or refuses is empty. An idle engine then plans again, at most
+        // once for each request that can lose its seat or be refused; a busy one at the next step
+        // end.
         let mut empty_plans_left = self.engine.running_max;
         while (self.flights.len() as u32) < self.options.steps_in_flight {
             self.scheduler.form(now, &mut self.state);
+            let refused = self.tell_refused(now, observer);
             let mut flight = self.spare.pop().unwrap_or_default();
             self.state.take_plan(&mut flight.plan).map_err(|rule| RunError::Rule {
                 policy: self.scheduler.name().to_owned(),
@@ -265,7 +270,13 @@ impl<'w> Replica<'w> {
                 let changed = !flight.plan.changes.is_empty();
                 flight.plan.clear();
                 self.spare.push(flight);
-                if !changed || !self.flights.is_empty() || empty_plans_left == 0 {
+                if !self.flights.is_empty() {
+                    break;
+                }
+                if refused {
+                    continue;
+                }
+                if !changed || empty_plans_left == 0 {
                     break;
                 }
                 empty_plans_left -= 1;
@@ -281,6 +292,14 @@ impl<'w> Replica<'w> {
             self.wake = self.scheduler.next_event(now).filter(|wake| *wake > now);
         }
         Ok(())
+    }
+
+    /// Whoever was sent away hears of it at once; true if there is anybody.
+    fn tell_refused(&mut self, now: Nanos, observer: &mut dyn Observer) -> bool {
+        let refused = self.state.take_refused();
+        let any = refused.len() > 0;
+        refused.for_each(|(request, why)| observer.refused(now, request, why));
+        any
     }
 
     /// When the engine will have done all steps in flight.
@@ -313,13 +332,13 @@ fn tell_changes(
             Change::Preempted { request } if !state.has_ended(request) => {
                 observer.preempted(now, request);
             }
-            // Its last token came out of an earlier step meanwhile.
+            // Its last token came out of an earlier step meanwhile, or it was sent away.
             Change::Admitted { .. } | Change::Preempted { .. } => {}
         }
     }
 }
 
-/// Serves a whole workload and returns when its last request ended.
+/// Serves a whole workload and returns when its last request ended or was sent away.
 ///
 /// # Errors
 /// [`RunError`] naming the option, the request or the rule that was broken.
@@ -349,7 +368,12 @@ pub fn run<'w>(
         }
     }
     match replica.unfinished() {
-        0 => Ok(now),
+        0 => {
+            if let Some(stats) = replica.scheduler.learned() {
+                observer.learned(&stats);
+            }
+            Ok(now)
+        }
         requests => {
             Err(RunError::Stalled { policy: replica.scheduler.name().to_owned(), now, requests })
         }

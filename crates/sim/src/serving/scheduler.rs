@@ -1,6 +1,7 @@
 //! What a policy must be able to do to drive the simulated engine.
 
 use rampmeter::Nanos;
+use rampmeter::engine::StepFitStats;
 
 use super::state::EngineState;
 use crate::engine::Step;
@@ -39,11 +40,12 @@ pub trait Scheduler {
     /// Name with options, as it stands in reports.
     fn name(&self) -> &str;
 
-    /// A request became visible and waits.
-    fn submit(&mut self, now: Nanos, request: u32, engine: &EngineState<'_>);
+    /// A request became visible and waits, unless it is sent away with [`EngineState::refuse`].
+    fn submit(&mut self, now: Nanos, request: u32, engine: &mut EngineState<'_>);
 
     /// Fills the next step through [`EngineState::admit`], [`EngineState::compute`] and
-    /// [`EngineState::preempt`]. Up to three earlier steps may not have been observed yet.
+    /// [`EngineState::preempt`], and sends away with [`EngineState::refuse`] what has waited for
+    /// too long. Up to three earlier steps may not have been observed yet.
     fn form(&mut self, now: Nanos, engine: &mut EngineState<'_>);
 
     /// A step ended. Finished requests are gone, also those that waited after a preemption.
@@ -51,6 +53,11 @@ pub trait Scheduler {
 
     /// When an idle engine should ask again although nothing arrived.
     fn next_event(&self, _now: Nanos) -> Option<Nanos> {
+        None
+    }
+
+    /// How well it knows the engine's step times, if it learns them.
+    fn learned(&self) -> Option<StepFitStats> {
         None
     }
 }

@@ -8,62 +8,13 @@
 use rampmeter::Nanos;
 
 use super::kv::KvPool;
+use super::refusal::Refusal;
+use super::rules::BrokenRule;
 use crate::engine::{Engine, Step};
 use crate::workload::Workload;
 
 /// No position in the plan.
 const NONE: u32 = u32::MAX;
-
-/// A command that no engine could carry out.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum BrokenRule {
-    /// Admitted something that is not in the queue.
-    #[error("request {request} was admitted but does not wait")]
-    NotWaiting {
-        /// Index into the workload.
-        request: u32,
-    },
-    /// Admitted more than there are seats.
-    #[error("request {request} was admitted with all {running_max} seats taken")]
-    SeatsTaken {
-        /// Index into the workload.
-        request: u32,
-        /// Seats of the engine.
-        running_max: u32,
-    },
-    /// Computed or preempted something that has no seat.
-    #[error("request {request} was computed or preempted but does not run")]
-    NotRunning {
-        /// Index into the workload.
-        request: u32,
-    },
-    /// The same request twice in one step.
-    #[error("request {request} was planned twice in one step")]
-    PlannedTwice {
-        /// Index into the workload.
-        request: u32,
-    },
-    /// No tokens, or more than the request has left.
-    #[error("{tokens} tokens of request {request} were planned, 1..={remaining} are possible")]
-    TokensRemaining {
-        /// Index into the workload.
-        request: u32,
-        /// Tokens that were planned.
-        tokens: u32,
-        /// Known tokens that are not computed yet.
-        remaining: u32,
-    },
-    /// More tokens than a step may compute.
-    #[error("{tokens} tokens of request {request} were planned, the step has {left} left")]
-    TokenBudget {
-        /// Index into the workload.
-        request: u32,
-        /// Tokens that were planned.
-        tokens: u32,
-        /// Tokens that the step can still take.
-        left: u32,
-    },
-}
 
 /// What a policy may know about a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -194,6 +145,8 @@ pub struct EngineState<'w> {
     running: u32,
     waiting: u32,
     plan: StepPlan,
+    /// Refused, and not told yet.
+    refused: Vec<(u32, Refusal)>,
     broken: Option<BrokenRule>,
 }
 
@@ -209,6 +162,7 @@ impl<'w> EngineState<'w> {
             running: 0,
             waiting: 0,
             plan: StepPlan::default(),
+            refused: Vec::new(),
             broken: None,
         }
     }
@@ -388,6 +342,17 @@ impl<'w> EngineState<'w> {
         self.plan.changes.push(Change::Preempted { request });
     }
 
+    /// Sends a waiting request away for good. Of one that lost its seat, what steps in flight
+    /// still compute is dropped.
+    pub fn refuse(&mut self, request: u32, why: Refusal) {
+        if self.phase(request) != Phase::Waiting {
+            return self.broke(BrokenRule::NotWaiting { request });
+        }
+        self.progress[request as usize].phase = Phase::Ended;
+        self.waiting -= 1;
+        self.refused.push((request, why));
+    }
+
     fn unplan(&mut self, request: u32) {
         let slot = std::mem::replace(&mut self.progress[request as usize].slot, NONE);
         if slot == NONE {
@@ -439,7 +404,12 @@ impl<'w> EngineState<'w> {
         Ok(())
     }
 
-    /// True if the request was served to its end.
+    /// Who was refused since this was last asked.
+    pub(super) fn take_refused(&mut self) -> std::vec::Drain<'_, (u32, Refusal)> {
+        self.refused.drain(..)
+    }
+
+    /// True if the request was served to its end, or refused.
     pub(super) fn has_ended(&self, request: u32) -> bool {
         self.phase(request) == Phase::Ended
     }

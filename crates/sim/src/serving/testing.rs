@@ -7,6 +7,7 @@ use rampmeter::policy::{Account, Class};
 use rampmeter::{Blocks, Nanos};
 
 use super::observer::Observer;
+use super::refusal::Refusal;
 use super::run::{RunError, RunOptions, run};
 use super::scheduler::Scheduler;
 use super::spec::{PolicySpec, build};
@@ -169,8 +170,8 @@ impl Observer for Log {
         self.note(now, &format!("finished {request}"));
         self.finished[request as usize].push(now.0);
     }
-    fn refused(&mut self, now: Nanos, request: u32) {
-        self.note(now, &format!("refused {request}"));
+    fn refused(&mut self, now: Nanos, request: u32, why: Refusal) {
+        self.note(now, &format!("refused {request}: {why:?}"));
         self.refused.push(request);
     }
     fn step(&mut self, start: Nanos, end: Nanos, step: &Step) {

@@ -236,7 +236,7 @@ impl<R: Rules> Scheduler for Peer<R> {
         &self.name
     }
 
-    fn submit(&mut self, _now: Nanos, request: u32, engine: &EngineState<'_>) {
+    fn submit(&mut self, _now: Nanos, request: u32, engine: &mut EngineState<'_>) {
         let facts = engine.facts(request);
         let late_at = self.options.triage.then(|| {
             let prefill_s =

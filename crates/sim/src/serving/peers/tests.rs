@@ -227,7 +227,7 @@ impl Scheduler for Ledger<'_> {
         self.inner.name()
     }
 
-    fn submit(&mut self, now: Nanos, request: u32, engine: &EngineState<'_>) {
+    fn submit(&mut self, now: Nanos, request: u32, engine: &mut EngineState<'_>) {
         self.waiting[engine.facts(request).account as usize] += 1;
         self.compare();
         self.inner.submit(now, request, engine);
