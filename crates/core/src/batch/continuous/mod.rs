@@ -83,6 +83,7 @@ mod queues;
 mod request;
 mod seats;
 mod sharing;
+mod state;
 mod steps;
 mod swap;
 
@@ -203,6 +204,8 @@ pub struct Batcher {
     observations: u32,
     /// The last `form` found nothing to do, and nothing has changed since.
     stalled: bool,
+    /// Of the policy that it is under.
+    policy_digest: u64,
 }
 
 impl Batcher {
@@ -219,7 +222,7 @@ impl Batcher {
         check_range("steps_in_flight_max", limits.steps_in_flight_max.into(), 1, STEPS_MAX.into())?;
         // Below two tokens of cache no request can have a prompt and an output.
         check_range("kv_tokens", kv.tokens_max(), 2, u64::MAX)?;
-        let mut ledger = Ledger::new(&ledger_options(policy))?;
+        let mut ledger = Ledger::new(&ledger_options(&policy.limits, policy.classes.len()))?;
         let policy_accounts = accounts::open(&mut ledger, policy)?;
         let running_max = limits.running_max as usize;
         Ok(Self {
@@ -244,6 +247,7 @@ impl Batcher {
             sequence: 0,
             observations: 0,
             stalled: false,
+            policy_digest: state::digest(policy),
             limits,
         })
     }
@@ -409,6 +413,7 @@ impl Batcher {
         self.lines.set_policy(policy);
         self.queues.set_policy(policy, &self.policy_accounts);
         self.forecast.set_policy(policy);
+        self.policy_digest = state::digest(policy);
         Ok(())
     }
 
@@ -449,9 +454,6 @@ impl Batcher {
     }
 }
 
-fn ledger_options(policy: &Policy) -> LedgerOptions {
-    LedgerOptions {
-        accounts_max: policy.limits.accounts_max,
-        lanes: policy.classes.len().min(CLASSES_MAX) as u32,
-    }
+fn ledger_options(limits: &Limits, classes: usize) -> LedgerOptions {
+    LedgerOptions { accounts_max: limits.accounts_max, lanes: classes.min(CLASSES_MAX) as u32 }
 }
