@@ -85,7 +85,6 @@ pub mod policy;
 pub mod share;
 mod snapshot;
 pub mod units;
-mod words;
 
 pub use error::Error;
 pub use units::{Blocks, Bytes, MilliGpu, Nanos, Tokens};

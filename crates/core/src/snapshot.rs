@@ -25,6 +25,10 @@
 //! Moving between versions: a state of another version is refused, not translated. A desk that
 //! is restored after an upgrade starts anew.
 
+mod words;
+
+pub(crate) use words::{Words, pair};
+
 use crate::error::{Error, SnapshotFault};
 
 /// The first word of every snapshot.
@@ -53,8 +57,16 @@ pub(crate) struct Kind {
 /// The continuous batcher.
 pub(crate) const BATCHER: Kind = Kind { desk: 1, version: 1 };
 
+/// The sum with one more word in it.
 const fn checksum(sum: u64, word: u64) -> u64 {
     (sum ^ word).wrapping_mul(CHECKSUM_PRIME).rotate_left(CHECKSUM_TURN)
+}
+
+/// The checksum of some words: the same for the same words only, but for one in 2^64.
+pub(crate) fn digest(words: impl Fn(&mut dyn FnMut(u64))) -> u64 {
+    let mut sum = CHECKSUM_START;
+    words(&mut |word| sum = checksum(sum, word));
+    sum
 }
 
 /// Bytes of a snapshot whose state is what `save` writes.
@@ -97,11 +109,12 @@ pub(crate) fn save(
     Ok(needed as usize)
 }
 
-/// Checks head, length and checksum, and hands the words of state to `load`, which returns `None`
-/// if it cannot believe them. Bytes after the snapshot are ignored.
+/// Checks head, length and checksum, and hands the words of state to `load`, which refuses them if
+/// it cannot believe them. Bytes after the snapshot are ignored.
 ///
 /// # Errors
-/// [`Error::Snapshot`] with what is wrong, and where.
+/// [`Error::Snapshot`] with what is wrong, and up to where it was read; the other errors of `load`
+/// as they are.
 pub(crate) fn load<T>(
     kind: Kind,
     bytes: &[u8],
@@ -135,14 +148,27 @@ pub(crate) fn load<T>(
         let word = (next < last).then(|| word(next)).flatten()?;
         next += 1;
         Some(word)
-    })?;
-    // State that was not asked for is state of something else.
-    if next == last { Ok(answer) } else { refuse(SnapshotFault::Contradiction, next) }
+    });
+    match answer {
+        // State that was not asked for is state of something else.
+        Ok(_) if next != last => refuse(SnapshotFault::Contradiction, next),
+        Err(Error::Snapshot { fault, .. }) => refuse(fault, next),
+        answer => answer,
+    }
 }
 
-/// The error of a desk that cannot believe the words it took.
+/// The error of a desk that cannot believe the words it took; [`load`] adds where.
 pub(crate) const CONTRADICTION: Error =
-    Error::Snapshot { fault: SnapshotFault::Contradiction, offset: (HEAD_WORDS * WORD) as u64 };
+    Error::Snapshot { fault: SnapshotFault::Contradiction, offset: 0 };
+
+/// The error of a desk that has other capacities than the one that was saved.
+pub(crate) const OTHER_CAPACITY: Error =
+    Error::Snapshot { fault: SnapshotFault::OtherCapacity, offset: 0 };
+
+/// `Ok` if what was read can be believed.
+pub(crate) const fn ensure(sound: bool) -> Result<(), Error> {
+    if sound { Ok(()) } else { Err(CONTRADICTION) }
+}
 
 #[cfg(test)]
 mod tests {

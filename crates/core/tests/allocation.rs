@@ -12,7 +12,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
 
-use lean::{Lean, LeanLedger};
+use lean::Lean;
+use lean::ledger::LeanLedger;
 use rampmeter::batch::Batcher;
 use rampmeter::share::{Ledger, LedgerOptions};
 use support::{Setup, model};

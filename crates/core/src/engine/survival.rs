@@ -269,29 +269,31 @@ impl OutputLengths {
         self.classes as usize + class as usize * self.accounts_max as usize + account as usize
     }
 
-    /// Says everything that was learned, number by number.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the codec of snapshots calls it, to come"))]
+    /// Says everything that was learned, number by number, and from what it began.
     pub(crate) fn save_state(&self, put: &mut dyn FnMut(u64)) {
-        for weight in self.rows.iter().flatten() {
+        let Self { classes: _, accounts_max: _, prior, rows } = self;
+        for weight in prior.iter().chain(rows.iter().flatten()) {
             put(u64::from(weight.to_bits()));
         }
     }
 
     /// Takes in what [`OutputLengths::save_state`] said of a histogram of the same size. `None`,
     /// and no history at all, if it ends too soon or says what no history can be.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the codec of snapshots calls it, to come"))]
     pub(crate) fn load_state(&mut self, get: &mut dyn FnMut() -> Option<u64>) -> Option<()> {
-        let loaded = self.rows.iter_mut().try_for_each(|row| load_row(row, get));
+        let mut prior = self.prior;
+        let loaded = load_row(&mut prior, 1.0, get)
+            .and_then(|()| self.rows.iter_mut().try_for_each(|row| load_row(row, WEIGHT_MAX, get)));
         if loaded.is_none() {
             self.rows.fill([0.0; EDGES_LEN]);
+        } else {
+            self.prior = prior;
         }
         loaded
     }
 }
 
-/// Weights fall from edge to edge, and nothing is longer than the last.
-fn load_row(row: &mut Row, get: &mut dyn FnMut() -> Option<u64>) -> Option<()> {
-    let mut most = WEIGHT_MAX;
+/// Weights fall from edge to edge, the first at `most`, and nothing is longer than the last.
+fn load_row(row: &mut Row, mut most: f32, get: &mut dyn FnMut() -> Option<u64>) -> Option<()> {
     for weight in row.iter_mut() {
         *weight = f32::from_bits(u32::try_from(get()?).ok()?);
         if !(0.0..=most).contains(weight) {

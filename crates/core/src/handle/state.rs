@@ -2,7 +2,7 @@
 
 use super::{NONE, Slab, Slot};
 use crate::error::{Error, check_range};
-use crate::words::Words;
+use crate::snapshot::Words;
 
 impl<T> Slab<T> {
     /// Tells the slots as words, each value by `save_value`: with [`Slab::load_state`] the same

@@ -46,6 +46,7 @@ use crate::units::{Nanos, Tokens};
 
 pub use presets::Preset;
 pub use reference::{Key, keys};
+pub(crate) use table::SEQUENCE_TOKENS_MAX;
 pub use validate::Fault;
 
 /// Most classes in one policy. Order of precedence stops meaning anything to an operator long

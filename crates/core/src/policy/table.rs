@@ -27,7 +27,7 @@ const QUEUE_WAIT_MAX_S: f64 = 86_400.0;
 
 /// Longest prompt or output: 2^24 tokens, above the longest context announced (10 million). The
 /// sum of both stays far inside 32 bits, and each is exact in an `f32`.
-const SEQUENCE_TOKENS_MAX: u64 = 1 << 24;
+pub(crate) const SEQUENCE_TOKENS_MAX: u64 = 1 << 24;
 
 /// Widest ratio of costs of two kinds of token that means anything: beyond it, the cheaper one
 /// is free.

@@ -18,11 +18,10 @@ use super::Ledger;
 use super::lane::Lane;
 use super::tree::AccountTree;
 use crate::error::{Error, check_range};
-use crate::words::Words;
+use crate::snapshot::Words;
 
 impl Ledger {
     /// Tells its state, word by word.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for snapshots, which are to come"))]
     pub(crate) fn save_state(&self, save: &mut dyn FnMut(u64)) {
         save(self.tree.capacity().into());
         save(self.lanes.len() as u64);
@@ -40,7 +39,6 @@ impl Ledger {
     /// ledger of these options saved: [`Error::BufferTooSmall`] when they end too early,
     /// [`Error::Range`], [`Error::RangeReal`] or [`Error::Contradiction`] for one that cannot be;
     /// the ledger is then as new.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for snapshots, which are to come"))]
     pub(crate) fn load_state(
         &mut self,
         load: &mut dyn FnMut() -> Option<u64>,

@@ -10,7 +10,7 @@
 
 use crate::error::{Error, check_real};
 use crate::handle::{Handle, Slab};
-use crate::words::Words;
+use crate::snapshot::Words;
 
 /// Smallest and largest weight of an account: beyond a million to one, a share means nothing.
 pub const WEIGHT_MIN: f64 = 0.001;

@@ -6,7 +6,7 @@ use rampmeter::Error;
 const KINDS: usize = 16;
 
 /// Distinct (call, field) pairs of refused calls that one run can note.
-const FIELDS_MAX: usize = 64;
+const FIELDS_MAX: usize = 96;
 
 /// Answers by call and kind, without a heap.
 pub struct Counts {
@@ -123,6 +123,7 @@ impl Counts {
             ("progress", "request"),
             ("explain", "request"),
             ("explain", "now_ns"),
+            ("save", "snapshot"),
             ("class_stats", "class"),
             ("change", "now_ns"),
             ("change", "request"),

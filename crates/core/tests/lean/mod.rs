@@ -1,22 +1,21 @@
 //! Drives a batcher and a ledger with mixed calls, right and wrong, out of fixed memory.
 
-#![allow(unreachable_pub, reason = "shared between test binaries")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses the part that it needs")]
 
 mod counts;
-mod ledger;
+pub mod ledger;
 
 use rampmeter::batch::continuous::{
     Admission, Batcher, Change, Expiry, HandOver, Observation, Plan, PlanEntry, Preemption,
     Progress, RequestId, Stage, StepResult, Submission,
 };
-use rampmeter::engine::{KvSwap, StepModel};
+use rampmeter::engine::{KvGeometry, KvSwap, StepModel};
 use rampmeter::policy::{EngineMode, Policy, QueueLimits};
 use rampmeter::share::AccountId;
 use rampmeter::{Blocks, Nanos, Tokens};
 
 use crate::support::{Prng, Setup, model};
 pub use counts::Counts;
-pub use ledger::LeanLedger;
 
 const RUNNING_MAX: usize = 12;
 const IDS_MAX: usize = 512;
@@ -47,11 +46,20 @@ pub struct Lean {
     expired: [Expiry; RUNNING_MAX],
     guest: AccountId,
     policies: [Policy; 7],
+    /// The policy taken last.
+    policy: usize,
+    kv: KvGeometry,
+    snapshot: Box<[u8]>,
     pub counts: Counts,
 }
 
 impl Lean {
     pub fn new(seed: u64) -> Self {
+        Self::with(seed, EngineMode::Mixed, Setup::default())
+    }
+
+    /// As new, with another engine mode, risk, and swap space.
+    pub fn with(seed: u64, mode: EngineMode, dials: Setup) -> Self {
         let setup = Setup {
             running_max: RUNNING_MAX as u32,
             steps_in_flight: STEPS_MAX as u32,
@@ -59,9 +67,10 @@ impl Lean {
             kv_blocks: 60,
             adapters: 9,
             adapter_slots: 3,
-            ..Setup::default()
+            ..dials
         };
-        let policy = setup.policy();
+        let mut policy = setup.policy();
+        policy.batch.mode = mode;
         let mut changed = policy.clone();
         changed.accounts[0].weight = 2.0;
         changed.classes[1].guaranteed_ratio = 0.1;
@@ -70,6 +79,7 @@ impl Lean {
         changed.accounts[0].queue.wait_max = Nanos::from_millis(3_100);
         changed.batch.triage = false;
         changed.batch.kv_overflow_risk_ratio = 0.1;
+        changed.batch.model_memory_steps = 60;
         let mut larger = policy.clone();
         larger.limits.running_max += 1;
         let fewer = Setup { classes: 1, ..setup.clone() }.policy();
@@ -80,8 +90,12 @@ impl Lean {
         let mut twins = policy.clone();
         let name = twins.classes[0].name.clone();
         twins.classes[1].name = name;
+        let mut batcher = Batcher::new(&policy, setup.kv(), model()).unwrap();
+        batcher.set_swap((setup.swap_blocks > 0).then(|| setup.swap()));
+        // Snapshots grow with what the batcher holds.
+        let snapshot = vec![0; 4 * batcher.snapshot_bytes() as usize].into_boxed_slice();
         Self {
-            batcher: Batcher::new(&policy, setup.kv(), model()).unwrap(),
+            batcher,
             prng: Prng(seed),
             now: Nanos(1_000),
             ids: [RequestId::default(); IDS_MAX],
@@ -94,6 +108,9 @@ impl Lean {
             expired: [Expiry::default(); RUNNING_MAX],
             guest: AccountId::default(),
             policies: [policy, changed, larger, fewer, wrong, twins, half],
+            policy: 0,
+            kv: setup.kv(),
+            snapshot,
             counts: Counts::default(),
         }
     }
@@ -117,6 +134,24 @@ impl Lean {
                 _ => self.settings(),
             }
         }
+    }
+
+    /// What the batcher is to be restored with.
+    pub fn saved(&self) -> (Policy, KvGeometry, Vec<u8>) {
+        let mut bytes = vec![0; self.batcher.snapshot_bytes() as usize];
+        assert_eq!(self.batcher.save(&mut bytes), Ok(bytes.len()));
+        (self.policies[self.policy].clone(), self.kv, bytes)
+    }
+
+    /// Goes on with another batcher.
+    pub fn go_on_with(&mut self, batcher: Batcher) {
+        self.batcher = batcher;
+    }
+
+    fn save(&mut self) {
+        let len = if self.prng.chance(10) { 40 } else { self.snapshot.len() };
+        let answer = self.batcher.save(&mut self.snapshot[..len]);
+        self.counts.note("save", answer);
     }
 
     /// A number that is right most of the time, else one of the classic wrong ones.
@@ -255,7 +290,9 @@ impl Lean {
         let entries = &self.entries[..formed.entries_len as usize];
         self.counts.swapped_in += entries.iter().filter(|entry| entry.swapped_in).count() as u64;
         let Some(id) = formed.step else { return };
-        self.steps[self.steps_len] = Flying {
+        // A batcher that was forged may have forgotten a step.
+        let Some(place) = self.steps.get_mut(self.steps_len) else { return };
+        *place = Flying {
             id,
             ends_at: formed.ends_at,
             entries: self.entries,
@@ -297,7 +334,7 @@ impl Lean {
         let answer = self.batcher.observe(now, &seen);
         if self.counts.note("observe", answer).is_some() {
             self.steps.copy_within(1.., 0);
-            self.steps_len -= 1;
+            self.steps_len = self.steps_len.saturating_sub(1);
         }
     }
 
@@ -344,6 +381,7 @@ impl Lean {
         }
         let answer = self.batcher.class_stats((self.prng.below(9) / 4) as u16);
         self.counts.note("class_stats", answer);
+        self.save();
         std::hint::black_box((self.batcher.stats(), self.batcher.next_event(self.now)));
     }
 
@@ -381,7 +419,9 @@ impl Lean {
     fn settings(&mut self) {
         let pick = self.prng.below(self.policies.len() as u64) as usize;
         let answer = self.batcher.set_policy(&self.policies[pick]);
-        self.counts.note("set_policy", answer);
+        if self.counts.note("set_policy", answer).is_some() {
+            self.policy = pick;
+        }
         let slope = [40e-6, f64::NAN, 0.0][self.prng.below(3) as usize];
         let model = StepModel::new([8e-3, slope, 30e-6, 90e-9, 1e-9, 1e-3, 20e-9]);
         if let Some(model) = self.counts.note("model", model) {

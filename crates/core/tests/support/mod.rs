@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses the part that it needs")]
 
 mod prng;
+pub mod swarm;
 
 use std::collections::BTreeMap;
 

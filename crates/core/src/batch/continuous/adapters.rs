@@ -25,6 +25,8 @@
 //! that will be empty first: draining the slot with the fewest requests would take it from the
 //! adapter that has just got it.
 
+mod state;
+
 use alloc::boxed::Box;
 use alloc::vec;
 

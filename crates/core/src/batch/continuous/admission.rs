@@ -1,5 +1,7 @@
 //! Who is next in line: queues by class and account, guarantees, and triage.
 
+mod state;
+
 use alloc::boxed::Box;
 use alloc::vec;
 
@@ -93,7 +95,7 @@ impl Lines {
 
     pub(super) fn bytes_needed(policy: &Policy) -> u64 {
         let queues = policy.classes.len() as u64 * u64::from(policy.limits.accounts_max);
-        Ledger::bytes_needed(&ledger_options(policy))
+        Ledger::bytes_needed(&ledger_options(&policy.limits, policy.classes.len()))
             .saturating_add(Forest::bytes_needed(policy.limits.requests_max))
             .saturating_add(Adapters::bytes_needed(&policy.limits))
             .saturating_add(Groups::bytes_needed(&policy.limits))

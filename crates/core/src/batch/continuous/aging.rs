@@ -50,7 +50,9 @@
 
 use super::Batcher;
 use super::request::Turn;
+use crate::error::Error;
 use crate::policy::{CLASSES_MAX, Policy};
+use crate::snapshot::Words;
 
 /// What is owed to the classes, and from what it comes.
 #[derive(Debug)]
@@ -107,6 +109,23 @@ impl Debts {
         if let Some(turn) = own {
             pay(owed, cost, turn.is_of_late());
         }
+    }
+
+    /// The debts of so many classes; ratios and the cap are the policy's.
+    pub(super) fn save_state(&self, classes: usize, save: &mut dyn FnMut(u64)) {
+        let Self { ratios: _, owed, late_ratio: _, cap: _ } = self;
+        owed[..classes].iter().for_each(|owed| save(owed.to_bits()));
+    }
+
+    pub(super) fn load_state(
+        &mut self,
+        classes: usize,
+        words: &mut Words<'_>,
+    ) -> Result<(), Error> {
+        for owed in &mut self.owed[..classes] {
+            *owed = words.next_real("owed", -f64::MAX, f64::MAX)?;
+        }
+        Ok(())
     }
 }
 

@@ -25,6 +25,8 @@ use super::plan::Expiry;
 use super::prompts::Line;
 use super::request::{Request, Stage};
 use crate::batch::queue::NONE;
+use crate::error::Error;
+use crate::snapshot::{Words, ensure, pair};
 use crate::units::Nanos;
 
 /// Steps in which a sweep looks at all slots once. At 10 to 50 ms a step that is one to three
@@ -68,6 +70,20 @@ impl Expiries {
     /// When somebody has to look next; `None` if nothing expires.
     pub(super) const fn next_event(&self) -> Option<Nanos> {
         if self.next_ns == u64::MAX { None } else { Some(Nanos(self.next_ns)) }
+    }
+
+    pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        let Self { next_ns, round_ns, cursor, slots_used } = self;
+        save(*next_ns);
+        save(*round_ns);
+        save(pair(*cursor, *slots_used));
+    }
+
+    /// `slots` is how many there are.
+    pub(super) fn load_state(&mut self, words: &mut Words<'_>, slots: u32) -> Result<(), Error> {
+        (self.next_ns, self.round_ns) = (words.next()?, words.next()?);
+        (self.cursor, self.slots_used) = words.next_pair()?;
+        ensure(self.cursor < slots && self.slots_used <= slots)
     }
 }
 

@@ -38,6 +38,8 @@
 //! Bounds on the sum of independent demands by mean and deviation: effective bandwidth, Guérin
 //! et al. 1991. The peak over future steps: Past-Future scheduler, ASPLOS '25.
 
+mod state;
+
 use alloc::boxed::Box;
 use alloc::vec;
 

@@ -1,10 +1,12 @@
 //! What the batcher learns of its engine: how long steps take, and what an output token costs.
 
+use super::request::CONTEXT_TOKENS_MAX;
 use super::steps::StepRecord;
 use super::{Batcher, Observation};
 use crate::engine::{StepFit, StepFitOptions, StepFitStats, StepModel, StepShape};
 use crate::error::Error;
 use crate::policy::{BatchRules, Limits, Policy};
+use crate::snapshot::{CONTRADICTION, Words};
 use crate::units::Nanos;
 
 /// Share of a step in the means of decodes and contexts: 256 steps, some ten seconds, within which
@@ -71,6 +73,43 @@ impl Learner {
         let context = shape.decode_context_tokens as f64 / decodes;
         self.decodes_mean += MEAN_GAIN * (decodes - self.decodes_mean);
         self.context_mean += MEAN_GAIN * (context - self.context_mean);
+    }
+
+    /// What was learned, with the memory that it was learned with. The charge follows from it.
+    pub(super) fn save_state(&self, rules: &BatchRules, save: &mut dyn FnMut(u64)) {
+        let Self { fit, last_end, decodes_mean, context_mean, output_token_cost: _ } = self;
+        save(rules.model_memory_steps.into());
+        if let Some(fit) = fit {
+            fit.save_state(save);
+        }
+        save(last_end.get());
+        save(decodes_mean.to_bits());
+        save(context_mean.to_bits());
+    }
+
+    /// Takes what was learned. With another memory than that of the rules learning begins anew
+    /// from the present model, as with a changed policy.
+    pub(super) fn load_state(
+        &mut self,
+        words: &mut Words<'_>,
+        rules: &BatchRules,
+        limits: &Limits,
+        model: &StepModel,
+    ) -> Result<(), Error> {
+        let memory_steps = words.next_u32("model_memory_steps")?;
+        if memory_steps > 0 {
+            let mut fit = StepFit::new(*model, &StepFitOptions { memory_steps })?;
+            fit.load_state(words.source()).ok_or(CONTRADICTION)?;
+            if memory_steps == rules.model_memory_steps {
+                self.fit = Some(fit);
+            }
+        }
+        self.last_end = Nanos(words.next()?);
+        let (seats, context) = (limits.running_max.into(), CONTEXT_TOKENS_MAX.into());
+        self.decodes_mean = words.next_real("decodes_mean", 0.0, seats)?;
+        self.context_mean = words.next_real("context_mean", 0.0, context)?;
+        self.weigh(rules, limits, model);
+        Ok(())
     }
 }
 

@@ -4,6 +4,8 @@
 
 use super::request::Request;
 use crate::engine::KvGeometry;
+use crate::error::{Error, check_range};
+use crate::snapshot::{Words, pair};
 use crate::units::{Blocks, Tokens};
 
 #[derive(Debug)]
@@ -124,5 +126,25 @@ impl Memory {
     /// The engine says how many blocks are free.
     pub(super) fn reconcile(&mut self, free: Blocks) {
         self.free = free.get();
+    }
+}
+
+impl Memory {
+    pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        let Self { geometry: _, free, promised, held } = self;
+        save(pair(*free, *promised));
+        save(*held);
+    }
+
+    pub(super) fn load_state(&mut self, words: &mut Words<'_>) -> Result<(), Error> {
+        let blocks = self.geometry.blocks().get();
+        let (free, promised) = words.next_pair()?;
+        // What is promised was free.
+        for (field, value) in [("free", free), ("promised", promised)] {
+            check_range(field, value.into(), 0, blocks.into())?;
+        }
+        (self.free, self.promised) = (free, promised);
+        self.held = words.next_count("held")?;
+        Ok(())
     }
 }

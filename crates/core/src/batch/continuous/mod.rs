@@ -85,6 +85,7 @@ mod queues;
 mod request;
 mod seats;
 mod sharing;
+mod state;
 mod steps;
 mod swap;
 
@@ -209,6 +210,8 @@ pub struct Batcher {
     stalled: bool,
     /// What closed the line in the step formed last.
     closing: Closing,
+    /// Of the policy that it is under.
+    policy_digest: u64,
 }
 
 impl Batcher {
@@ -225,7 +228,7 @@ impl Batcher {
         check_range("steps_in_flight_max", limits.steps_in_flight_max.into(), 1, STEPS_MAX.into())?;
         // Below two tokens of cache no request can have a prompt and an output.
         check_range("kv_tokens", kv.tokens_max(), 2, u64::MAX)?;
-        let mut ledger = Ledger::new(&ledger_options(policy))?;
+        let mut ledger = Ledger::new(&ledger_options(&policy.limits, policy.classes.len()))?;
         let policy_accounts = accounts::open(&mut ledger, policy)?;
         let running_max = limits.running_max as usize;
         Ok(Self {
@@ -251,6 +254,7 @@ impl Batcher {
             observations: 0,
             stalled: false,
             closing: Closing::default(),
+            policy_digest: state::digest(policy),
             limits,
         })
     }
@@ -416,6 +420,7 @@ impl Batcher {
         self.lines.set_policy(policy);
         self.queues.set_policy(policy, &self.policy_accounts);
         self.forecast.set_policy(policy);
+        self.policy_digest = state::digest(policy);
         Ok(())
     }
 
@@ -456,9 +461,6 @@ impl Batcher {
     }
 }
 
-fn ledger_options(policy: &Policy) -> LedgerOptions {
-    LedgerOptions {
-        accounts_max: policy.limits.accounts_max,
-        lanes: policy.classes.len().min(CLASSES_MAX) as u32,
-    }
+fn ledger_options(limits: &Limits, classes: usize) -> LedgerOptions {
+    LedgerOptions { accounts_max: limits.accounts_max, lanes: classes.min(CLASSES_MAX) as u32 }
 }

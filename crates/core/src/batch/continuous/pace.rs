@@ -11,6 +11,8 @@
 //! Three numbers a queue; one exponential for each request that leaves it.
 
 use super::form::seconds_between;
+use crate::error::Error;
+use crate::snapshot::Words;
 use crate::units::Nanos;
 
 /// Seconds of waiting after which what was measured counts a third. Long beside the steps that one
@@ -62,5 +64,22 @@ impl Pace {
         }
         let known = self.seconds >= MEASURED_MIN_S && self.tokens > 0.0;
         known.then(|| self.tokens / self.seconds)
+    }
+}
+
+impl Pace {
+    pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        let Self { tokens, seconds, counted_ns } = self;
+        save(tokens.to_bits());
+        save(seconds.to_bits());
+        save(*counted_ns);
+    }
+
+    pub(super) fn load_state(words: &mut Words<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            tokens: words.next_amount("pace.tokens")?,
+            seconds: words.next_amount("pace.seconds")?,
+            counted_ns: words.next()?,
+        })
     }
 }

@@ -23,6 +23,8 @@
 //! It counts what waits, not how long that will take: a gate can do better with a model of the
 //! load. Those who were told to come back at the same moment do.
 
+mod state;
+
 use alloc::boxed::Box;
 use alloc::vec;
 

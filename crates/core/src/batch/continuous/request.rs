@@ -1,5 +1,7 @@
 //! A request as the host hands it in, and as the batcher keeps it.
 
+mod state;
+
 use super::aside::Obstacle;
 use crate::batch::queue::NONE;
 use crate::engine::StepModel;
@@ -8,6 +10,8 @@ use crate::handle::Handle;
 use crate::policy::{EngineMode, Limits};
 use crate::share::AccountId;
 use crate::units::{Nanos, Tokens};
+
+pub(super) use state::CONTEXT_TOKENS_MAX;
 
 /// A request that comes in.
 #[derive(Clone, Copy, Debug, PartialEq)]

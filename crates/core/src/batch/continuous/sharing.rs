@@ -22,6 +22,8 @@
 //! A prompt counts as computed once the step that ends it is formed. If the engine then fails to
 //! run that step, it must fail the members that came in behind it, too.
 
+mod state;
+
 use alloc::boxed::Box;
 use alloc::vec;
 

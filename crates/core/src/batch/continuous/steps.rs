@@ -3,7 +3,10 @@
 use alloc::boxed::Box;
 use alloc::vec;
 
+use super::request::CONTEXT_TOKENS_MAX;
 use crate::engine::StepShape;
+use crate::error::{Error, check_range};
+use crate::snapshot::{Words, ensure, pair};
 use crate::units::Nanos;
 
 /// Most steps in flight: one running, and up to three planned behind it.
@@ -117,5 +120,85 @@ impl StepRing {
             record.ends_at = start.saturating_add(record.duration);
             start = record.ends_at;
         }
+    }
+}
+
+impl StepRing {
+    /// Places are kept, because requests are marked by them.
+    pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        let Self { records: _, oldest, len, next_id } = self;
+        save(pair(*oldest, *len));
+        save(*next_id);
+        for place in self.places() {
+            self.record(place).save_state(save);
+        }
+    }
+
+    /// Whether the slots exist that the steps name is for the caller to find out.
+    pub(super) fn load_state(&mut self, words: &mut Words<'_>) -> Result<(), Error> {
+        let capacity = self.capacity();
+        (self.oldest, self.len) = words.next_pair()?;
+        ensure(self.oldest < capacity && self.len <= capacity)?;
+        self.next_id = words.next_count("next_id")?;
+        check_range("next_id", self.next_id, u64::from(self.len) + 1, u64::MAX)?;
+        let first_id = self.next_id - u64::from(self.len);
+        for (place, id) in self.places().zip(first_id..) {
+            let record = self.record_mut(place);
+            record.id = id;
+            record.load_state(words)?;
+        }
+        Ok(())
+    }
+
+    /// Places of the steps in flight, the oldest first.
+    pub(super) fn places(&self) -> impl Iterator<Item = u32> + use<> {
+        let (oldest, capacity) = (self.oldest, self.capacity());
+        (0..self.len).map(move |offset| (oldest + offset) % capacity)
+    }
+}
+
+impl StepRecord {
+    fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        // Steps are numbered one after the other.
+        let Self { id: _, shape, formed_at, duration, ends_at, flights, flights_len } = self;
+        let StepShape {
+            prefill_tokens,
+            prefill_history_tokens,
+            decode_requests,
+            decode_context_tokens,
+        } = shape;
+        save(pair(*prefill_tokens, *decode_requests));
+        save(*prefill_history_tokens);
+        save(*decode_context_tokens);
+        for moment in [formed_at, duration, ends_at] {
+            save(moment.get());
+        }
+        save(u64::from(*flights_len));
+        for Flight { slot, tokens, emits } in &flights[..*flights_len as usize] {
+            save(pair(*slot, tokens << 1 | u32::from(*emits)));
+        }
+    }
+
+    fn load_state(&mut self, words: &mut Words<'_>) -> Result<(), Error> {
+        let seats = self.flights.len() as u32;
+        let (prefill_tokens, decode_requests) = words.next_pair()?;
+        ensure(prefill_tokens <= CONTEXT_TOKENS_MAX && decode_requests <= seats)?;
+        let context_max = |requests: u32| u64::from(requests) * u64::from(CONTEXT_TOKENS_MAX);
+        let (history_max, decode_max) = (context_max(seats), context_max(decode_requests));
+        self.shape = StepShape {
+            prefill_tokens,
+            decode_requests,
+            prefill_history_tokens: check_range("history", words.next()?, 0, history_max)?,
+            decode_context_tokens: check_range("context", words.next()?, 0, decode_max)?,
+        };
+        (self.formed_at, self.duration) = (Nanos(words.next()?), Nanos(words.next()?));
+        self.ends_at = Nanos(words.next()?);
+        self.flights_len = words.next_within("flights_len", 1, seats)?;
+        for flight in &mut self.flights[..self.flights_len as usize] {
+            let (slot, part) = words.next_pair()?;
+            *flight = Flight { slot, tokens: part >> 1, emits: part & 1 == 1 };
+            ensure(flight.tokens <= CONTEXT_TOKENS_MAX)?;
+        }
+        Ok(())
     }
 }

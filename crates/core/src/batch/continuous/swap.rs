@@ -29,6 +29,7 @@ use super::request::{Request, RequestId};
 use crate::batch::queue::NONE;
 use crate::engine::KvSwap;
 use crate::error::Error;
+use crate::snapshot::Words;
 use crate::units::{Blocks, Nanos, Tokens};
 
 /// The swap space and what is in it.
@@ -51,6 +52,30 @@ impl Swap {
     /// Blocks in the space.
     pub(super) const fn used(&self) -> Blocks {
         Blocks(self.used)
+    }
+
+    /// What is in the space follows from the requests.
+    pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        let Self { space, used: _, moving_s } = self;
+        save(space.is_some().into());
+        if let Some(space) = space {
+            save(space.blocks().get().into());
+            save(space.out_s_per_block().to_bits());
+            save(space.in_s_per_block().to_bits());
+        }
+        save(moving_s.to_bits());
+    }
+
+    pub(super) fn load_state(&mut self, words: &mut Words<'_>) -> Result<(), Error> {
+        self.space = if words.next_flag("swap")? {
+            let blocks = Blocks(words.next_u32("swap.blocks")?);
+            let (out_s, in_s) = (words.next_amount("out_s")?, words.next_amount("in_s")?);
+            Some(KvSwap::new(blocks, out_s, in_s)?)
+        } else {
+            None
+        };
+        self.moving_s = words.next_amount("swap.moving_s")?;
+        Ok(())
     }
 }
 
@@ -126,6 +151,12 @@ impl Batcher {
         let seconds = f64::from(blocks) * each_s;
         self.swap.moving_s += seconds;
         seconds
+    }
+
+    /// The KV of a restored request is in the swap space.
+    pub(super) fn find_swapped(&mut self, slot: u32) {
+        let blocks = self.swap_blocks(self.request(slot));
+        self.swap.used = self.swap.used.saturating_add(blocks);
     }
 
     /// A step in flight has left a request whose KV is swapped out with so many tokens.

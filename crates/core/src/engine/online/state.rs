@@ -16,7 +16,6 @@ const ANCHOR_SECONDS_MAX: f64 = 1e10;
 /// much again for a solution that failed.
 const SCALE_MAX: f64 = 1e5;
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the snapshot of the batcher is to call both"))]
 impl StepFit {
     /// Hands out everything that was learned.
     pub(crate) fn save_state(&self, write: &mut dyn FnMut(u64)) {

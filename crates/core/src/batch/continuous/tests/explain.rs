@@ -97,7 +97,7 @@ impl Swarm {
             }
             _ if self.prng.chance(10) && !self.ids.is_empty() => {
                 let id = self.ids[self.prng.below(self.ids.len() as u64) as usize];
-                self.both(|rig| rig.batcher.cancel(rig.now, id));
+                let _ = self.both(|rig| rig.batcher.cancel(rig.now, id));
             }
             _ => {}
         }

@@ -4,7 +4,7 @@
 //! O(1) for each word; nothing is kept. What a word means, and whether the words agree with each
 //! other, is for the room to say that saved them.
 
-use crate::error::{Error, check_range};
+use crate::error::{Error, check_range, check_real};
 
 /// The word that stands for no index.
 const NONE: u32 = u32::MAX;
@@ -56,4 +56,45 @@ impl<'a> Words<'a> {
         let bits = check_range(field, self.next()?, 0, f64::MAX.to_bits())?;
         Ok(f64::from_bits(bits))
     }
+
+    /// The next word, which must be a number of 32 bits.
+    pub(crate) fn next_u32(&mut self, field: &'static str) -> Result<u32, Error> {
+        self.next_within(field, 0, u32::MAX)
+    }
+
+    /// The next word, which must be 0 or 1.
+    pub(crate) fn next_flag(&mut self, field: &'static str) -> Result<bool, Error> {
+        Ok(self.next_within(field, 0, 1)? == 1)
+    }
+
+    /// The next word as the two numbers that [`pair`] put into it.
+    pub(crate) fn next_pair(&mut self) -> Result<(u32, u32), Error> {
+        self.next().map(|word| (word as u32, (word >> 32) as u32))
+    }
+
+    /// The next word as a number, which must lie in `min..=max`.
+    pub(crate) fn next_real(
+        &mut self,
+        field: &'static str,
+        min: f64,
+        max: f64,
+    ) -> Result<f64, Error> {
+        check_real(field, f64::from_bits(self.next()?), min, max)
+    }
+
+    /// The next word, which counts something since the beginning. Below 2^62, which counting one
+    /// by one never reaches, so that going on from there never overflows.
+    pub(crate) fn next_count(&mut self, field: &'static str) -> Result<u64, Error> {
+        check_range(field, self.next()?, 0, 1 << 62)
+    }
+
+    /// The words themselves, for rooms that read them in their own way.
+    pub(crate) fn source(&mut self) -> &mut dyn FnMut() -> Option<u64> {
+        self.source
+    }
+}
+
+/// Two numbers in one word.
+pub(crate) const fn pair(low: u32, high: u32) -> u64 {
+    low as u64 | (high as u64) << 32
 }
