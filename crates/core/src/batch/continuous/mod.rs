@@ -17,8 +17,9 @@
 //!           first_token + produced * tpot_target * margin,   at least the floor;
 //!           for late work and for work of less delay value than what decodes:
 //!           step_s(p) <= background_ratio * min tpot_target of what decodes
-//! admit     a seat, and KV blocks for the whole prompt
-//! preempt   argmin  recompute_s * delay_value / blocks freed, if the decoding requests need
+//! admit     a seat, KV blocks for the whole prompt, and for what all that run will hold later,
+//!           as forecast (see `forecast`)
+//! preempt   argmin  restore_s * delay_value / blocks freed, if the decoding requests need
 //!           more blocks than are free or held by requests whose last token is in flight
 //! guarantee owed_c += ratio_c * cost of everybody's service while c waits;
 //!           owed_c -= cost of its own, below 0 only for what the guarantee let in
@@ -42,8 +43,7 @@
 //! most `2 * (max(w_p * L, w_q * M) + credit)` as long as nothing is preempted.
 //!
 //! # What it is bad at
-//! It admits KV memory on the prompt alone and takes preemptions as they come; it knows nothing
-//! of output lengths. A head request that does not fit blocks smaller ones behind it: no
+//! A head request that does not fit, now or as forecast, blocks smaller ones behind it: no
 //! starvation, some waste. It refuses nobody: that is a gate's work.
 //!
 //! # Source
