@@ -24,10 +24,10 @@
 //!
 //! # Bounds and cost
 //! The share of each seat in the sums is kept, 284 bytes a seat, as whole numbers: sums never
-//! drift. Each step works out again the shares of a sixteenth of the seats, in turn, so that a
-//! share is at most 16 steps old. A candidate costs O(horizons). While all that runs
-//! could become as long as allowed and still fit, nothing of this is worked out; the step in
-//! which that ends costs O(running * horizons), once.
+//! drift. Each step works out again the shares of a thirty-second part of the seats, in turn: a
+//! share is some 32 steps old at most. A candidate costs O(horizons). While all that runs could
+//! become as long as allowed and still fit, nothing of this is worked out; the step in which that
+//! ends costs O(running * horizons), once.
 //!
 //! # What it is bad at
 //! Answers that grow together: each length is taken to be independent of the others. Peaks
@@ -67,8 +67,9 @@ const HORIZONS: [u32; HORIZONS_LEN] = {
     steps
 };
 
-/// Steps within which the share of every seat is worked out anew.
-const REFRESH_STEPS: u32 = 16;
+/// Steps within which the share of every seat is worked out anew: two blocks of growth, a few
+/// hundredths of a usual context.
+const REFRESH_STEPS: u32 = 32;
 
 /// Largest variance of one seat: that of a length that may be 0 or 23 million tokens. With the
 /// most seats that a policy may have, 2^16, sums stay below 2^64.
@@ -127,8 +128,8 @@ impl Forecast {
         self.awake = false;
     }
 
-    fn put(&mut self, seat: u32, share: Share) {
-        self.shares[seat as usize] = share;
+    fn put(&mut self, seat: u32, share: &Share) {
+        self.shares[seat as usize] = *share;
         for at in 0..HORIZONS_LEN {
             self.means[at] += u64::from(share.means[at]);
             self.variances[at] += share.variances[at];
@@ -246,7 +247,7 @@ impl Batcher {
             let share =
                 self.forecast.share_of(self.request(self.running[seat as usize]), block_tokens);
             self.forecast.take_out(seat);
-            self.forecast.put(seat, share);
+            self.forecast.put(seat, &share);
             self.forecast.next_seat += 1;
         }
     }
@@ -260,7 +261,7 @@ impl Batcher {
         if self.forecast.awake {
             let block_tokens = self.memory.geometry().block_tokens();
             let share = self.forecast.share_of(self.request(slot), block_tokens);
-            self.forecast.put(seat, share);
+            self.forecast.put(seat, &share);
         }
     }
 

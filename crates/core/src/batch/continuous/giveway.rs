@@ -47,9 +47,7 @@ impl Batcher {
         let mut preempted = 0;
         // Each decoding request needs one block at most: with that many free there is no need
         // to count.
-        while self.running_len > self.memory.free().get()
-            && self.blocks_wanted() > self.blocks_soon_free()
-        {
+        while self.running_len > self.memory.free().get() && self.is_short() {
             let Some(victim) = self.victim() else { break };
             out[preempted as usize] = self.give_way(victim);
             preempted += 1;
@@ -57,22 +55,19 @@ impl Batcher {
         preempted
     }
 
-    fn blocks_wanted(&self) -> u32 {
-        let mut wanted = 0;
+    /// The decoding requests need more blocks than are free, or will be as soon as those end whose
+    /// last token is on its way.
+    fn is_short(&self) -> bool {
+        let (mut wanted, mut free) = (0_u32, self.memory.free().get());
         for slot in &self.running[..self.running_len as usize] {
             let request = self.request(*slot);
-            if !request.is_prefilling() && !request.is_complete() {
+            if request.is_complete() {
+                free = free.saturating_add(request.blocks);
+            } else if !request.is_prefilling() {
                 wanted += self.memory.lacking(request, request.computed_tokens + 1);
             }
         }
-        wanted
-    }
-
-    fn blocks_soon_free(&self) -> u32 {
-        let running = self.running[..self.running_len as usize].iter();
-        let ending =
-            running.map(|slot| self.request(*slot)).filter(|request| request.is_complete());
-        ending.fold(self.memory.free().get(), |sum, request| sum.saturating_add(request.blocks))
+        wanted > free
     }
 
     /// Who loses least by having its KV again later, for each block that it frees.

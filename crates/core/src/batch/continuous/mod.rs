@@ -20,9 +20,10 @@
 //!           beyond one tpot_target * margin only slack_lending_ratio counts;
 //!           for late work and for work of less delay value than what decodes:
 //!           step_s(p) <= background_ratio * min tpot_target of what decodes
-//! admit     a seat, and KV blocks for the whole prompt; an adapter slot; a prompt that no sibling
-//!           is just computing (whom one of these two keeps out lets the others pass)
-//! preempt   argmin  recompute_s * delay_value / blocks freed, if the decoding requests need
+//! admit     a seat; KV blocks for the whole prompt, and for what all that run will hold later, as
+//!           forecast (see `forecast`); an adapter slot; a prompt that no sibling is just computing
+//!           (whom one of these two keeps out lets the others pass)
+//! preempt   argmin  restore_s * delay_value / blocks freed, if the decoding requests need
 //!           more blocks than are free or held by requests whose last token is in flight
 //! guarantee owed_c += max(ratio_c, late_ratio / classes waiting) * cost of everybody's service
 //!           while c waits;  owed_c -= cost of its own, below 0 only for what this let in; and
@@ -54,8 +55,7 @@
 //! waits for ever; `aging.rs` derives the bound, and `docs/policies/batch.md` states it.
 //!
 //! # What it is bad at
-//! It admits KV memory on the prompt alone and takes preemptions as they come; it knows nothing
-//! of output lengths. A head request that does not fit blocks smaller ones behind it: no
+//! A head request that does not fit, now or as forecast, blocks smaller ones behind it: no
 //! starvation, some waste. It refuses by what waits, not by what will be late.
 //!
 //! # Source
