@@ -189,6 +189,7 @@ impl Turn {
 
 /// A request as the batcher keeps it.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not exclude each other")]
 pub struct Request {
     pub(super) tag: u64,
     pub(super) account: AccountId,

@@ -43,7 +43,7 @@ impl Forecast {
         let kept = if self.awake { seats } else { 0 };
         for seat in 0..kept {
             let share = load_share(words)?;
-            self.put(seat, share);
+            self.put(seat, &share);
         }
         Ok(())
     }

@@ -188,7 +188,9 @@ impl SkipAhead {
             admitted.push(*adapter);
             false
         });
-        running.iter_mut().for_each(|(_, left)| *left -= 1);
+        for (_, left) in &mut running {
+            *left -= 1;
+        }
         running.retain(|(_, left)| *left > 0);
         admitted
     }
