@@ -45,8 +45,9 @@ impl Refusals {
     }
 
     /// The same user or users, with what was refused told apart.
-    pub(super) fn tell_apart(&self, felt: Felt) -> Felt {
-        Felt { shed: self.shed, expired: self.expired, ..felt }
+    pub(super) const fn tell_apart(&self, mut felt: Felt) -> Felt {
+        (felt.shed, felt.expired) = (self.shed, self.expired);
+        felt
     }
 
     /// Mean of what those were told that may come again; 0 if there is nobody.

@@ -13,7 +13,7 @@ use crate::workload::Workload;
 /// Serves one request after the other, and sends away what a closure says, by the number of the
 /// call.
 struct Refuses<F> {
-    refuses: F,
+    act: F,
     calls: u32,
     waiting: Vec<u32>,
     serves: Option<u32>,
@@ -21,16 +21,16 @@ struct Refuses<F> {
 
 impl<F: FnMut(u32, &mut Vec<u32>, &mut EngineState<'_>)> Scheduler for Refuses<F> {
     fn name(&self) -> &'static str {
-        "refuses"
+        "act"
     }
     fn submit(&mut self, _now: Nanos, request: u32, engine: &mut EngineState<'_>) {
         self.waiting.push(request);
         self.calls += 1;
-        (self.refuses)(self.calls, &mut self.waiting, engine);
+        (self.act)(self.calls, &mut self.waiting, engine);
     }
     fn form(&mut self, _now: Nanos, engine: &mut EngineState<'_>) {
         self.calls += 1;
-        (self.refuses)(self.calls, &mut self.waiting, engine);
+        (self.act)(self.calls, &mut self.waiting, engine);
         if self.serves.is_none() && !self.waiting.is_empty() {
             let next = self.waiting.remove(0);
             engine.admit(next);
@@ -53,9 +53,9 @@ impl<F: FnMut(u32, &mut Vec<u32>, &mut EngineState<'_>)> Scheduler for Refuses<F
 fn log_with(
     workload: &Workload,
     steps_in_flight: u32,
-    refuses: impl FnMut(u32, &mut Vec<u32>, &mut EngineState<'_>),
+    act: impl FnMut(u32, &mut Vec<u32>, &mut EngineState<'_>),
 ) -> Result<Log, String> {
-    let policy = Refuses { refuses, calls: 0, waiting: Vec::new(), serves: None };
+    let policy = Refuses { act, calls: 0, waiting: Vec::new(), serves: None };
     let options = RunOptions { steps_in_flight, ..RunOptions::default() };
     log_of(workload, &engine(100, 2, 10), Box::new(policy), options)
         .map_err(|error| error.to_string())
