@@ -265,7 +265,6 @@ impl Side {
                         output_tokens: Tokens(tokens as u32),
                         first_token: Nanos(*arrival),
                     }),
-                    ..Submission::default()
                 };
                 let answer = self.batcher.submit(self.now, &submission)?;
                 if let Some(id) = answer.queued() {
