@@ -188,7 +188,7 @@ impl SkipAhead {
             admitted.push(*adapter);
             false
         });
-        for (_, left) in &mut running {
+        for (_, left) in running.iter_mut() {
             *left -= 1;
         }
         running.retain(|(_, left)| *left > 0);
