@@ -59,7 +59,7 @@ fn lean(seed: u64) -> Lean {
         swap_blocks: [0, 20, 500][prng.below(3) as usize],
         ..Setup::default()
     };
-    Lean::with(seed, mode, dials)
+    Lean::with(seed, mode, &dials)
 }
 
 fn run_lean(seed: u64, calls: u32, cut: Option<u32>) -> (Vec<u8>, [u64; 16]) {
@@ -91,9 +91,12 @@ proptest! {
     }
 }
 
-/// Snapshots of busy batchers of all kinds, with the number of calls that led there.
-fn specimens() -> &'static [(u64, u32, Policy, KvGeometry, Vec<u8>)] {
-    static SPECIMENS: OnceLock<Vec<(u64, u32, Policy, KvGeometry, Vec<u8>)>> = OnceLock::new();
+/// A seed, the number of calls that it led to a snapshot by, and what restores it.
+type Specimen = (u64, u32, Policy, KvGeometry, Vec<u8>);
+
+/// Snapshots of busy batchers of all kinds.
+fn specimens() -> &'static [Specimen] {
+    static SPECIMENS: OnceLock<Vec<Specimen>> = OnceLock::new();
     SPECIMENS.get_or_init(|| {
         let specimen = |seed: u64| {
             let calls = 500 + 100 * seed as u32;
@@ -106,9 +109,9 @@ fn specimens() -> &'static [(u64, u32, Policy, KvGeometry, Vec<u8>)] {
     })
 }
 
-fn fault(answer: Result<Batcher, Error>) -> Option<SnapshotFault> {
+fn fault(answer: &Result<Batcher, Error>) -> Option<SnapshotFault> {
     match answer {
-        Err(Error::Snapshot { fault, .. }) => Some(fault),
+        Err(Error::Snapshot { fault, .. }) => Some(*fault),
         _ => None,
     }
 }
@@ -183,10 +186,10 @@ proptest! {
         let mut bytes = bytes.clone();
         let at = prng.below(bytes.len() as u64) as usize;
         bytes[at] ^= by;
-        prop_assert!(fault(Batcher::restore(policy, *kv, &bytes)).is_some());
+        prop_assert!(fault(&Batcher::restore(policy, *kv, &bytes)).is_some());
         bytes[at] ^= by;
         bytes.truncate(at);
-        prop_assert!(fault(Batcher::restore(policy, *kv, &bytes)).is_some());
+        prop_assert!(fault(&Batcher::restore(policy, *kv, &bytes)).is_some());
     }
 }
 
@@ -202,7 +205,7 @@ fn what_is_wrong_is_said() {
     let setup = Setup::default();
     let (policy, kv) = (setup.policy(), setup.kv());
     let bytes = saved(&Batcher::new(&policy, kv, model()).unwrap());
-    let restore = |policy: &Policy, kv, bytes: &[u8]| fault(Batcher::restore(policy, kv, bytes));
+    let restore = |policy: &Policy, kv, bytes: &[u8]| fault(&Batcher::restore(policy, kv, bytes));
     assert_eq!(restore(&policy, kv, &bytes), None);
     assert_eq!(restore(&policy, kv, b"{}"), Some(SnapshotFault::NoSnapshot));
     assert_eq!(restore(&policy, kv, &bytes[..99]), Some(SnapshotFault::Truncated));

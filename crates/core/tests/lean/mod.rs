@@ -55,11 +55,11 @@ pub struct Lean {
 
 impl Lean {
     pub fn new(seed: u64) -> Self {
-        Self::with(seed, EngineMode::Mixed, Setup::default())
+        Self::with(seed, EngineMode::Mixed, &Setup::default())
     }
 
     /// As new, with another engine mode, risk, and swap space.
-    pub fn with(seed: u64, mode: EngineMode, dials: Setup) -> Self {
+    pub fn with(seed: u64, mode: EngineMode, dials: &Setup) -> Self {
         let setup = Setup {
             running_max: RUNNING_MAX as u32,
             steps_in_flight: STEPS_MAX as u32,
@@ -67,7 +67,7 @@ impl Lean {
             kv_blocks: 60,
             adapters: 9,
             adapter_slots: 3,
-            ..dials
+            ..*dials
         };
         let mut policy = setup.policy();
         policy.batch.mode = mode;
@@ -209,7 +209,6 @@ impl Lean {
             adapter: adapter as u32,
             shares: None,
             handed_over,
-            ..Submission::default()
         };
         // Every third one is a copy of the one before that shares its prompt, or nearly so.
         let shares = self.prng.chance(33);
