@@ -91,10 +91,10 @@ proptest! {
     }
 }
 
-/// A seed, the number of calls that it led to a snapshot by, and what restores it.
+/// A seed, the number of calls, and what they led to.
 type Specimen = (u64, u32, Policy, KvGeometry, Vec<u8>);
 
-/// Snapshots of busy batchers of all kinds.
+/// Snapshots of busy batchers of all kinds, with the number of calls that led there.
 fn specimens() -> &'static [Specimen] {
     static SPECIMENS: OnceLock<Vec<Specimen>> = OnceLock::new();
     SPECIMENS.get_or_init(|| {

@@ -7,9 +7,9 @@ pub mod ledger;
 
 use rampmeter::batch::continuous::{
     Admission, Batcher, Change, Expiry, HandOver, Observation, Plan, PlanEntry, Preemption,
-    RequestId, StepResult, Submission,
+    Progress, RequestId, Stage, StepResult, Submission,
 };
-use rampmeter::engine::{KvGeometry, StepModel};
+use rampmeter::engine::{KvGeometry, KvSwap, StepModel};
 use rampmeter::policy::{EngineMode, Policy, QueueLimits};
 use rampmeter::share::AccountId;
 use rampmeter::{Blocks, Nanos, Tokens};
@@ -67,7 +67,7 @@ impl Lean {
             kv_blocks: 60,
             adapters: 9,
             adapter_slots: 3,
-            ..*dials
+            ..dials.clone()
         };
         let mut policy = setup.policy();
         policy.batch.mode = mode;
@@ -78,6 +78,7 @@ impl Lean {
             QueueLimits { requests_max: 6, tokens_max: 900, wait_max: Nanos::from_millis(3_000) };
         changed.accounts[0].queue.wait_max = Nanos::from_millis(3_100);
         changed.batch.triage = false;
+        changed.batch.kv_overflow_risk_ratio = 0.1;
         changed.batch.model_memory_steps = 60;
         let mut larger = policy.clone();
         larger.limits.running_max += 1;
@@ -127,7 +128,8 @@ impl Lean {
                 84..86 => self.set_cached_tokens(),
                 86..88 => self.change(),
                 88..89 => self.set_kv_blocks_free(),
-                89..94 => self.ask(),
+                89..90 => self.swap(),
+                90..94 => self.ask(),
                 94..98 => self.accounts(),
                 _ => self.settings(),
             }
@@ -284,6 +286,8 @@ impl Lean {
         };
         let answer = self.batcher.form(now, &mut plan);
         let Some(formed) = self.counts.note("form", answer) else { return };
+        let entries = &self.entries[..formed.entries_len as usize];
+        self.counts.swapped_in += entries.iter().filter(|entry| entry.swapped_in).count() as u64;
         let Some(id) = formed.step else { return };
         // A batcher that was forged may have forgotten a step.
         let Some(place) = self.steps.get_mut(self.steps_len) else { return };
@@ -346,10 +350,34 @@ impl Lean {
         self.counts.note("set_kv_blocks_free", answer);
     }
 
+    fn swap(&mut self) {
+        let (now, mut id) = (self.clock(), self.some_id());
+        // One whose KV is out, if it can be found.
+        for pick in 0..IDS_MAX {
+            let known = self.batcher.progress(self.ids[pick]);
+            let out = |known: Progress| {
+                known.stage == Stage::Preempted && known.computed_tokens > Tokens::ZERO
+            };
+            if self.prng.chance(90) && known.is_ok_and(out) {
+                id = self.ids[pick];
+            }
+        }
+        let answer = self.batcher.drop_swapped(now, id);
+        self.counts.note("drop_swapped", answer);
+        let out_s = [1e-6, f64::NAN][usize::from(self.prng.chance(20))];
+        let swap = KvSwap::new(Blocks(self.prng.below(40) as u32), out_s, 1e-6);
+        let swap = self.counts.note("swap", swap);
+        self.batcher.set_swap(swap);
+    }
+
     fn ask(&mut self) {
         let id = self.some_id();
         let answer = self.batcher.progress(id);
         self.counts.note("progress", answer);
+        for now in [self.now, Nanos(3)] {
+            let answer = self.batcher.explain(now, id);
+            self.counts.note("explain", answer);
+        }
         let answer = self.batcher.class_stats((self.prng.below(9) / 4) as u16);
         self.counts.note("class_stats", answer);
         self.save();
