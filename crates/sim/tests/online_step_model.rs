@@ -250,7 +250,7 @@ fn another_engines_profile_is_overcome() {
     let mut rows = Vec::new();
     for run in &*RUNS {
         let (errors, _) = learn(run.wrong, &run.steps, as_it_is, exactly);
-        let settled = errors.steps_until(5.0);
+        let (settled, usable) = (errors.steps_until(5.0), errors.steps_until(10.0));
         let (first, _) = errors.0[0];
         let [all, prompts] = errors.mean_from(200, 1_000);
         println!(
@@ -258,7 +258,7 @@ fn another_engines_profile_is_overcome() {
              steps 200 to 1,200 {all:.2}% / with prompts {prompts:.2}%",
             run.name
         );
-        assert!(settled <= 100, "{}", run.name);
+        assert!(usable <= 50, "{}: {usable}", run.name);
         assert!(first >= 40.0, "the profile is not wrong enough to tell anything");
         rows.push([settled as f64, all, prompts]);
     }

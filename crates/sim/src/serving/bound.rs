@@ -117,7 +117,9 @@ mod tests {
         let vtc = format!("vtc+output-cost={w_q}");
         assert_eq!(bound(&vtc, 40, 999, 1.0), Some(2.0 * w_q * 400.0));
         assert_eq!(bound(&vtc, 2, 999, 0.5), Some(2.0 * 1_800.0));
-        for none in ["rampmeter", &weighs, "vtc", "fcfs", "priority", &format!("{vtc}+triage")] {
+        let measures = document("measures.toml", "[batch]\noutput_token_cost = 0.0\n");
+        assert_eq!(bound("rampmeter", 40, 999, 1.0), bound(&told, 40, 999, 1.0));
+        for none in [&measures, &weighs, "vtc", "fcfs", "priority", &format!("{vtc}+triage")] {
             assert_eq!(bound(none, 40, 999, 1.0), None, "{none}");
         }
         assert!(

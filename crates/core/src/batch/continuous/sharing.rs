@@ -62,9 +62,9 @@ pub(super) struct Groups {
     vacant: u32,
 }
 
-/// Groups that may be known at once, for each seat: those that have one, and three times as many
-/// in line. Beyond that an answer is worth more than the memory, which requests have none left of.
-const GROUPS_PER_SEAT: u32 = 4;
+/// Groups that may be known at once, for each seat: those that have one, and as many in line.
+/// Beyond that an answer is worth more than the memory, which requests have none left of.
+const GROUPS_PER_SEAT: u32 = 2;
 
 const fn groups_max(limits: &Limits) -> u32 {
     let wanted = limits.running_max.saturating_mul(GROUPS_PER_SEAT);
