@@ -35,7 +35,7 @@ test: fmt clippy unit nostd instructions deny shared ## everything that must pas
 
 ablation: ## the same traffic with one key of the policy changed at a time
 	cd examples/ablation && $(CARGO) run --release --locked --package rampmeter-cli -- highway \
-	    --load 0.9,1,1.2 --policy rampmeter,$$(echo *.toml | tr ' ' ',')
+	    --load 0.9,1,1.2 --seeds 3 --show gains --policy rampmeter,$$(echo *.toml | tr ' ' ',')
 
 bench: ## wall-clock of the hot paths next to a simple peer, and their budgets (BENCH=quick: less)
 	RAMPMETER_BENCH=$(BENCH) $(CARGO) bench --locked $(BENCHES) --bench batch --bench outcome
