@@ -182,13 +182,13 @@ fn a_group_has_a_limit() {
     for id in ids.iter().rev() {
         rig.batcher.cancel(rig.now, *id).unwrap();
     }
-    for _ in 0..4 * 8 {
+    for _ in 0..2 * 8 {
         rig.submit_group(2);
     }
     let alone = rig.submit_group(1)[0];
-    let full = Error::Full { field: "shares", capacity: 4 * 8 };
+    let full = Error::Full { field: "shares", capacity: 2 * 8 };
     assert_eq!(rig.batcher.submit(rig.now, &rig.sharer(Some(alone))), Err(full));
-    assert_eq!(rig.batcher.stats().requests, 65);
+    assert_eq!(rig.batcher.stats().requests, 33);
 }
 
 #[test]
