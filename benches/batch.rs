@@ -119,7 +119,7 @@ fn desks(criterion: &mut Criterion) {
 }
 
 fn charge(criterion: &mut Criterion) {
-    let options = LedgerOptions { accounts_max: 1_024, lanes: 2 };
+    let options = LedgerOptions { lanes: 2, ..LedgerOptions::default() };
     let mut ledger = Ledger::new(&options).unwrap();
     let accounts: Vec<_> = (0..1_024).map(|_| ledger.open(None, 1.0).unwrap()).collect();
     for account in &accounts {

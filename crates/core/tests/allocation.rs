@@ -129,7 +129,11 @@ fn bytes_needed_is_what_construction_takes() {
         let (tally, ()) = tally_of(|| drop(batcher));
         assert!(tally.bytes_live < 0, "it gives back what it took");
 
-        let options = LedgerOptions { accounts_max: accounts, lanes: u32::from(classes) };
+        let options = LedgerOptions {
+            accounts_max: accounts,
+            lanes: u32::from(classes),
+            ..LedgerOptions::default()
+        };
         let (tally, ledger) = tally_of(|| Ledger::new(&options).unwrap());
         assert_near(Ledger::bytes_needed(&options), tally.bytes_live);
         drop(ledger);

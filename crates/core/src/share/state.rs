@@ -29,6 +29,11 @@ impl Ledger {
         for lane in &self.lanes {
             save_lane(&self.tree, lane, save);
         }
+        self.names.save_state(&self.tree, save);
+        self.quotas.save_state(&self.tree, save);
+        self.history.save_state(&self.tree, save);
+        self.rates.save_state(&self.tree, save);
+        self.exchange.save_state(&self.tree, save);
     }
 
     /// Takes the state that [`Ledger::save_state`] told, with all ids, into a ledger without
@@ -48,6 +53,11 @@ impl Ledger {
         if loaded.is_err() {
             self.tree.clear();
             self.lanes.iter_mut().for_each(Lane::clear);
+            self.names.clear();
+            self.quotas.clear();
+            self.history.clear();
+            self.rates.clear();
+            self.exchange.clear();
         }
         loaded
     }
@@ -57,7 +67,12 @@ impl Ledger {
         words.next_within("accounts_max", accounts_max, accounts_max)?;
         words.next_within("lanes", lanes, lanes)?;
         self.tree.load_state(words)?;
-        self.lanes.iter_mut().try_for_each(|lane| load_lane(&self.tree, lane, words))
+        self.lanes.iter_mut().try_for_each(|lane| load_lane(&self.tree, lane, words))?;
+        self.names.load_state(&self.tree, words)?;
+        self.quotas.load_state(&self.tree, words)?;
+        self.history.load_state(&self.tree, words)?;
+        self.rates.load_state(&self.tree, words)?;
+        self.exchange.load_state(&self.tree, words)
     }
 }
 

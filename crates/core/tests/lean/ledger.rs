@@ -19,7 +19,11 @@ pub struct LeanLedger {
 
 impl LeanLedger {
     pub fn new(seed: u64) -> Self {
-        let options = LedgerOptions { accounts_max: ACCOUNTS as u32, lanes: LANES };
+        let options = LedgerOptions {
+            accounts_max: ACCOUNTS as u32,
+            lanes: LANES,
+            ..LedgerOptions::default()
+        };
         Self {
             ledger: Ledger::new(&options).unwrap(),
             prng: Prng(seed),

@@ -462,5 +462,9 @@ impl Batcher {
 }
 
 fn ledger_options(limits: &Limits, classes: usize) -> LedgerOptions {
-    LedgerOptions { accounts_max: limits.accounts_max, lanes: classes.min(CLASSES_MAX) as u32 }
+    LedgerOptions {
+        accounts_max: limits.accounts_max,
+        lanes: classes.min(CLASSES_MAX) as u32,
+        ..LedgerOptions::default()
+    }
 }

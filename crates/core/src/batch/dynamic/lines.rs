@@ -52,7 +52,7 @@ pub(super) struct Lines {
 
 fn ledger_options(options: &Options) -> LedgerOptions {
     let lanes = (options.classes.len() * options.buckets.len()) as u32;
-    LedgerOptions { accounts_max: options.accounts_max, lanes }
+    LedgerOptions { accounts_max: options.accounts_max, lanes, ..LedgerOptions::default() }
 }
 
 impl Lines {

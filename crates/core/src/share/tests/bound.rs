@@ -196,7 +196,7 @@ proptest! {
     fn siblings_at_every_level_stay_within_the_bound(
         seed in any::<u64>(), credit in prop_oneof![Just(0.0), 1.0f64..2000.0],
     ) {
-        let options = LedgerOptions { accounts_max: ACCOUNTS as u32, lanes: 1 };
+        let options = LedgerOptions { accounts_max: ACCOUNTS as u32, ..LedgerOptions::default() };
         let worst = worst_difference(seed, credit, &mut Ledger::new(&options).unwrap());
         // Sums of weighted service are rounded where the counters are not, and elsewhere.
         prop_assert!(worst <= 1.0 + 1e-9, "{worst} bounds");

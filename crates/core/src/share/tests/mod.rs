@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use std::vec::Vec;
 
 fn ledger(accounts_max: u32) -> Ledger {
-    Ledger::new(&LedgerOptions { accounts_max, lanes: 2 }).unwrap()
+    Ledger::new(&LedgerOptions { accounts_max, lanes: 2, ..LedgerOptions::default() }).unwrap()
 }
 
 #[test]
@@ -140,7 +140,9 @@ fn own_requests_compete_with_children_as_one_more_child_of_weight_1() {
 /// 48 bytes for each account and lane, and 40 for each account.
 #[test]
 fn memory_is_what_the_documentation_says() {
-    let bytes = |accounts_max, lanes| Ledger::bytes_needed(&LedgerOptions { accounts_max, lanes });
+    let bytes = |accounts_max, lanes| {
+        Ledger::bytes_needed(&LedgerOptions { accounts_max, lanes, ..LedgerOptions::default() })
+    };
     let (small, large) = (bytes(1_000, 4), bytes(101_000, 4));
     assert_eq!(large - small, 100_000 * (4 * 48 + 40));
 }

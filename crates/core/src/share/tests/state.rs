@@ -4,7 +4,8 @@ use super::swarm::{ACCOUNTS, LANES, Op, answers, apply, ops};
 use super::*;
 
 fn new() -> Ledger {
-    Ledger::new(&LedgerOptions { accounts_max: ACCOUNTS, lanes: LANES }).unwrap()
+    Ledger::new(&LedgerOptions { accounts_max: ACCOUNTS, lanes: LANES, ..LedgerOptions::default() })
+        .unwrap()
 }
 
 fn saved(ledger: &Ledger) -> Vec<u64> {

@@ -93,7 +93,7 @@ proptest! {
     /// To the last bit, whatever is opened, closed and weighed anew in between.
     #[test]
     fn the_ledger_does_what_the_rules_say(ops in ops(250), credit in 0.0f64..2000.0) {
-        let options = LedgerOptions { accounts_max: ACCOUNTS, lanes: LANES };
+        let options = LedgerOptions { accounts_max: ACCOUNTS, lanes: LANES, ..LedgerOptions::default() };
         let mut ledger = Ledger::new(&options).unwrap();
         let oracle = Oracle::new(ACCOUNTS as usize, Lift::Everywhere);
         let mut oracles = [oracle.clone(), oracle];

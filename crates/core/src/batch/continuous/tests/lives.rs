@@ -302,7 +302,8 @@ fn bytes_of_any_policy_can_be_asked_for() {
     assert!((modest..=u64::MAX).contains(&Batcher::bytes_needed(&policy)));
     let options = Options { account_histograms: true, backlogged_max: u32::MAX };
     assert_eq!(Outcomes::bytes_needed(&policy, options), u64::MAX);
-    let largest = LedgerOptions { accounts_max: u32::MAX, lanes: u32::MAX };
+    let largest =
+        LedgerOptions { accounts_max: u32::MAX, lanes: u32::MAX, ..LedgerOptions::default() };
     assert_eq!(Ledger::bytes_needed(&largest), u64::MAX);
 }
 
