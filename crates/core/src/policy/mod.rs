@@ -99,6 +99,28 @@ pub struct Account {
     pub weight: f64,
     /// How much of this account may wait, its parts included.
     pub queue: QueueLimits,
+    /// How fast this account may send, its parts included.
+    pub rates: RateLimits,
+}
+
+/// How much may come in per minute; what comes on top is shed. Zero in a rate is no limit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "document", derive(serde::Serialize, serde::Deserialize))]
+pub struct RateLimits {
+    /// Requests.
+    pub requests_per_minute: u32,
+    /// Tokens, prompt and output together.
+    pub tokens_per_minute: u64,
+    /// How long an account must have sent nothing for its buckets to be full: a bucket holds what
+    /// its rate brings in this time.
+    pub burst: Nanos,
+}
+
+impl Default for RateLimits {
+    /// No limit; buckets that hold a minute.
+    fn default() -> Self {
+        Self { requests_per_minute: 0, tokens_per_minute: 0, burst: Nanos(60_000_000_000) }
+    }
 }
 
 /// How much may wait; what comes on top is shed. Zero in any field is no limit.
@@ -253,7 +275,13 @@ impl Account {
     /// An account of the first level with its weight, and no limit on what waits.
     #[must_use]
     pub fn new(name: impl Into<String>, weight: f64) -> Self {
-        Self { name: name.into(), parent: None, weight, queue: QueueLimits::default() }
+        Self {
+            name: name.into(),
+            parent: None,
+            weight,
+            queue: QueueLimits::default(),
+            rates: RateLimits::default(),
+        }
     }
 
     /// The same account as part of `parent`.

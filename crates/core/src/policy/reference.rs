@@ -154,7 +154,7 @@ mod tests {
             guaranteed_ratio: _,
             queue: _,
         } = Class::new("x");
-        let Account { name: _, parent: _, weight: _, queue: _ } = Account::new("x", 1.0);
+        let Account { name: _, parent: _, weight: _, queue: _, rates: _ } = Account::new("x", 1.0);
         let fields_of_queue = 3;
         let fields_of_policy = 1 + fields_of_queue + 2 + 9 + 15;
         let fields_of_entries = 5 + fields_of_queue + 3 + fields_of_queue;

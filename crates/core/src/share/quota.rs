@@ -118,6 +118,8 @@ pub(super) struct Quotas {
     pub(super) asked_own: Box<[u64]>,
     /// The same with everybody below it.
     pub(super) asked: Box<[u64]>,
+    /// Its part of the capacity as it was last divided, with everybody below it; zero before.
+    pub(super) fair_share: Box<[u64]>,
 }
 
 /// Adds or takes away in one place of every level.
@@ -144,6 +146,7 @@ impl Quotas {
             held: amounts(),
             asked_own: amounts(),
             asked: amounts(),
+            fair_share: amounts(),
         };
         (0..accounts as u32).for_each(|index| new.reset(index));
         Ok(new)
@@ -154,7 +157,7 @@ impl Quotas {
             return 0;
         }
         (options.accounts_max as u64 + 1)
-            .saturating_mul(8 * 8 * options.resources as u64 + size_of::<i32>() as u64)
+            .saturating_mul(9 * 8 * options.resources as u64 + size_of::<i32>() as u64)
     }
 
     /// Forgets whoever had this index before.
@@ -162,9 +165,13 @@ impl Quotas {
         if self.resources > 0 {
             self.set_rules(index, &AccountQuota::default());
             let row = self.row(index);
-            for amounts in
-                [&mut self.held_own, &mut self.held, &mut self.asked_own, &mut self.asked]
-            {
+            for amounts in [
+                &mut self.held_own,
+                &mut self.held,
+                &mut self.asked_own,
+                &mut self.asked,
+                &mut self.fair_share,
+            ] {
                 amounts[row.clone()].fill(0);
             }
         }
@@ -383,6 +390,15 @@ impl Ledger {
     pub fn held(&self, account: AccountId) -> Result<Amounts, Error> {
         self.tree.check(account)?;
         Ok(self.quotas.amounts(&self.quotas.held, account.index()))
+    }
+
+    /// What the account and everybody below it get of the capacity as it was last divided.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] for an unknown account.
+    pub fn fair_share(&self, account: AccountId) -> Result<Amounts, Error> {
+        self.tree.check(account)?;
+        Ok(self.quotas.amounts(&self.quotas.fair_share, account.index()))
     }
 
     /// What the account and everybody below it ask for beyond what they hold.

@@ -29,7 +29,7 @@ fn put_policy(policy: &Policy, put: &mut dyn FnMut(u64)) {
         put_queue(queue, put);
     }
     // Where an account stands cannot change.
-    for Account { name: _, parent: _, weight, queue } in accounts {
+    for Account { name: _, parent: _, weight, queue, rates: _ } in accounts {
         put(weight.to_bits());
         put_queue(queue, put);
     }
