@@ -16,7 +16,7 @@ use rampmeter::share::AccountId;
 use rampmeter::{Blocks, Nanos, Tokens};
 
 use crate::Prng;
-use crate::grid::Point;
+use crate::grid::{Point, Short};
 
 /// The clock when a desk opens: later than the longest wait, since requests come from the past.
 const OPENS_AT_S: f64 = 1e6;
@@ -84,6 +84,13 @@ pub fn bytes_per_request(point: Point) -> f64 {
     (bytes[1] - bytes[0]) as f64 / f64::from(requests)
 }
 
+/// Tokens in a block of KV memory.
+const BLOCK_TOKENS: u32 = 16;
+
+/// Blocks that a running request holds in the mean: a prompt, and half of an answer, longer ones
+/// being met more often.
+const BLOCKS_MEAN: u32 = (800 + 345) / BLOCK_TOKENS + 1;
+
 /// A full desk and its host.
 #[derive(Debug)]
 pub struct Desk {
@@ -101,22 +108,26 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// A desk of this size with every seat taken.
+    /// A desk of this size with every seat taken, or all of its KV memory.
     ///
     /// # Panics
     /// If the batcher refuses a call or leaves seats free: what is measured would mean nothing.
     #[must_use]
     pub fn new(point: Point) -> Box<Self> {
-        let policy = policy(point, point.running + point.waiting + FILL_ROUND);
-        // Never short of memory: preemption is not what is measured.
-        let kv = KvGeometry::new(Blocks(1 << 24), 16).expect("a valid cache");
-        let seats = point.running as usize;
+        let mut policy = policy(point, point.running + point.waiting + FILL_ROUND);
+        let mut blocks = Blocks(1 << 24);
+        if point.short == Short::Memory {
+            policy.limits.running_max += point.running / 2;
+            blocks = Blocks(point.running * BLOCKS_MEAN);
+        }
+        let kv = KvGeometry::new(blocks, BLOCK_TOKENS).expect("a valid cache");
+        let seats = policy.limits.running_max as usize;
         let mut desk = Box::new(Self {
             batcher: Batcher::new(&policy, kv, model(FILL_STEP_S, point)).expect("a valid policy"),
             prng: Prng(7),
             now: Nanos::from_seconds(OPENS_AT_S),
             point,
-            arrays: PlanArrays::new(point.running),
+            arrays: PlanArrays::new(seats as u32),
             entries_len: 0,
             step: None,
             results: Vec::with_capacity(seats),
@@ -142,20 +153,28 @@ impl Desk {
             desk.refill();
         }
         let taken = desk.batcher.stats().running;
-        assert!(taken >= point.running * 9 / 10, "{taken} seats taken at {point}");
+        assert!(taken >= point.running * 4 / 5, "{taken} seats taken at {point}");
         desk
     }
 
     /// Takes the seats a round at a time. Prompts of one token do, since what it costs to plan a
-    /// decode does not depend on its context; the last round is for those that ended meanwhile.
+    /// decode does not depend on its context, but where memory is short: there, the tokens that
+    /// have come out so far are part of the prompt, and all but one are in the cache. The last
+    /// round is for those that ended meanwhile.
     fn take_seats(&mut self) {
         for _ in 0..=self.point.running.div_ceil(FILL_ROUND) {
-            let free = self.point.running - self.batcher.stats().running;
+            let free = self.point.running.saturating_sub(self.batcher.stats().running);
             for _ in 0..free.min(FILL_ROUND) {
                 let life = life_tokens(&mut self.prng);
                 let left = 1 + self.prng.below(life.into()) as u32;
                 let mut submission = self.submission(self.now, left);
-                submission.prompt_tokens = Tokens(1);
+                match self.point.short {
+                    Short::Seats => submission.prompt_tokens = Tokens(1),
+                    Short::Memory => {
+                        submission.prompt_tokens.0 += life - left;
+                        submission.cached_tokens = Tokens(submission.prompt_tokens.0 - 1);
+                    }
+                }
                 self.enter(&submission);
             }
             self.form_uncounted();

@@ -14,6 +14,16 @@ pub const ACCOUNTS: [u32; 3] = [1, 100, 10_000];
 /// Most bytes that a batcher may take for one request more.
 pub const REQUEST_BYTES_BUDGET: f64 = 160.0;
 
+/// What a desk is short of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Short {
+    /// Seats: there is KV memory for everybody.
+    Seats,
+    /// KV memory: it holds as many requests as there are seats at other desks, and there are half
+    /// as many seats again.
+    Memory,
+}
+
 /// A size of the desk.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Point {
@@ -23,23 +33,32 @@ pub struct Point {
     pub waiting: u32,
     /// Accounts that they belong to.
     pub accounts: u32,
+    /// Why no more run.
+    pub short: Short,
 }
 
-/// `running-waiting-accounts`, as benchmarks and files are named.
+/// `running-waiting-accounts`, as benchmarks and files are named; `-memory` where that is short.
 impl fmt::Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}-{}", self.running, self.waiting, self.accounts)
+        let short = if self.short == Short::Memory { "-memory" } else { "" };
+        write!(f, "{}-{}-{}{short}", self.running, self.waiting, self.accounts)
     }
 }
 
 impl Point {
-    /// A size of the desk.
+    /// A size of the desk, which is short of seats.
     #[must_use]
     pub const fn new(running: u32, waiting: u32, accounts: u32) -> Self {
-        Self { running, waiting, accounts }
+        Self { running, waiting, accounts, short: Short::Seats }
     }
 
-    /// Every size, accounts fastest.
+    /// The same size, short of KV memory.
+    #[must_use]
+    pub const fn short_of_memory(self) -> Self {
+        Self { short: Short::Memory, ..self }
+    }
+
+    /// Every size, accounts fastest; then the two that `form` has a budget for, short of memory.
     #[must_use]
     pub fn all() -> Vec<Self> {
         let mut points = Vec::new();
@@ -48,11 +67,14 @@ impl Point {
                 points.extend(ACCOUNTS.map(|accounts| Self::new(running, waiting, accounts)));
             }
         }
+        let budgeted = points.iter().filter(|point| point.is_budgeted());
+        let short: Vec<_> = budgeted.map(|point| point.short_of_memory()).collect();
+        points.extend(short);
         points
     }
 
-    /// The eight corners of the grid, and the two sizes that `form` has a budget for: what is
-    /// measured where time is short, and counted in instructions.
+    /// The eight corners of the grid, and the two sizes that `form` has a budget for, short of
+    /// either: what is measured where time is short, and counted in instructions.
     #[must_use]
     pub fn few() -> Vec<Self> {
         let corner =
@@ -62,9 +84,12 @@ impl Point {
                 && corner(point.waiting, &WAITING)
                 && corner(point.accounts, &ACCOUNTS)
         };
-        let is_budgeted =
-            |point: &Self| point.accounts == 100 && point.budget_ns(Call::Form).is_some();
-        Self::all().into_iter().filter(|point| is_corner(point) || is_budgeted(point)).collect()
+        let chosen = |point: &Self| is_corner(point) || point.is_budgeted();
+        Self::all().into_iter().filter(chosen).collect()
+    }
+
+    fn is_budgeted(&self) -> bool {
+        self.accounts == 100 && self.budget_ns(Call::Form).is_some()
     }
 
     /// The sizes that the environment asks for: `RAMPMETER_BENCH=quick` means [`Point::few`].
@@ -121,7 +146,7 @@ mod tests {
     #[test]
     fn the_few_are_the_corners_and_the_sizes_with_a_budget() {
         let few = Point::few();
-        assert_eq!((Point::all().len(), few.len()), (36, 10));
+        assert_eq!((Point::all().len(), few.len()), (38, 12));
         for point in [Point::new(256, 1_000, 100), Point::new(10_000, 10_000, 10_000)] {
             assert!(few.contains(&point), "{point}");
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::desk::bytes_per_request;
-use crate::grid::{Call, Point, REQUEST_BYTES_BUDGET};
+use crate::grid::{Call, Point, REQUEST_BYTES_BUDGET, Short};
 use crate::instructions::Counts;
 
 /// Median nanoseconds, by call and by who was measured at which size.
@@ -55,6 +55,12 @@ fn desk_at(point: Point) -> String {
     format!("rampmeter/{point}")
 }
 
+/// How many run, and why no more if it is not for want of seats.
+fn running(point: Point) -> String {
+    let running = grouped(point.running.into());
+    if point.short == Short::Memory { format!("{running} m") } else { running }
+}
+
 /// As the benchmark calls the peer at this size; it knows no accounts.
 fn peer_at(point: Point) -> String {
     format!("peer/{}-{}", point.running, point.waiting)
@@ -67,11 +73,8 @@ pub fn render(points: &[Point], medians: &Medians, counts: &Counts) -> String {
     let mut rows = vec![head()];
     let (mut budgets, mut missed) = (0, 0);
     for point in points {
-        let mut row = vec![
-            grouped(point.running.into()),
-            grouped(point.waiting.into()),
-            grouped(point.accounts.into()),
-        ];
+        let mut row =
+            vec![running(*point), grouped(point.waiting.into()), grouped(point.accounts.into())];
         for call in Call::ALL {
             let time = medians.of(call, desk_at(*point));
             let peer = medians.of(call, peer_at(*point));
@@ -102,7 +105,7 @@ pub fn render(points: &[Point], medians: &Medians, counts: &Counts) -> String {
         "\n`ns`: median of one call; `x peer`: how many times what a lock around a queue takes, \
          first come first served;\n`instr`: instructions of one call, from \
          `benches/instructions.toml`; `max`: budget in ns; `B`: bytes for one request more\n\
-         (budget {REQUEST_BYTES_BUDGET}). Budgets: {} of {budgets} kept, {missed} missed (`!`).",
+         (budget {REQUEST_BYTES_BUDGET}); `m`: as many run as KV memory holds. Budgets: {} of {budgets} kept, {missed} missed (`!`).",
         budgets - missed
     );
     text
