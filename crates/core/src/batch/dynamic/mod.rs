@@ -111,6 +111,7 @@ mod options;
 mod plan;
 mod rate;
 mod request;
+mod state;
 mod window;
 
 use alloc::boxed::Box;
@@ -129,7 +130,7 @@ pub use self::plan::{
     PlanEntry, Shed,
 };
 use self::rate::Arrivals;
-use self::request::NEVER;
+use self::request::{MOMENT_MAX, NEVER};
 pub use self::request::{Request, RequestId, Stage, Submission};
 use self::window::Due;
 use crate::error::{Error, check_range};
@@ -324,8 +325,7 @@ impl DynamicBatcher {
         for (moment, (field, given, usual)) in moments.iter_mut().zip(given) {
             let usual = usual.map(|span| arrival.saturating_add(span));
             if let Some(at) = given.or(usual) {
-                // One below the mark of "never" and of "behind", centuries away.
-                *moment = check_range(field, at.get(), arrival.get(), (1 << 63) - 1)?;
+                *moment = check_range(field, at.get(), arrival.get(), MOMENT_MAX)?;
             }
         }
         Ok(Request {
