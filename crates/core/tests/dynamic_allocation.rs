@@ -90,7 +90,7 @@ fn drive(desk: &mut DynamicBatcher, steps: u64, bytes: &mut [u8]) -> [u64; 3] {
         };
         match desk.submit(now, &submission) {
             Ok(Admission::Queued(id)) => last = id,
-            Ok(Admission::Shed { .. }) => counts[1] += 1,
+            Ok(Admission::Shed(_)) => counts[1] += 1,
             Err(_) => counts[2] += 1,
         }
         if prng.chance(5) {

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use rampmeter::batch::Batcher;
 use rampmeter::batch::dynamic::{
     Admission, BatchId, ClassOptions, Decision, DynamicBatcher, Ending, Expired, Expiry,
-    Observation, Options, Plan, PlanEntry, RequestId, Rule, Shed, Submission,
+    Observation, Options, Plan, PlanEntry, RequestId, Rule, ShedReason, Submission,
 };
 use rampmeter::engine::LatencyCurve;
 use rampmeter::error::SnapshotFault;
@@ -169,7 +169,7 @@ impl Lean {
                 }
                 self.requests.push(id);
             }
-            Ok(Admission::Shed { .. }) => self.counts[2] += 1,
+            Ok(Admission::Shed(_)) => self.counts[2] += 1,
             Err(_) => self.counts[4] += 1,
         }
         self.note(&answer);
@@ -485,10 +485,10 @@ fn changed_rules_hold_from_now_on() {
     let mut other = DynamicBatcher::restore(&changed, &bytes).unwrap();
     assert_eq!(other.curve(0), Some(&options.buckets[0]));
     assert_eq!(other.next_event(now), Some(now));
-    let Ok(Admission::Shed { reason, .. }) = other.submit(now, &submission) else {
+    let Ok(Admission::Shed(shed)) = other.submit(now, &submission) else {
         panic!("one may wait");
     };
-    assert_eq!(reason, Shed::QueueFull);
+    assert_eq!(shed.reason, ShedReason::QueueFull);
     let later = Nanos(2 * MS);
     assert!(matches!(other.form(later, plan).unwrap().decision, Decision::Launch(_)));
 }
