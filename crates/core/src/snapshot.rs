@@ -57,6 +57,9 @@ pub(crate) struct Kind {
 /// The continuous batcher.
 pub(crate) const BATCHER: Kind = Kind { desk: 1, version: 1 };
 
+/// The dynamic batcher.
+pub(crate) const DYNAMIC_BATCHER: Kind = Kind { desk: 2, version: 1 };
+
 /// The sum with one more word in it.
 const fn checksum(sum: u64, word: u64) -> u64 {
     (sum ^ word).wrapping_mul(CHECKSUM_PRIME).rotate_left(CHECKSUM_TURN)

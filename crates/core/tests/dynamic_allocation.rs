@@ -71,7 +71,7 @@ fn options() -> Options {
 }
 
 /// Drives a batcher beyond what it can do; returns how often it launched, shed and erred.
-fn drive(desk: &mut DynamicBatcher, steps: u64) -> [u64; 3] {
+fn drive(desk: &mut DynamicBatcher, steps: u64, bytes: &mut [u8]) -> [u64; 3] {
     let mut prng = Prng(5);
     let (mut entries, mut expired) = ([PlanEntry::default(); 16], [Expired::default(); 4]);
     let account = desk.open_account(None, 2.0).unwrap();
@@ -90,7 +90,7 @@ fn drive(desk: &mut DynamicBatcher, steps: u64) -> [u64; 3] {
         };
         match desk.submit(now, &submission) {
             Ok(Admission::Queued(id)) => last = id,
-            Ok(Admission::Shed { .. }) => counts[1] += 1,
+            Ok(Admission::Shed(_)) => counts[1] += 1,
             Err(_) => counts[2] += 1,
         }
         if prng.chance(5) {
@@ -113,6 +113,11 @@ fn drive(desk: &mut DynamicBatcher, steps: u64) -> [u64; 3] {
         let forged =
             Observation { batch: BatchId::from_raw(step), duration: None, ending: Ending::Failed };
         counts[2] += u64::from(desk.observe(now, &forged).is_err());
+        if step % 500 == 0 {
+            // Every other time there is too little room.
+            let room = bytes.len() * (step / 500 % 2) as usize;
+            counts[2] += u64::from(desk.save(&mut bytes[..room]).is_err());
+        }
         black_box((desk.next_event(now), desk.stats()));
     }
     counts
@@ -126,11 +131,13 @@ fn no_call_allocates() {
     assert_eq!(TALLY.get().0 - before, 2, "one to allocate, one to free");
 
     let mut desk = DynamicBatcher::new(&options()).unwrap();
+    let mut bytes = vec![0; 1 << 16];
     let before = TALLY.get().0;
-    let counts = drive(&mut desk, 20_000);
+    let counts = drive(&mut desk, 20_000, &mut bytes);
     assert_eq!(TALLY.get().0, before, "{counts:?}");
     assert!(counts.iter().all(|count| *count > 300), "{counts:?}");
     assert!(desk.stats().expired > 100, "{:?}", desk.stats());
+    assert_eq!(&bytes[..8], b"RAMPMETR", "it was saved");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use rampmeter::Nanos;
 use rampmeter::batch::dynamic::{
     Admission, ClassOptions, Decision, DynamicBatcher, Ending, Expired, Expiry, Observation,
-    Options, Plan, PlanEntry, Rule, Shed, Submission,
+    Options, Plan, PlanEntry, Rule, Shed, ShedReason, Submission,
 };
 use rampmeter::engine::LatencyCurve;
 use support::Prng;
@@ -154,7 +154,7 @@ impl Pair {
             expires_at: None,
         };
         let admission = self.desk.submit(Nanos(now), &submission).unwrap();
-        let shed = matches!(admission, Admission::Shed { reason: Shed::QueueFull, .. });
+        let shed = matches!(admission, Admission::Shed(Shed { reason: ShedReason::QueueFull, .. }));
         assert_eq!(shed, full, "limit of the queue");
         if !full {
             let timeout = self.timeouts[class].map(|span| now + span);

@@ -64,10 +64,12 @@
 //! With steps in flight it forms the next one before it observes the last: up to
 //! `limits.steps_in_flight_max` may be formed and not observed, and they are observed in order.
 
+mod admission;
 pub mod continuous;
 pub mod dynamic;
 mod queue;
 #[cfg(feature = "document")]
 pub mod record;
 
+pub use admission::{Admission, Shed};
 pub use continuous::{Batcher, Formed, Observation, Plan, PlanEntry, RequestId, Submission};

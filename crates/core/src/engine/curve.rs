@@ -35,6 +35,8 @@
 
 use crate::error::{Error, check_range, check_real};
 
+mod state;
+
 /// Most knots of a curve: every size of a batch of 64, or six a doubling up to 1,024.
 pub const KNOTS_MAX: usize = 64;
 
@@ -63,6 +65,19 @@ const SPREAD_SAMPLES: f64 = 32.0;
 /// Clipping of residuals: three mean deviations, plus a tenth for a spread not yet known. Of
 /// normal noise 1.7% lies beyond.
 const CLIP: (f64, f64) = (3.0, 0.1);
+
+/// Furthest that the scale may be from one, as a logarithm: that of an hour over a nanosecond is
+/// 28.9, and no curve can be further from its prior.
+const SCALE_MAX: f64 = 29.0;
+
+/// Values of knots: as far beyond [`SECONDS`] as these are apart. Anything beyond means the same,
+/// whatever the scale, and might overflow.
+const VALUES: (f64, f64) =
+    (SECONDS.0 * (SECONDS.0 / SECONDS.1), SECONDS.1 * (SECONDS.1 / SECONDS.0));
+
+/// Largest mean deviation: no batch is further from its prediction than an hour from a nanosecond,
+/// times the largest batch (beyond its last knot a curve rises in proportion), as a logarithm.
+const SPREAD_MAX: f64 = 43.0;
 
 /// Mean deviation assumed before anything was seen. Batches of one shape vary by some percent.
 const SPREAD_PRIOR: f64 = 0.05;
@@ -95,15 +110,18 @@ impl Learning {
     /// follow those that were. Changes nothing for a knot that rests on samples alone.
     fn centre(&mut self, len: usize) {
         let (mut common, mut weights) = (0.0, 0.0);
-        for knot in (0..len).filter(|knot| self.weight[*knot] > 0.0 && self.value[*knot] > 0.0) {
+        let counts = |knot: &usize| self.weight[*knot] > 0.0 && self.value[*knot] >= VALUES.0;
+        for knot in (0..len).filter(counts) {
             common += self.weight[knot] * libm::log(self.value[knot] / self.prior[knot]);
             weights += self.weight[knot];
         }
         if weights > 0.0 {
-            let shift = common / weights;
-            self.scale += shift;
+            let shift = (common / weights).clamp(-SCALE_MAX - self.scale, SCALE_MAX - self.scale);
+            self.scale = (self.scale + shift).clamp(-SCALE_MAX, SCALE_MAX);
             let factor = libm::exp(-shift);
-            self.value[..len].iter_mut().for_each(|value| *value *= factor);
+            for value in &mut self.value[..len] {
+                *value = (*value * factor).min(VALUES.1);
+            }
         }
     }
 }
@@ -158,6 +176,7 @@ impl LatencyCurve {
     pub fn learning(&self, batch_size_max: u32) -> Result<Self, Error> {
         check_range("batch_size_max", batch_size_max.into(), 1, BATCH_SIZE_MAX.into())?;
         let mut curve = self.clone();
+        (curve.sizes, curve.seconds) = ([0; KNOTS_MAX], [0.0; KNOTS_MAX]);
         curve.len = batch_size_max.min(KNOTS_MAX as u32);
         let (len, mut size) = (curve.len, 0);
         for index in 0..len {
@@ -278,6 +297,7 @@ impl LatencyCurve {
         self.spread += (residual.abs() - self.spread) / SPREAD_SAMPLES;
         if let Some(mut learning) = self.learning.take() {
             learning.scale += residual / (self.samples as f64).min(WEIGHT_MAX);
+            learning.scale = learning.scale.clamp(-SCALE_MAX, SCALE_MAX);
             self.weigh_in(&mut learning, size, residual);
             learning.centre(self.len as usize);
             self.refit(&learning);

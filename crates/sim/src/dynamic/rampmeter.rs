@@ -58,7 +58,7 @@ impl Policy for Rampmeter {
             expires_at: None,
         };
         let admission = self.batcher.submit(now, &submission);
-        if matches!(admission.expect("the workload is in order"), Admission::Shed { .. }) {
+        if matches!(admission.expect("the workload is in order"), Admission::Shed(_)) {
             self.shed.push(index);
         }
     }

@@ -77,37 +77,12 @@ impl Default for Submission {
     }
 }
 
-/// What becomes of a request that comes in.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[cfg_attr(feature = "document", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "document", serde(rename_all = "snake_case"))]
-pub enum Admission {
-    /// It waits for its turn.
-    Queued(RequestId),
-    /// It is turned away; nothing is kept of it.
-    Shed(Shed),
-}
-
-impl Admission {
-    /// The request, if it was let into a queue.
-    #[must_use]
-    pub const fn queued(self) -> Option<RequestId> {
-        match self {
-            Self::Queued(request) => Some(request),
-            Self::Shed(_) => None,
-        }
-    }
-}
+/// What becomes of a submission. Of a request that is turned away, `retry_after` says in how long
+/// there should be room, at the pace of late.
+pub type Admission = crate::batch::Admission<RequestId, ShedReason>;
 
 /// Why a request is turned away, and when it may come again.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[cfg_attr(feature = "document", derive(serde::Serialize, serde::Deserialize))]
-pub struct Shed {
-    /// Which limit it met.
-    pub reason: ShedReason,
-    /// In how long there should be room, at the pace of late.
-    pub retry_after: Nanos,
-}
+pub type Shed = crate::batch::Shed<ShedReason>;
 
 /// The limit that a request met.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

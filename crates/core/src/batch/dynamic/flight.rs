@@ -3,14 +3,18 @@
 use alloc::boxed::Box;
 use alloc::vec;
 
-use super::options::INSTANCES_MAX;
+use super::options::{INSTANCES_MAX, SIZE_MAX};
 use super::plan::BatchId;
 use crate::error::Error;
 use crate::handle::Slab;
+use crate::snapshot::{Words, ensure, pair};
 
 /// Share of a batch's predicted time that it is taken to need still, once it is overdue: nothing
 /// is known then but that it cannot take much less than what it took already.
 const OVERDUE_RATIO: f64 = 0.1;
+
+/// Longest batch: a curve knows sizes of at most an hour, and beyond them rises in proportion.
+const SECONDS_MAX: f64 = 3600.0 * SIZE_MAX as f64;
 
 /// A batch that runs.
 #[derive(Debug)]
@@ -91,5 +95,54 @@ impl Flights {
     pub(super) fn backlog_s(&self, now_ns: u64) -> f64 {
         let (free_in, len) = self.free_in(now_ns);
         free_in[..len].iter().sum()
+    }
+}
+
+impl Flight {
+    fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        let Self { launched_ns, seconds, len, bucket } = self;
+        for word in [*launched_ns, seconds.to_bits(), pair(*len, u32::from(*bucket))] {
+            save(word);
+        }
+    }
+
+    fn load_state(words: &mut Words<'_>) -> Result<Self, Error> {
+        let launched_ns = words.next()?;
+        let seconds = words.next_real("seconds", 0.0, SECONDS_MAX)?;
+        let (len, bucket) = words.next_pair()?;
+        ensure(len > 0 && bucket <= u8::MAX.into())?;
+        Ok(Self { launched_ns, seconds, len, bucket: bucket as u8 })
+    }
+}
+
+impl Flights {
+    pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        self.running.save_state(save, Flight::save_state);
+        self.members().for_each(|slot| save(slot.into()));
+    }
+
+    /// Takes the batches and who is in them; whether these run is for the requests to say.
+    pub(super) fn load_state(
+        &mut self,
+        buckets: usize,
+        words: &mut Words<'_>,
+    ) -> Result<(), Error> {
+        self.running.load_state(words, Flight::load_state)?;
+        for (batch, flight) in self.running.iter() {
+            ensure(flight.len <= self.width && usize::from(flight.bucket) < buckets)?;
+            let from = (batch.index() * self.width) as usize;
+            for member in &mut self.members[from..from + flight.len as usize] {
+                *member = words.next_u32("member")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Slots of all requests that are in a batch.
+    pub(super) fn members(&self) -> impl Iterator<Item = u32> + '_ {
+        let places = move |(batch, flight): (BatchId, &Flight)| {
+            (0..flight.len).map(move |place| self.member(batch.index(), place))
+        };
+        self.running.iter().flat_map(places)
     }
 }

@@ -10,6 +10,8 @@ use crate::error::Error;
 use crate::policy::CLASSES_MAX;
 use crate::share::{Ledger, LedgerOptions};
 
+mod state;
+
 /// Place in line of a request without a deadline, counted from its arrival: a minute, as the
 /// patience of the policy's class `batch`. Among themselves they go in order of arrival.
 const PATIENCE_NS: u64 = 60_000_000_000;
@@ -104,9 +106,14 @@ impl Lines {
         (class * self.buckets_len + bucket) as u32
     }
 
-    fn root_of(&mut self, request: &Request) -> (&mut Forest, &mut u32) {
+    /// Which queue of [`Lines::roots`] a request that can be in time stands in.
+    fn place(&self, request: &Request) -> usize {
         let lane = self.lane(request.class.into(), request.bucket.into()) as usize;
-        let place = lane * self.accounts_max as usize + request.account.index() as usize;
+        lane * self.accounts_max as usize + request.account.index() as usize
+    }
+
+    fn root_of(&mut self, request: &Request) -> (&mut Forest, &mut u32) {
+        let place = self.place(request);
         (&mut self.order, &mut self.roots[place])
     }
 
@@ -157,18 +164,30 @@ impl Lines {
 
     /// A request gets in line.
     pub(super) fn enter(&mut self, request: &Request, slot: u32) {
+        self.stand(request, slot);
+        let lane = self.lane(request.class.into(), request.bucket.into());
+        let arrived = self.ledger.arrive(lane, request.account);
+        debug_assert!(arrived.is_ok(), "the account was checked");
+    }
+
+    /// Puts a request that can be in time into its queues, and counts it.
+    fn stand(&mut self, request: &Request, slot: u32) {
         let (class, bucket) = (usize::from(request.class), usize::from(request.bucket));
         let key = |at_ns| Key { at_ns, sequence: request.sequence };
         let (order, root) = self.root_of(request);
         order.insert(root, slot, key(rank_ns(request)));
         self.due.insert(&mut self.due_roots[bucket], slot, key(request.deadline_ns));
         self.age.insert(&mut self.age_roots[bucket], slot, key(request.arrival_ns));
-        if request.expires_ns != NEVER {
-            self.life.insert(&mut self.life_root, slot, key(request.expires_ns));
-        }
+        self.live(request, slot);
         self.waiting[class][bucket] += 1;
-        let arrived = self.ledger.arrive(self.lane(class, bucket), request.account);
-        debug_assert!(arrived.is_ok(), "the account was checked");
+    }
+
+    /// Puts a request that can expire into the queue of those.
+    fn live(&mut self, request: &Request, slot: u32) {
+        if request.expires_ns != NEVER {
+            let key = Key { at_ns: request.expires_ns, sequence: request.sequence };
+            self.life.insert(&mut self.life_root, slot, key);
+        }
     }
 
     /// Takes a waiting request out of every queue.
@@ -201,6 +220,11 @@ impl Lines {
     pub(super) fn become_late(&mut self, request: &mut Request, slot: u32) {
         self.leave_in_time(request, slot);
         request.stage = Stage::Late;
+        self.stand_late(request, slot);
+    }
+
+    /// Puts a late request into the queue of the late ones, and counts it.
+    fn stand_late(&mut self, request: &Request, slot: u32) {
         let bucket = usize::from(request.bucket);
         let key = Key { at_ns: request.arrival_ns, sequence: request.sequence };
         self.order.insert(&mut self.late_roots[bucket], slot, key);

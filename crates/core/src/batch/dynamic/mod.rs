@@ -111,6 +111,7 @@ mod options;
 mod plan;
 mod rate;
 mod request;
+mod state;
 mod window;
 
 use alloc::boxed::Box;
@@ -126,10 +127,10 @@ pub use self::options::{
 };
 pub use self::plan::{
     Admission, BatchId, Decision, Ending, Expired, Formed, Launch, Observation, Observed, Plan,
-    PlanEntry, Shed,
+    PlanEntry, Shed, ShedReason,
 };
 use self::rate::Arrivals;
-use self::request::NEVER;
+use self::request::{MOMENT_MAX, NEVER};
 pub use self::request::{Request, RequestId, Stage, Submission};
 use self::window::Due;
 use crate::error::{Error, check_range};
@@ -286,9 +287,9 @@ impl DynamicBatcher {
         self.check_time(now)?;
         let request = self.admit(now, submission)?;
         self.now = now;
-        if let Some((reason, retry_after)) = self.shed(&request) {
+        if let Some(shed) = self.shed(&request) {
             self.totals.shed += 1;
-            return Ok(Admission::Shed { reason, retry_after });
+            return Ok(Admission::Shed(shed));
         }
         let bucket = usize::from(request.bucket);
         let has_deadline = request.deadline_ns != NEVER;
@@ -324,8 +325,7 @@ impl DynamicBatcher {
         for (moment, (field, given, usual)) in moments.iter_mut().zip(given) {
             let usual = usual.map(|span| arrival.saturating_add(span));
             if let Some(at) = given.or(usual) {
-                // One below the mark of "never" and of "behind", centuries away.
-                *moment = check_range(field, at.get(), arrival.get(), (1 << 63) - 1)?;
+                *moment = check_range(field, at.get(), arrival.get(), MOMENT_MAX)?;
             }
         }
         Ok(Request {
@@ -342,20 +342,21 @@ impl DynamicBatcher {
     }
 
     /// The limit that a request meets, if any, and when to try again.
-    fn shed(&self, request: &Request) -> Option<(Shed, Nanos)> {
+    fn shed(&self, request: &Request) -> Option<Shed> {
         let class = usize::from(request.class);
         let wait_s = self.predicted_wait_s(class);
         let seat_s = self.options.buckets[usize::from(request.bucket)].seconds(1);
         let retry_after = Nanos::from_seconds(seat_s);
         if self.requests.is_full() {
-            return Some((Shed::Full, retry_after));
+            return Some(Shed { reason: ShedReason::Full, retry_after });
         }
         if self.lines.waiting_of(class) >= self.options.classes[class].queue_max {
-            return Some((Shed::QueueFull, retry_after));
+            return Some(Shed { reason: ShedReason::QueueFull, retry_after });
         }
         let wait_max_s = self.options.wait_max?.as_seconds();
         let over_s = wait_s - wait_max_s;
-        (over_s > 0.0).then(|| (Shed::WaitTooLong, Nanos::from_seconds(over_s)))
+        let retry_after = Nanos::from_seconds(over_s);
+        (over_s > 0.0).then_some(Shed { reason: ShedReason::WaitTooLong, retry_after })
     }
 
     /// Seconds that a request of a class would wait behind what runs and what goes before it, at

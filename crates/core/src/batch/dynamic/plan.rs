@@ -10,23 +10,15 @@ use crate::units::Nanos;
 pub type BatchId = Handle<Flight>;
 
 /// What becomes of a submission.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Admission {
-    /// It waits.
-    Queued(RequestId),
-    /// It is not taken in.
-    Shed {
-        /// Which limit it met.
-        reason: Shed,
-        /// When it may be worth trying again: an estimate, not a promise.
-        retry_after: Nanos,
-    },
-}
+pub type Admission = crate::batch::Admission<RequestId, ShedReason>;
 
-/// Why a request was not taken in.
+/// Why a request is turned away, and when it may come again.
+pub type Shed = crate::batch::Shed<ShedReason>;
+
+/// The limit that a request met.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
-pub enum Shed {
+pub enum ShedReason {
     /// `requests_max` are known.
     Full,
     /// `queue_max` of its class wait.

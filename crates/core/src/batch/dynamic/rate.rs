@@ -1,5 +1,8 @@
 //! How fast requests come: smoothed gaps between arrivals, and smoothed deadlines.
 
+use crate::error::Error;
+use crate::snapshot::Words;
+
 /// Gaps over which the mean is smoothed: enough to tell twice the rate from once (the mean of 16
 /// exponential gaps errs by 25%), few enough to notice a burst within a batch or two.
 const GAPS: f64 = 16.0;
@@ -9,6 +12,9 @@ const DEADLINES: f64 = 64.0;
 
 /// Shortest gap believed, in seconds: the resolution of time.
 const GAP_MIN_S: f64 = 1e-9;
+
+/// Longest gap, and longest time to a deadline, in seconds: 2^64 nanoseconds are 1.85e10.
+const SPAN_MAX_S: f64 = 2e10;
 
 /// Arrivals of one bucket.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,6 +55,25 @@ impl Arrivals {
     /// Usual time from arrival to deadline; infinite where there are none.
     pub(super) fn target_s(&self) -> f64 {
         if self.with_deadline == 0 { f64::INFINITY } else { self.target_s }
+    }
+}
+
+impl Arrivals {
+    pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        let Self { last_ns, gap_s, target_s, seen, with_deadline } = self;
+        for word in [*last_ns, gap_s.to_bits(), target_s.to_bits(), *seen, *with_deadline] {
+            save(word);
+        }
+    }
+
+    pub(super) fn load_state(words: &mut Words<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            last_ns: words.next()?,
+            gap_s: words.next_real("gap_s", 0.0, SPAN_MAX_S)?,
+            target_s: words.next_real("target_s", 0.0, SPAN_MAX_S)?,
+            seen: words.next_count("seen")?,
+            with_deadline: words.next_count("with_deadline")?,
+        })
     }
 }
 

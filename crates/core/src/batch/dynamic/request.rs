@@ -1,7 +1,9 @@
 //! A request as the host hands it in, and as the batcher keeps it.
 
+use crate::error::Error;
 use crate::handle::Handle;
 use crate::share::AccountId;
+use crate::snapshot::{CONTRADICTION, Words, ensure};
 use crate::units::Nanos;
 
 /// A request that comes in.
@@ -43,6 +45,13 @@ pub enum Stage {
     Cancelled,
 }
 
+/// As they are numbered.
+const STAGES: [Stage; 5] =
+    [Stage::Waiting, Stage::Delayed, Stage::Late, Stage::Running, Stage::Cancelled];
+
+/// Last moment of a deadline or an expiry: one below the mark of "behind", centuries away.
+pub(super) const MOMENT_MAX: u64 = (1 << 63) - 1;
+
 /// Stands for "no deadline" and "never".
 pub(super) const NEVER: u64 = u64::MAX;
 
@@ -63,3 +72,64 @@ pub struct Request {
 
 // The promise of the documentation; queue nodes and the slab's bookkeeping come on top.
 const _: () = assert!(core::mem::size_of::<Request>() <= 56);
+
+impl Request {
+    pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        let Self {
+            tag,
+            account,
+            arrival_ns,
+            deadline_ns,
+            expires_ns,
+            sequence,
+            class,
+            bucket,
+            stage,
+        } = self;
+        for word in [*tag, account.to_raw(), *arrival_ns, *deadline_ns, *expires_ns, *sequence] {
+            save(word);
+        }
+        save(u64::from_le_bytes([*class, *bucket, *stage as u8, 0, 0, 0, 0, 0]));
+    }
+
+    /// What one request alone can say: whether its account, class and bucket are there is for the
+    /// batcher to find out.
+    pub(super) fn load_state(words: &mut Words<'_>) -> Result<Self, Error> {
+        let (tag, account) = (words.next()?, AccountId::from_raw(words.next()?));
+        let (arrival_ns, deadline_ns, expires_ns) = (words.next()?, words.next()?, words.next()?);
+        let sequence = words.next_count("request.sequence")?;
+        let [class, bucket, stage, rest @ ..] = words.next()?.to_le_bytes();
+        let stage = *STAGES.get(usize::from(stage)).ok_or(CONTRADICTION)?;
+        let sound = |at_ns| at_ns == NEVER || (arrival_ns..=MOMENT_MAX).contains(&at_ns);
+        ensure(rest == [0; 5] && sound(deadline_ns) && sound(expires_ns))?;
+        // Who has expired and went behind does not expire again.
+        ensure(stage != Stage::Delayed || expires_ns == NEVER)?;
+        Ok(Self {
+            tag,
+            account,
+            arrival_ns,
+            deadline_ns,
+            expires_ns,
+            sequence,
+            class,
+            bucket,
+            stage,
+        })
+    }
+
+    /// It is in a batch, and in no queue.
+    pub(super) const fn is_launched(&self) -> bool {
+        matches!(self.stage, Stage::Running | Stage::Cancelled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is saved as a number is found again under it.
+    #[test]
+    fn numbers_of_stages_are_their_places() {
+        assert!(STAGES.iter().zip(0..).all(|(stage, place)| *stage as u8 == place));
+    }
+}
