@@ -1,5 +1,7 @@
 mod bound;
+mod children;
 mod oracle;
+mod quotas;
 mod state;
 mod swarm;
 
