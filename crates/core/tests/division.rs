@@ -344,3 +344,11 @@ fn wrong_calls_are_named_and_change_nothing() {
         assert_eq!(refused(right, Claim { usage: bad, ..claim }), "usage");
     }
 }
+
+/// Each pass over the accounts finds one more that is covered, more passes than there may be.
+#[test]
+fn levels_that_rise_one_account_at_a_time_are_found() {
+    let level = Level { total: 1_000_000, ..Level::default() };
+    let claims = [100_000, 220_000, 226_600, 226_680, 900_000].map(|request| asking(request, 1.0));
+    assert_eq!(divided(&level, &claims), [100_000, 220_000, 226_600, 226_680, 226_720]);
+}

@@ -19,8 +19,8 @@
 //! at last     with k > 0, what those with w > 0 do not want, in the same way with w = n
 //! ```
 //! The level is where rounds of `R * w / sum w` end, of which each account takes no more than its
-//! rest and another round divides what is left over. It is found by one pass over the accounts
-//! sorted by `rest / w`, so that fractions are rounded once and not in every round.
+//! rest and another round divides what is left over. Here only those take part in a round that
+//! are covered by it, so that fractions are rounded once, at the end, and not in every round.
 //!
 //! In a tree the children of an account divide its share, from the top down. What the account itself
 //! holds and asks for competes with them as one more child of quota 0, without limit, of over-quota

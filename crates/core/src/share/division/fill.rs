@@ -2,8 +2,8 @@
 //!
 //! # Formula
 //! ```text
-//! covered     rest <= floor(left * weight / sum of weight), in order of rest / weight:
-//!             takes its rest, and leaves both sums
+//! covered     rest * sum of weight <= left * weight:
+//!             takes its rest, and leaves both sums; again until nobody is
 //! all others  floor(left * weight / sum of weight), down to whole units
 //! remainder   one unit each, the largest fraction first, then the oldest, then the lowest id
 //! ```
@@ -31,7 +31,7 @@ pub(super) fn weigh(claims: &mut [Claim], usage_weight: f64) {
     let max = claims.iter().map(weight).fold(0.0, f64::max);
     // As many claims as there are, each below two to the power of what they leave of the bits.
     let bits = WEIGHT_SUM_BITS - (usize::BITS - claims.len().leading_zeros());
-    let up = bits as i32 - 1 - libm::ilogb(max.max(f64::MIN_POSITIVE));
+    let up = bits.cast_signed() - 1 - libm::ilogb(max.max(f64::MIN_POSITIVE));
     for claim in claims {
         let weight = weight(claim);
         // A weight is never so small that it is none.
@@ -62,23 +62,44 @@ pub(super) fn fill(claims: &mut [Claim], left: u64, unit: u64) -> u64 {
 fn fill_by(claims: &mut [Claim], left: u64, unit: u64) -> u64 {
     let wanted: u128 = claims.iter().map(|claim| u128::from(claim.scratch.rest)).sum();
     if wanted <= u128::from(left) {
-        claims.iter_mut().for_each(|claim| {
+        for claim in claims {
             claim.take(claim.scratch.rest);
-        });
+        }
         return left - wanted as u64;
     }
-    claims.sort_unstable_by(by_level);
-    let (mut left, mut covered) = (left, 0);
+    let mut left = left;
     let mut weights: u64 = claims.iter().map(|claim| claim.scratch.weight).sum();
-    for claim in claims.iter_mut() {
-        if claim.scratch.rest > part(left, claim.scratch.weight, weights).0 {
+    let mut open = claims;
+    // Most of those that are covered are seen in a few passes. Passes that find few each are given
+    // up in time: sorting costs as much as these.
+    for _ in 0..=open.len().ilog2() {
+        let covered = cover(open, left, weights);
+        if covered == 0 {
+            return round_down(open, left, weights, unit);
+        }
+        let (full, rest) = open.split_at_mut(covered);
+        for claim in full {
+            weights -= claim.scratch.weight;
+            left -= claim.take(claim.scratch.rest);
+        }
+        open = rest;
+    }
+    open.sort_unstable_by(by_level);
+    let mut covered = 0;
+    for claim in open.iter_mut() {
+        if !claim.is_covered(left, weights) {
             break;
         }
-        left -= claim.take(claim.scratch.rest);
         weights -= claim.scratch.weight;
+        left -= claim.take(claim.scratch.rest);
         covered += 1;
     }
-    round_down(&mut claims[covered..], left, weights, unit)
+    round_down(&mut open[covered..], left, weights, unit)
+}
+
+/// Moves those that are covered to the front and counts them.
+fn cover(claims: &mut [Claim], left: u64, weights: u64) -> usize {
+    super::first_ones(claims, |claim| claim.is_covered(left, weights)).len()
 }
 
 /// Gives everybody its part in whole units, and what that leaves unit by unit.
@@ -89,7 +110,13 @@ fn round_down(claims: &mut [Claim], left: u64, weights: u64, unit: u64) -> u64 {
         claim.scratch.fraction = (part % unit, fraction);
         remainder -= claim.take(part - part % unit);
     }
-    if remainder > 0 {
+    if remainder == 0 {
+        return 0;
+    }
+    if unit == 1 {
+        // Each takes one, and there are more of them than ones: who takes it is enough to know.
+        claims.select_nth_unstable_by(remainder as usize, by_fraction);
+    } else {
         claims.sort_unstable_by(by_fraction);
     }
     for claim in claims {
@@ -122,6 +149,12 @@ fn by_fraction(a: &Claim, b: &Claim) -> Ordering {
 }
 
 impl Claim {
+    /// True if its part is all that it wants. With less to divide among fewer it is still.
+    fn is_covered(&self, left: u64, weights: u64) -> bool {
+        let product = |a: u64, b: u64| u128::from(a) * u128::from(b);
+        product(self.scratch.rest, weights) <= product(left, self.scratch.weight)
+    }
+
     fn take(&mut self, amount: u64) -> u64 {
         self.share += amount;
         self.scratch.rest -= amount;
