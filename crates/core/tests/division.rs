@@ -198,7 +198,9 @@ proptest! {
         (Just(claims.clone()), Just(claims).prop_shuffle())
     }), total in 0u64..40, cut in any::<bool>()) {
         let (mut claims, mut shuffled) = claims;
-        shuffled.iter_mut().for_each(|claim| claim.share = 77);
+        for claim in &mut shuffled {
+            claim.share = 77;
+        }
         let excess = if cut { Excess::Cut } else { Excess::Keep };
         let level = Level { total, excess, ..Level::default() };
         let left = divide_level(&level, &mut claims);
@@ -349,6 +351,6 @@ fn wrong_calls_are_named_and_change_nothing() {
 #[test]
 fn levels_that_rise_one_account_at_a_time_are_found() {
     let level = Level { total: 1_000_000, ..Level::default() };
-    let claims = [100_000, 220_000, 226_600, 226_680, 900_000].map(|request| asking(request, 1.0));
-    assert_eq!(divided(&level, &claims), [100_000, 220_000, 226_600, 226_680, 226_720]);
+    let claims = [900_000, 100_000, 220_000, 226_600, 226_680].map(|request| asking(request, 1.0));
+    assert_eq!(divided(&level, &claims), [226_720, 100_000, 220_000, 226_600, 226_680]);
 }

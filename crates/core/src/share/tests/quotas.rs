@@ -57,6 +57,7 @@ fn ops(len: usize) -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op, 0..len)
 }
 
+#[expect(clippy::large_types_passed_by_value, reason = "it is copied from a list, once")]
 fn apply(ledger: &mut Ledger, op: Op) -> Result<(), Error> {
     let at = |place: u32| ledger.tree().account_at(place).unwrap_or_default();
     match op {
