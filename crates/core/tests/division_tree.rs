@@ -201,7 +201,9 @@ proptest! {
         let division = Division { usage_weight, usage: &usage, units };
         let mut model = Model::default();
         for ops in ops {
-            ops.into_iter().for_each(|op| model.apply(&mut ledger, op));
+            for op in ops {
+                model.apply(&mut ledger, op);
+            }
             ledger.divide(&division).unwrap();
             for (resource, total) in capacity.into_iter().enumerate() {
                 model.check(&ledger, None, total, resource, &division)?;

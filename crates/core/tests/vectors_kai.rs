@@ -90,10 +90,12 @@ fn check_file(file: &VectorFile) -> usize {
         match case["fn"].as_str() {
             Some("setResourceShare") => check(case, case["resource"].as_str().unwrap(), false),
             Some("divideOverQuotaResource") => {
-                check(case, case["resource"].as_str().unwrap(), true)
+                check(case, case["resource"].as_str().unwrap(), true);
             }
             Some("SetResourcesShare") => {
-                ["gpu", "cpu", "memory"].iter().for_each(|resource| check(case, resource, false));
+                for resource in ["gpu", "cpu", "memory"] {
+                    check(case, resource, false);
+                }
             }
             unknown => panic!("{}: unknown function {unknown:?}", file.name),
         }
