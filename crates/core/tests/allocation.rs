@@ -15,7 +15,7 @@ use std::hint::black_box;
 use lean::Lean;
 use lean::ledger::LeanLedger;
 use rampmeter::batch::Batcher;
-use rampmeter::share::{Ledger, LedgerOptions};
+use rampmeter::share::{AccountQuota, Amounts, Division, Ledger, LedgerOptions};
 use support::{Setup, model};
 
 /// What the allocator was asked for on one thread.
@@ -114,6 +114,53 @@ fn no_ledger_call_allocates() {
     let (tally, ()) = tally_of(|| lean.drive(10_000));
     assert_eq!(tally.calls, 0, "{:?}", lean.counts.answers);
     lean.counts.assert_every_ledger_path_was_taken();
+}
+
+/// A tree as large as they get, divided in one call: after it was made, changed, and left alone.
+#[test]
+fn no_division_allocates() {
+    let (accounts_max, resources) = (100_000, 3);
+    let options = LedgerOptions { accounts_max, lanes: 0, resources, ..LedgerOptions::default() };
+    let (tally, mut ledger) = tally_of(|| Ledger::new(&options).unwrap());
+    assert_near(Ledger::bytes_needed(&options), tally.bytes_live);
+    let usage = vec![1.0; accounts_max as usize * resources as usize];
+    let asked = Amounts([5, 70, 900, 0, 0, 0, 0, 0]);
+    let mut capacity = Amounts::ZERO;
+    for resource in 0..resources as usize {
+        capacity.0[resource] = asked.0[resource] * u64::from(accounts_max) / 3;
+    }
+    let divided = |ledger: &mut Ledger, usage_weight| {
+        let division = Division { usage_weight, usage: &usage, ..Division::default() };
+        let (tally, refused) = tally_of(|| {
+            ledger.divide(&division).unwrap();
+            ledger.divide(&Division { usage_weight: -1.0, ..division })
+        });
+        assert!(refused.is_err());
+        assert_eq!(tally.calls, 0);
+    };
+    let mut opened = Vec::new();
+    for index in 0..accounts_max {
+        // A hundred accounts each have nine hundred and ninety-nine below.
+        let parent = (index >= 100).then(|| opened[index as usize % 100]);
+        opened.push(ledger.open(parent, 1.0).unwrap());
+    }
+    for (index, account) in (0..).zip(&opened) {
+        let over_quota_weight = [f64::from(1 + index % 7); 8];
+        let rules = AccountQuota { over_quota_weight, ..AccountQuota::default() };
+        ledger.set_quota(*account, &rules).unwrap();
+        ledger.ask(*account, &asked).unwrap();
+    }
+    ledger.set_capacity(&capacity).unwrap();
+    divided(&mut ledger, 0.0);
+    divided(&mut ledger, 1.0);
+    for resource in 0..resources as usize {
+        let share = |account| ledger.fair_share(account).unwrap().0[resource];
+        let sum: u64 = opened[..100].iter().map(|account| share(*account)).sum();
+        assert_eq!(sum, capacity.0[resource]);
+    }
+    ledger.withdraw(opened[777], &asked).unwrap();
+    ledger.close(opened[777]).unwrap();
+    divided(&mut ledger, 0.0);
 }
 
 /// What a desk says it needs is what it takes: within 2%, and 4 KiB for the fixed fields.

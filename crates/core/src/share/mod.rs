@@ -26,8 +26,10 @@
 //! Formulas, bounds and sources stand in the file of each part, and together in
 //! `docs/policies/share.md`.
 
+mod children;
 pub mod counters;
 pub mod decay;
+pub mod division;
 pub mod exchange;
 pub mod history;
 mod lane;
@@ -49,6 +51,7 @@ use names::Names;
 use quota::Quotas;
 use rate::Rates;
 
+pub use division::{Claim, Division, Excess, Level, divide_level};
 pub use quota::{AccountQuota, Amounts, RESOURCES_MAX};
 pub use tree::{AccountEntry, AccountId, AccountTree, DEPTH_MAX, WEIGHT_MAX, WEIGHT_MIN};
 pub use walk::{Lead, Rival};

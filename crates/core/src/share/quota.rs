@@ -6,16 +6,19 @@
 //!
 //! # Bounds and cost
 //! Every change is O(depth * resources). Amounts are whole numbers in the smallest unit of their
-//! resource (milli-GPU, milli-CPU, MiB), so that sums are exact. Memory: 72 bytes and 56 more
+//! resource (milli-GPU, milli-CPU, MiB), so that sums are exact. Memory: 104 bytes and 72 more
 //! for each resource, for each account.
 
 use alloc::boxed::Box;
 use alloc::vec;
 
+use super::children::Children;
+use super::division::Claim;
 use super::tree::{AccountTree, DEPTH_MAX};
 use super::{AccountId, Ledger, LedgerOptions};
 use crate::error::{Error, check_range, check_real};
-use crate::snapshot::Words;
+
+mod state;
 
 /// Most kinds of resource in one ledger: GPU, CPU, memory, network, licences and some to spare.
 /// Every change walks them all at every level.
@@ -26,7 +29,7 @@ pub const AMOUNT_MAX: u64 = 1 << 62;
 
 /// Widest range of over-quota weights that means anything, as for weights; zero: nothing beyond
 /// the quota.
-const OVER_QUOTA_WEIGHT_MAX: f64 = 1e12;
+pub(super) const OVER_QUOTA_WEIGHT_MAX: f64 = 1e12;
 
 /// One amount for each resource, in the order that the host gives them; those beyond the
 /// `resources` of the ledger must be zero, or unlimited where that is allowed.
@@ -120,6 +123,9 @@ pub(super) struct Quotas {
     pub(super) asked: Box<[u64]>,
     /// Its part of the capacity as it was last divided, with everybody below it; zero before.
     pub(super) fair_share: Box<[u64]>,
+    pub(super) children: Children,
+    /// Room for dividing among all children of one account, and itself.
+    pub(super) claims: Box<[Claim]>,
 }
 
 /// Adds or takes away in one place of every level.
@@ -147,6 +153,8 @@ impl Quotas {
             asked_own: amounts(),
             asked: amounts(),
             fair_share: amounts(),
+            children: Children::new(accounts.saturating_sub(1) as u32),
+            claims: vec![Claim::default(); accounts].into_boxed_slice(),
         };
         (0..accounts as u32).for_each(|index| new.reset(index));
         Ok(new)
@@ -156,8 +164,12 @@ impl Quotas {
         if options.resources == 0 {
             return 0;
         }
+        let each = 9 * size_of::<u64>() as u64 * options.resources as u64
+            + size_of::<i32>() as u64
+            + size_of::<Claim>() as u64;
         (options.accounts_max as u64 + 1)
-            .saturating_mul(9 * 8 * options.resources as u64 + size_of::<i32>() as u64)
+            .saturating_mul(each)
+            .saturating_add(Children::bytes_needed(options.accounts_max))
     }
 
     /// Forgets whoever had this index before.
@@ -190,21 +202,6 @@ impl Quotas {
                 });
             }
         }
-        Ok(())
-    }
-
-    /// Makes it as it was when new.
-    pub(super) fn clear(&mut self) {}
-
-    /// Tells what it knows about the open accounts.
-    pub(super) fn save_state(&self, _tree: &AccountTree, _save: &mut dyn FnMut(u64)) {}
-
-    /// Takes what [`Self::save_state`] told.
-    pub(super) fn load_state(
-        &mut self,
-        _tree: &AccountTree,
-        _words: &mut Words<'_>,
-    ) -> Result<(), Error> {
         Ok(())
     }
 

@@ -8,7 +8,7 @@
 //! Every call is O(1), on a tree of at most [`DEPTH_MAX`] levels below the root. The root is
 //! nobody's account: it is not stored and has no id. Allocates when it is made, never after.
 
-use crate::error::{Error, check_real};
+use crate::error::{Error, check_range, check_real};
 use crate::handle::{Handle, Slab};
 use crate::snapshot::Words;
 
@@ -30,6 +30,8 @@ pub struct AccountEntry {
     children: u32,
     /// 1 directly below the root.
     depth: u32,
+    /// Accounts that had been opened before it: the smaller, the older.
+    opened_at: u64,
 }
 
 /// Names an open account of one tree.
@@ -39,6 +41,8 @@ pub type AccountId = Handle<AccountEntry>;
 #[derive(Debug)]
 pub struct AccountTree {
     accounts: Slab<AccountEntry>,
+    /// Accounts opened so far, closed ones included.
+    opened: u64,
 }
 
 impl AccountTree {
@@ -47,7 +51,7 @@ impl AccountTree {
     /// # Errors
     /// [`Error::Range`] unless `1 <= accounts_max < 2^32 - 1`.
     pub fn new(accounts_max: u32) -> Result<Self, Error> {
-        Ok(Self { accounts: Slab::new("account", accounts_max)? })
+        Ok(Self { accounts: Slab::new("account", accounts_max)?, opened: 0 })
     }
 
     /// Bytes that a tree of this size takes from the heap.
@@ -72,8 +76,10 @@ impl AccountTree {
             let (value, max) = (depth.into(), DEPTH_MAX.into());
             return Err(Error::Range { field: "depth", value, min: 1, max });
         }
-        let entry = AccountEntry { weight, parent: above, children: 0, depth };
+        let opened_at = self.opened;
+        let entry = AccountEntry { weight, parent: above, children: 0, depth, opened_at };
         let account = self.accounts.insert(entry)?;
+        self.opened += 1;
         if let Some(parent) = self.accounts.at_mut(above) {
             parent.children += 1;
         }
@@ -197,17 +203,29 @@ impl AccountTree {
         self.accounts.at(index).map_or(0, |entry| entry.depth)
     }
 
+    /// Accounts opened so far, closed ones included.
+    pub(super) const fn opened(&self) -> u64 {
+        self.opened
+    }
+
+    /// Accounts that had been opened before this one, 0 for the root.
+    pub(super) fn opened_at(&self, index: u32) -> u64 {
+        self.accounts.at(index).map_or(0, |entry| entry.opened_at)
+    }
+
     /// Indices of the open accounts, in order.
     pub(super) fn indices(&self) -> impl Iterator<Item = u32> + '_ {
         (0..self.capacity()).filter(|index| self.accounts.at(*index).is_some())
     }
 
-    /// Tells who is open, below whom and with what weight.
+    /// Tells who is open, below whom, with what weight and since when.
     pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
         self.accounts.save_state(save, |entry, save| {
             save(entry.parent.into());
             save(entry.weight.to_bits());
+            save(entry.opened_at);
         });
+        save(self.opened);
     }
 
     /// Takes what [`AccountTree::save_state`] told; counts and depths follow from it. After an
@@ -218,10 +236,14 @@ impl AccountTree {
             let parent = words.next_within("parent", 0, u32::MAX)?;
             let weight =
                 check_real("weight", words.next_amount("weight")?, WEIGHT_MIN, WEIGHT_MAX)?;
-            Ok(AccountEntry { weight, parent, children: 0, depth: 0 })
+            let opened_at = words.next_count("opened_at")?;
+            Ok(AccountEntry { weight, parent, children: 0, depth: 0, opened_at })
         })?;
+        let opened = words.next_count("opened")?;
+        self.opened = check_range("opened", opened, self.len().into(), u64::MAX)?;
         for index in 0..self.capacity() {
             let Some(entry) = self.accounts.at(index) else { continue };
+            check_range("opened_at", entry.opened_at, 0, self.opened - 1)?;
             let above = entry.parent;
             let depth = self.measured_depth(index)?;
             if let Some(parent) = self.accounts.at_mut(above) {
@@ -257,5 +279,6 @@ impl AccountTree {
     /// Makes it as it was when new.
     pub(super) fn clear(&mut self) {
         self.accounts.clear();
+        self.opened = 0;
     }
 }

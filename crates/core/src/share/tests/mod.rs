@@ -1,5 +1,7 @@
 mod bound;
+mod children;
 mod oracle;
+mod quotas;
 mod state;
 mod swarm;
 
@@ -137,14 +139,14 @@ fn own_requests_compete_with_children_as_one_more_child_of_weight_1() {
     assert_eq!(turns(&ledger), [team.index()]);
 }
 
-/// 48 bytes for each account and lane, and 40 for each account.
+/// 48 bytes for each account and lane, and 48 for each account.
 #[test]
 fn memory_is_what_the_documentation_says() {
     let bytes = |accounts_max, lanes| {
         Ledger::bytes_needed(&LedgerOptions { accounts_max, lanes, ..LedgerOptions::default() })
     };
     let (small, large) = (bytes(1_000, 4), bytes(101_000, 4));
-    assert_eq!(large - small, 100_000 * (4 * 48 + 40));
+    assert_eq!(large - small, 100_000 * (4 * 48 + 48));
 }
 
 #[derive(Clone, Debug)]

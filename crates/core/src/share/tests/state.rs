@@ -8,13 +8,13 @@ fn new() -> Ledger {
         .unwrap()
 }
 
-fn saved(ledger: &Ledger) -> Vec<u64> {
+pub(super) fn saved(ledger: &Ledger) -> Vec<u64> {
     let mut words = Vec::new();
     ledger.save_state(&mut |word| words.push(word));
     words
 }
 
-fn load(ledger: &mut Ledger, words: &[u64]) -> Result<(), Error> {
+pub(super) fn load(ledger: &mut Ledger, words: &[u64]) -> Result<(), Error> {
     let mut words = words.iter().copied();
     ledger.load_state(&mut || words.next())
 }
@@ -92,7 +92,7 @@ proptest! {
     }
 }
 
-/// Where the words of the tree begin, and how each account takes two words after its mark.
+/// Where the words of the tree begin, and how each account takes three words after its mark.
 #[test]
 fn trees_that_cannot_be_are_refused() {
     let mut ledger = new();
@@ -100,7 +100,7 @@ fn trees_that_cannot_be_are_refused() {
     let team = ledger.open(Some(top), 1.0).unwrap();
     ledger.arrive(1, team).unwrap();
     let words = saved(&ledger);
-    let (parent_of_top, parent_of_team, weight) = (6, 9, 10);
+    let (parent_of_top, parent_of_team, weight) = (6, 10, 11);
     assert_eq!((words[parent_of_top], words[parent_of_team]), (u64::from(ACCOUNTS), 0));
     let refusal = |at: usize, word: u64| {
         let mut words = words.clone();

@@ -1,0 +1,124 @@
+//! The capacity of a ledger, divided from the root down.
+
+use super::{Claim, Division, Excess, Level, divide_checked};
+use crate::error::{Error, check_range};
+use crate::share::quota::Quotas;
+use crate::share::tree::AccountTree;
+use crate::share::{Ledger, RESOURCES_MAX};
+
+impl Ledger {
+    /// Divides the capacity among all accounts: [`Ledger::fair_share`] answers by it from now on.
+    /// O(accounts * resources * log siblings), and as much again as there are levels when accounts
+    /// were opened or closed since.
+    ///
+    /// # Errors
+    /// [`Error::Range`] on `resources` if there are none, and for `units` outside `1..=2^62`;
+    /// [`Error::RangeReal`] for a `usage_weight` outside `0..=10^6`, or a `usage` of an open account
+    /// that is negative or not finite; [`Error::BufferTooSmall`] for a `usage` with fewer than
+    /// `accounts_max * resources` elements.
+    pub fn divide(&mut self, division: &Division<'_>) -> Result<(), Error> {
+        let resources = self.quotas.resources;
+        check_range("resources", resources.into(), 1, RESOURCES_MAX as u64)?;
+        division.check(&self.tree, resources)?;
+        self.quotas.divide(&self.tree, division);
+        Ok(())
+    }
+}
+
+impl Quotas {
+    fn divide(&mut self, tree: &AccountTree, division: &Division<'_>) {
+        self.children.update(tree);
+        self.sum_requests(tree);
+        for resource in 0..self.resources as usize {
+            self.divide_below(tree, tree.root(), resource, division);
+            for at in 0..self.children.top_down().len() {
+                let parent = self.children.top_down()[at];
+                if !self.children.of(parent).is_empty() {
+                    self.divide_below(tree, parent, resource, division);
+                }
+            }
+        }
+    }
+
+    /// Writes into `fair_share` what each account with everybody below it asks for and holds, as far
+    /// as it may have it: more would lie idle there while siblings want it.
+    fn sum_requests(&mut self, tree: &AccountTree) {
+        let resources = self.resources as usize;
+        for (sum, (held, asked)) in
+            self.fair_share.iter_mut().zip(self.held_own.iter().zip(&self.asked_own))
+        {
+            *sum = held + asked;
+        }
+        for index in self.children.top_down().iter().rev() {
+            let (row, above) = (self.row(*index), self.row(tree.parent_at(*index)));
+            for resource in 0..resources {
+                let at = row.start + resource;
+                let nothing_more = self.over_quota_weight[at] == 0.0;
+                let most = if nothing_more { self.quota[at] } else { u64::MAX };
+                let sum = self.fair_share[at].min(self.limit[at]).min(most);
+                self.fair_share[at] = sum;
+                // All together hold and ask for at most 2^63.
+                self.fair_share[above.start + resource] += sum;
+            }
+        }
+        let root = self.row(tree.root());
+        self.fair_share[root].copy_from_slice(&self.capacity.0[..resources]);
+    }
+
+    /// Divides the share of an account, or of the root, of one resource among its children, whose
+    /// `fair_share` is what they ask for until then.
+    fn divide_below(
+        &mut self,
+        tree: &AccountTree,
+        parent: u32,
+        resource: usize,
+        division: &Division<'_>,
+    ) {
+        let resources = self.resources as usize;
+        let place = |index: u32| index as usize * resources + resource;
+        let total = self.fair_share[place(parent)];
+        let usage = |index: u32| match division.usage.get(place(index)) {
+            Some(usage) if division.usage_weight > 0.0 => *usage,
+            _ => 0.0,
+        };
+        let part_of_total = |usage: f64| usage / total.max(1) as f64;
+        let (mut len, mut usage_below) = (0, 0.0);
+        for child in self.children.of(parent) {
+            let at = place(*child);
+            usage_below += usage(*child);
+            if self.fair_share[at] == 0 {
+                continue;
+            }
+            self.claims[len] = Claim {
+                id: *child,
+                over_quota_priority: self.over_quota_priority[*child as usize],
+                quota: self.quota[at],
+                limit: self.limit[at],
+                request: self.fair_share[at],
+                over_quota_weight: self.over_quota_weight[at],
+                usage: part_of_total(usage(*child)),
+                opened_at: tree.opened_at(*child),
+                ..Claim::default()
+            };
+            len += 1;
+        }
+        let own = self.held_own[place(parent)] + self.asked_own[place(parent)];
+        if own > 0 {
+            self.claims[len] = Claim {
+                id: parent,
+                request: own,
+                usage: part_of_total((usage(parent) - usage_below).max(0.0)),
+                opened_at: tree.opened_at(parent),
+                ..Claim::default()
+            };
+            len += 1;
+        }
+        let excess = if parent == tree.root() { Excess::Keep } else { Excess::Cut };
+        let (unit, usage_weight) = (division.units.0[resource], division.usage_weight);
+        let claims = &mut self.claims[..len];
+        divide_checked(&Level { total, unit, usage_weight, excess }, claims);
+        for claim in claims.iter().filter(|claim| claim.id != parent) {
+            self.fair_share[place(claim.id)] = claim.share;
+        }
+    }
+}
