@@ -1,4 +1,6 @@
+mod borrow;
 mod bound;
+mod dominant;
 mod oracle;
 mod state;
 mod swarm;
