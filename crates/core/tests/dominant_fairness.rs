@@ -359,6 +359,21 @@ fn a_blocked_child_does_not_starve_its_sibling() {
     assert_eq!(given, [0, 500, 500]);
 }
 
+/// The price of that: a group in which somebody holds more than its siblings and wants no more
+/// counts for less than it holds. Here it ends with 60 of 100, the other one with 40.
+#[test]
+fn a_group_served_unevenly_counts_for_less_than_it_holds() {
+    let capacity = [1_000, 1, 1];
+    let mut ledger = ledger(8, capacity);
+    let group = ledger.open(None, 1.0).unwrap();
+    let [early, late] = [(); 2].map(|()| ledger.open(Some(group), 1.0).unwrap());
+    let other = ledger.open(None, 1.0).unwrap();
+    ledger.allocate(early, &Amounts::first(400)).unwrap();
+    let mut free = [600, 1, 1];
+    let (given, _) = fill(&mut ledger, &mut free, &[(late, [1, 0, 0]), (other, [1, 0, 0])]);
+    assert_eq!(given, [200, 400]);
+}
+
 /// A group of a thousand users with one task each holds a thousand tasks: it does not count as
 /// one until each of them has two.
 #[test]

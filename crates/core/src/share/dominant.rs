@@ -29,7 +29,8 @@
 //! [`Ledger::allocate`], [`Ledger::release`] and [`Ledger::set_weight`], O(depth * (resources +
 //! log accounts)); a new capacity O(accounts * resources). All answers follow from who holds what
 //! and has which next task, not from the way there. Parts are summed in steps of 2^-28 of a share
-//! of the parent's `m + s`. Nothing allocates.
+//! of the parent's `m + s`. Turns take 48 bytes for each
+//! account, and 24 for each resource of it. Nothing allocates.
 //!
 //! # What it is bad at
 //! An account whose children are served unevenly, because one of them came late, counts as if all

@@ -62,6 +62,7 @@ pub use walk::{Lead, Rival};
 /// Size of a [`Ledger`], and which of its parts it has. What is zero or `false` is not there and
 /// takes no memory; calls about it are refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each says whether a part is there")]
 pub struct LedgerOptions {
     /// Accounts that may be open at once, those with children included, 1 to 2^24.
     pub accounts_max: u32,

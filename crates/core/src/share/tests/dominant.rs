@@ -271,9 +271,9 @@ fn memory_is_what_the_documentation_says() {
         let resources = 2;
         Ledger::bytes_needed(&LedgerOptions {
             accounts_max,
+            resources,
             dominant,
             borrowing,
-            resources,
             ..LedgerOptions::default()
         })
     };
