@@ -66,7 +66,7 @@ fn quantity(resource: &str, text: &str) -> u64 {
 }
 
 struct Case<'a> {
-    case: &'a Value,
+    recorded: &'a Value,
     /// Resource and flavour together: each pair is a resource of ours.
     resources: Vec<String>,
     ledger: Ledger,
@@ -82,7 +82,7 @@ impl<'a> Case<'a> {
             ..LedgerOptions::default()
         };
         let ledger = Ledger::new(&options).unwrap();
-        let mut new = Self { case, resources: Vec::new(), ledger, accounts: Vec::new() };
+        let mut new = Self { recorded: case, resources: Vec::new(), ledger, accounts: Vec::new() };
         let cohorts = case["cohorts"].as_array().unwrap();
         // Each below one that is open already.
         for _ in cohorts {
@@ -152,11 +152,11 @@ impl<'a> Case<'a> {
     }
 
     fn check(mut self) {
-        let extra = self.amounts(&self.case["extra_request"]);
-        for want in self.case["want"].as_array().unwrap() {
+        let extra = self.amounts(&self.recorded["extra_request"]);
+        for want in self.recorded["want"].as_array().unwrap() {
             let account = self.account(want["name"].as_str().unwrap()).unwrap();
             let found = self.ledger.borrowed_share_with(account, &extra).unwrap();
-            let context = format!("{} in {}: {found:?}", want["name"], self.case["name"]);
+            let context = format!("{} in {}: {found:?}", want["name"], self.recorded["name"]);
             // The largest number that upstream has.
             let permille = found.permille.min(i64::MAX as u64);
             assert_eq!(Some(permille), want["share"].as_u64(), "{context}");
