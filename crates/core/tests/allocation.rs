@@ -14,6 +14,7 @@ use std::hint::black_box;
 
 use lean::Lean;
 use lean::ledger::LeanLedger;
+use lean::resources::LeanResources;
 use rampmeter::batch::Batcher;
 use rampmeter::share::{AccountQuota, Amounts, Division, Ledger, LedgerOptions};
 use support::{Setup, model};
@@ -161,6 +162,14 @@ fn no_division_allocates() {
     ledger.withdraw(opened[777], &asked).unwrap();
     ledger.close(opened[777]).unwrap();
     divided(&mut ledger, 0.0);
+}
+
+#[test]
+fn no_call_about_resources_allocates() {
+    let mut lean = LeanResources::new(3);
+    let (tally, ()) = tally_of(|| lean.drive(20_000));
+    assert_eq!(tally.calls, 0);
+    assert!(lean.taken > 5_000 && lean.refused > 1_000, "{} {}", lean.taken, lean.refused);
 }
 
 /// What a desk says it needs is what it takes: within 2%, and 4 KiB for the fixed fields.

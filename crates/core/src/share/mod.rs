@@ -26,10 +26,12 @@
 //! Formulas, bounds and sources stand in the file of each part, and together in
 //! `docs/policies/share.md`.
 
+pub mod borrow;
 mod children;
 pub mod counters;
 pub mod decay;
 pub mod division;
+pub mod dominant;
 pub mod exchange;
 pub mod history;
 mod lane;
@@ -44,6 +46,8 @@ use alloc::boxed::Box;
 
 use crate::error::{Error, check_range};
 use crate::units::Nanos;
+use borrow::Borrowing;
+use dominant::turns::Turns;
 use exchange::Exchange;
 use history::History;
 use lane::Lane;
@@ -51,7 +55,9 @@ use names::Names;
 use quota::Quotas;
 use rate::Rates;
 
+pub use borrow::BorrowedShare;
 pub use division::{Claim, Division, Excess, Level, divide_level};
+pub use dominant::{DominantShare, Shares};
 pub use quota::{AccountQuota, Amounts, RESOURCES_MAX};
 pub use tree::{AccountEntry, AccountId, AccountTree, DEPTH_MAX, WEIGHT_MAX, WEIGHT_MIN};
 pub use walk::{Lead, Rival};
@@ -59,6 +65,7 @@ pub use walk::{Lead, Rival};
 /// Size of a [`Ledger`], and which of its parts it has. What is zero or `false` is not there and
 /// takes no memory; calls about it are refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each says whether a part is there")]
 pub struct LedgerOptions {
     /// Accounts that may be open at once, those with children included, 1 to 2^24.
     pub accounts_max: u32,
@@ -66,6 +73,10 @@ pub struct LedgerOptions {
     pub lanes: u32,
     /// Kinds of resource that accounts hold, 0 to [`RESOURCES_MAX`].
     pub resources: u32,
+    /// Whether it keeps whose turn it is by dominant shares of those resources.
+    pub dominant: bool,
+    /// Whether it keeps who has borrowed how much of the quotas for them.
+    pub borrowing: bool,
     /// Half-life of past usage; zero: no history is kept.
     pub half_life: Nanos,
     /// Whether requests and tokens per minute are limited.
@@ -84,6 +95,8 @@ impl Default for LedgerOptions {
             accounts_max: 1_024,
             lanes: 1,
             resources: 0,
+            dominant: false,
+            borrowing: false,
             half_life: Nanos::ZERO,
             rates: false,
             names: false,
@@ -99,6 +112,8 @@ pub struct Ledger {
     lanes: Box<[Lane]>,
     names: Names,
     quotas: Quotas,
+    turns: Turns,
+    borrowing: Borrowing,
     history: History,
     rates: Rates,
     exchange: Exchange,
@@ -118,6 +133,8 @@ impl Ledger {
             lanes,
             names: Names::new(options),
             quotas: Quotas::new(options)?,
+            turns: Turns::new(options),
+            borrowing: Borrowing::new(options),
             history: History::new(options),
             rates: Rates::new(options),
             exchange: Exchange::new(options)?,
@@ -133,6 +150,8 @@ impl Ledger {
             )
             .saturating_add(Names::bytes_needed(options))
             .saturating_add(Quotas::bytes_needed(options))
+            .saturating_add(Turns::bytes_needed(options))
+            .saturating_add(Borrowing::bytes_needed(options))
             .saturating_add(History::bytes_needed(options))
             .saturating_add(Rates::bytes_needed(options))
             .saturating_add(Exchange::bytes_needed(options))
@@ -150,6 +169,8 @@ impl Ledger {
         }
         self.names.reset(account.index());
         self.quotas.reset(account.index());
+        self.turns.reset(&self.quotas, account.index());
+        self.borrowing.reset(&self.quotas, account.index());
         self.history.reset(&self.tree, account.index());
         self.rates.reset(account.index());
         self.exchange.reset(account.index());
@@ -176,6 +197,8 @@ impl Ledger {
         }
         self.quotas.check_idle(account)?;
         self.names.forget(account.index());
+        self.turns.forget(&self.tree, &self.quotas, account.index());
+        self.borrowing.leave(&self.tree, &self.quotas, account.index());
         self.history.forget(&self.tree, account.index());
         self.exchange.forget(account.index());
         self.tree.close(account)
@@ -186,7 +209,9 @@ impl Ledger {
     /// # Errors
     /// As [`AccountTree::set_weight`].
     pub fn set_weight(&mut self, account: AccountId, weight: f64) -> Result<(), Error> {
-        self.tree.set_weight(account, weight)
+        self.tree.set_weight(account, weight)?;
+        self.turns.update(&self.tree, &self.quotas, account.index());
+        Ok(())
     }
 
     /// The weight of an account next to its siblings.

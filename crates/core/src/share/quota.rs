@@ -57,7 +57,7 @@ impl Amounts {
     }
 
     /// `Ok` if every amount is finite, and zero beyond `resources`.
-    fn check(&self, field: &'static str, resources: u32) -> Result<(), Error> {
+    pub(super) fn check(&self, field: &'static str, resources: u32) -> Result<(), Error> {
         for (resource, amount) in self.0.iter().enumerate() {
             let max = if resource < resources as usize { AMOUNT_MAX } else { 0 };
             check_range(field, *amount, 0, max)?;
@@ -218,7 +218,7 @@ impl Quotas {
         amounts
     }
 
-    fn set_rules(&mut self, index: u32, rules: &AccountQuota) {
+    pub(super) fn set_rules(&mut self, index: u32, rules: &AccountQuota) {
         let (row, used) = (self.row(index), self.resources as usize);
         self.quota[row.clone()].copy_from_slice(&rules.quota.0[..used]);
         self.limit[row.clone()].copy_from_slice(&rules.limit.0[..used]);
@@ -301,6 +301,7 @@ impl Ledger {
     pub fn set_capacity(&mut self, capacity: &Amounts) -> Result<(), Error> {
         capacity.check("capacity", self.quotas.resources)?;
         self.quotas.capacity = *capacity;
+        self.turns.update_all(&self.tree, &self.quotas);
         Ok(())
     }
 
@@ -325,7 +326,7 @@ impl Ledger {
         for weight in rules.over_quota_weight {
             check_real("over_quota_weight", weight, 0.0, OVER_QUOTA_WEIGHT_MAX)?;
         }
-        self.quotas.set_rules(account.index(), rules);
+        self.replace_rules(account, rules);
         Ok(())
     }
 
@@ -367,7 +368,10 @@ impl Ledger {
     /// is not there, or with which all that is held would exceed [`AMOUNT_MAX`].
     pub fn allocate(&mut self, account: AccountId, amounts: &Amounts) -> Result<(), Error> {
         self.tree.check(account)?;
-        self.quotas.change(&self.tree, account.index(), amounts, Change::Add, true)
+        self.quotas.change(&self.tree, account.index(), amounts, Change::Add, true)?;
+        self.borrowing.hold(&self.tree, &self.quotas, account.index(), amounts, true);
+        self.turns.update(&self.tree, &self.quotas, account.index());
+        Ok(())
     }
 
     /// The account holds so much less. O(depth).
@@ -377,7 +381,10 @@ impl Ledger {
     /// holds.
     pub fn release(&mut self, account: AccountId, amounts: &Amounts) -> Result<(), Error> {
         self.tree.check(account)?;
-        self.quotas.change(&self.tree, account.index(), amounts, Change::Take, true)
+        self.quotas.change(&self.tree, account.index(), amounts, Change::Take, true)?;
+        self.borrowing.hold(&self.tree, &self.quotas, account.index(), amounts, false);
+        self.turns.update(&self.tree, &self.quotas, account.index());
+        Ok(())
     }
 
     /// What the account and everybody below it hold.

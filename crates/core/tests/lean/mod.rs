@@ -4,6 +4,7 @@
 
 mod counts;
 pub mod ledger;
+pub mod resources;
 
 use rampmeter::batch::continuous::{
     Admission, Batcher, Change, Expiry, HandOver, Observation, Plan, PlanEntry, Preemption,

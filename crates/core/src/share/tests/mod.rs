@@ -1,5 +1,7 @@
+mod borrow;
 mod bound;
 mod children;
+mod dominant;
 mod oracle;
 mod quotas;
 mod state;
