@@ -114,6 +114,7 @@ fn no_ledger_call_allocates() {
     let (tally, ()) = tally_of(|| lean.drive(10_000));
     assert_eq!(tally.calls, 0, "{:?}", lean.counts.answers);
     lean.counts.assert_every_ledger_path_was_taken();
+    assert!(lean.rated.iter().all(|count| *count > 50), "within and over: {:?}", lean.rated);
 }
 
 /// What a desk says it needs is what it takes: within 2%, and 4 KiB for the fixed fields.
@@ -132,6 +133,7 @@ fn bytes_needed_is_what_construction_takes() {
         let options = LedgerOptions {
             accounts_max: accounts,
             lanes: u32::from(classes),
+            rates: true,
             ..LedgerOptions::default()
         };
         let (tally, ledger) = tally_of(|| Ledger::new(&options).unwrap());

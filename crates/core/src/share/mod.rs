@@ -50,6 +50,7 @@ use quota::Quotas;
 use rate::Rates;
 
 pub use quota::{AccountQuota, Amounts, RESOURCES_MAX};
+pub use rate::{RateDecision, RateKind};
 pub use tree::{AccountEntry, AccountId, AccountTree, DEPTH_MAX, WEIGHT_MAX, WEIGHT_MIN};
 pub use walk::{Lead, Rival};
 
@@ -174,6 +175,7 @@ impl Ledger {
         self.quotas.check_idle(account)?;
         self.names.forget(account.index());
         self.history.forget(&self.tree, account.index());
+        self.rates.reset(account.index());
         self.exchange.forget(account.index());
         self.tree.close(account)
     }

@@ -105,7 +105,8 @@ impl Admission {
 pub struct Shed {
     /// Which limit it met.
     pub reason: ShedReason,
-    /// In how long there should be room, at the pace of late.
+    /// In how long there should be room, at the pace of late; for a rate, in how long exactly if
+    /// nobody takes of it before.
     pub retry_after: Nanos,
 }
 
@@ -123,6 +124,10 @@ pub enum ShedReason {
     AccountRequests = 3,
     /// `queue_tokens_max` of the account or of one above it.
     AccountTokens = 4,
+    /// Requests per minute of the account or of one above it.
+    RateRequests = 5,
+    /// Tokens per minute of the account or of one above it.
+    RateTokens = 6,
 }
 
 /// Names a request of one batcher.

@@ -1,5 +1,6 @@
 mod bound;
 mod oracle;
+mod rate;
 mod state;
 mod swarm;
 
