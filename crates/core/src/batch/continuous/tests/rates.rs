@@ -149,9 +149,7 @@ fn a_prompt_that_several_share_is_charged_once() {
 
 #[test]
 fn what_was_not_computed_is_given_back() {
-    let mut policy = limited(rates(10, 6_000));
-    policy.classes[0].queue.wait_max = Nanos::from_millis(5);
-    let mut rig = Rig::new(&policy);
+    let mut rig = Rig::new(&limited(rates(10, 6_000)));
     let waits = queued(&mut rig, 0, 3_000);
     rig.batcher.cancel(rig.now, waits).unwrap();
     assert_eq!(left(&rig, 0), FULL);
@@ -161,21 +159,28 @@ fn what_was_not_computed_is_given_back() {
     assert_eq!(left(&rig, 0), 5_000, "one chunk was computed");
     queued(&mut rig, 0, 2_000);
     assert_eq!(left(&rig, 0), 3_000);
-    rig.flying.clear();
+}
+
+#[test]
+fn who_expires_gets_the_request_back_and_who_is_cancelled_does_not() {
+    let mut policy = limited(rates(10, 6_000));
+    policy.classes[0].queue.wait_max = Nanos::from_millis(5);
     let mut rig = Rig::new(&policy);
     for _ in 0..10 {
         queued(&mut rig, 0, 100);
     }
     assert!(matches!(offer(&mut rig, 0, 1, 0), Admission::Shed(_)), "ten requests");
     rig.now = Nanos::from_millis(5);
-    assert!(rig.form().is_empty(), "all have expired");
-    assert_eq!(left(&rig, 0), FULL);
-    rig.form();
     for _ in 0..2 {
+        assert!(rig.form().is_empty(), "all have expired; a step can tell of eight");
+    }
+    assert_eq!(left(&rig, 0), FULL);
+    for _ in 0..10 {
         let id = queued(&mut rig, 0, 100);
         rig.batcher.cancel(rig.now, id).unwrap();
     }
-    assert_eq!(left(&rig, 0), FULL, "requests of those that expired were given back");
+    let told = shed(ShedReason::RateRequests, MINUTE_NS / 10);
+    assert_eq!(offer(&mut rig, 0, 1, 0), told, "ten were handled");
 }
 
 #[test]

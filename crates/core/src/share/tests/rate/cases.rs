@@ -2,6 +2,7 @@
 
 use super::*;
 
+#[expect(clippy::unnecessary_wraps, reason = "it stands beside answers of the ledger")]
 fn over(limit: RateKind, account: AccountId, retry_after: u64) -> Result<RateDecision, Error> {
     Ok(RateDecision::Over { limit, account, retry_after: Nanos(retry_after) })
 }
