@@ -115,6 +115,7 @@ fn no_ledger_call_allocates() {
     let (tally, ()) = tally_of(|| lean.drive(10_000));
     assert_eq!(tally.calls, 0, "{:?}", lean.counts.answers);
     lean.counts.assert_every_ledger_path_was_taken();
+    assert!(lean.rated.iter().all(|count| *count > 50), "within and over: {:?}", lean.rated);
 }
 
 /// A tree as large as they get, divided in one call: after it was made, changed, and left alone.
@@ -188,6 +189,7 @@ fn bytes_needed_is_what_construction_takes() {
         let options = LedgerOptions {
             accounts_max: accounts,
             lanes: u32::from(classes),
+            rates: true,
             ..LedgerOptions::default()
         };
         let (tally, ledger) = tally_of(|| Ledger::new(&options).unwrap());

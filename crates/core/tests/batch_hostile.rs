@@ -11,7 +11,7 @@ use rampmeter::batch::continuous::{
     RequestId, StepResult, Submission,
 };
 use rampmeter::engine::{KvGeometry, KvSwap, StepModel};
-use rampmeter::policy::{EngineMode, Policy, QueueLimits};
+use rampmeter::policy::{EngineMode, Policy, QueueLimits, RateLimits};
 use rampmeter::share::AccountId;
 use rampmeter::{Blocks, Error, Nanos, Tokens};
 use support::Setup;
@@ -286,7 +286,13 @@ impl Side {
                     tokens_max: *requests,
                     wait_max: Nanos(*wait_ns),
                 };
-                self.batcher.set_account_queue(self.account(*id), limits).map(nothing)
+                let rates = RateLimits {
+                    requests_per_minute: *requests as u32,
+                    tokens_per_minute: *requests,
+                    burst: Nanos(*wait_ns),
+                };
+                self.batcher.set_account_queue(self.account(*id), limits)?;
+                self.batcher.set_account_rates(self.account(*id), rates).map(nothing)
             }
             Call::Release(id) => self.batcher.release(self.now, self.request(*id)).map(nothing),
             Call::SetCached(id, tokens) => {

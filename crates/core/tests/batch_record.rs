@@ -11,7 +11,7 @@ use rampmeter::batch::continuous::{
 };
 use rampmeter::batch::record::{Recorder, replay};
 use rampmeter::engine::{KvSwap, StepModel};
-use rampmeter::policy::QueueLimits;
+use rampmeter::policy::{QueueLimits, RateLimits};
 use rampmeter::{Blocks, Nanos, Tokens};
 use support::{Prng, Setup, model};
 
@@ -152,6 +152,13 @@ impl Swarm {
             let requests_max = self.prng.below(3) as u32;
             let limits = QueueLimits { requests_max, ..QueueLimits::default() };
             let _ = self.recorder.set_account_queue(id, limits);
+            let rates = RateLimits { tokens_per_minute: u64::MAX, ..RateLimits::default() };
+            let _ = self.recorder.set_account_rates(id, rates);
+            if let Some(named) = self.recorder.batcher().policy_account(0) {
+                let tokens_per_minute = [0, 700_000][self.prng.below(2) as usize];
+                let rates = RateLimits { tokens_per_minute, ..RateLimits::default() };
+                let _ = self.recorder.set_account_rates(named, rates);
+            }
             let _ = self.recorder.close_account(id);
             let _ = self.recorder.close_account(id);
         }
@@ -211,6 +218,7 @@ fn every_kind_of_call_and_answer_is_recorded() {
         "cancel",
         "change",
         "set_account_queue",
+        "set_account_rates",
         "release",
         "set_cached_tokens",
         "open_account",

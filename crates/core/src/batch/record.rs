@@ -58,7 +58,7 @@ use super::continuous::{
 };
 use crate::engine::{KvGeometry, KvSwap, StepModel};
 use crate::error::Error;
-use crate::policy::{Policy, QueueLimits};
+use crate::policy::{Policy, QueueLimits, RateLimits};
 use crate::share::AccountId;
 use crate::units::{Blocks, Nanos, Tokens};
 
@@ -183,6 +183,19 @@ impl<W: Write> Recorder<W> {
     ) -> Result<(), Error> {
         let answer = self.batcher.set_account_queue(account, limits);
         self.note(Call::SetAccountQueue { account, limits }, answer, Answer::from)
+    }
+
+    /// As [`Batcher::set_account_rates`].
+    ///
+    /// # Errors
+    /// As [`Batcher::set_account_rates`].
+    pub fn set_account_rates(
+        &mut self,
+        account: AccountId,
+        rates: RateLimits,
+    ) -> Result<(), Error> {
+        let answer = self.batcher.set_account_rates(account, rates);
+        self.note(Call::SetAccountRates { account, rates }, answer, Answer::from)
     }
 
     /// As [`Batcher::close_account`].

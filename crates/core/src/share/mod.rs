@@ -59,6 +59,7 @@ pub use borrow::BorrowedShare;
 pub use division::{Claim, Division, Excess, Level, divide_level};
 pub use dominant::{DominantShare, Shares};
 pub use quota::{AccountQuota, Amounts, RESOURCES_MAX};
+pub use rate::{RateDecision, RateKind};
 pub use tree::{AccountEntry, AccountId, AccountTree, DEPTH_MAX, WEIGHT_MAX, WEIGHT_MIN};
 pub use walk::{Lead, Rival};
 
@@ -200,6 +201,7 @@ impl Ledger {
         self.turns.forget(&self.tree, &self.quotas, account.index());
         self.borrowing.leave(&self.tree, &self.quotas, account.index());
         self.history.forget(&self.tree, account.index());
+        self.rates.reset(account.index());
         self.exchange.forget(account.index());
         self.tree.close(account)
     }

@@ -130,6 +130,7 @@ impl Counts {
             ("change", "class"),
             ("set_account_queue", "account"),
             ("set_account_queue", "account[].queue_requests_max"),
+            ("set_account_rates", "account"),
             ("open_account", "account"),
             ("open_account", "weight"),
             ("set_account_weight", "account"),
@@ -164,6 +165,13 @@ impl Counts {
             ("lead", "account"),
             ("rivals", "account"),
             ("eligible", "credit"),
+            ("set_rates", "account"),
+            ("set_rates", "now_ns"),
+            ("admit_rate", "account"),
+            ("admit_rate", "now_ns"),
+            ("rate_check", "now_ns"),
+            ("charge_rate", "now_ns"),
+            ("refund_rate", "now_ns"),
         ]);
     }
 }

@@ -1,6 +1,8 @@
 //! The ledger alone, as a router or a gate would use it.
 
-use rampmeter::share::{AccountId, Ledger, LedgerOptions};
+use rampmeter::Nanos;
+use rampmeter::policy::RateLimits;
+use rampmeter::share::{AccountId, Ledger, LedgerOptions, RateDecision};
 
 use super::Counts;
 use crate::support::Prng;
@@ -14,6 +16,9 @@ pub struct LeanLedger {
     /// The ids issued last; some have been closed since.
     accounts: [AccountId; ACCOUNTS + 1],
     accounts_next: usize,
+    now: Nanos,
+    /// Requests within their rates, and over them.
+    pub rated: [u64; 2],
     pub counts: Counts,
 }
 
@@ -22,6 +27,7 @@ impl LeanLedger {
         let options = LedgerOptions {
             accounts_max: ACCOUNTS as u32,
             lanes: LANES,
+            rates: true,
             ..LedgerOptions::default()
         };
         Self {
@@ -29,6 +35,8 @@ impl LeanLedger {
             prng: Prng(seed),
             accounts: [AccountId::default(); ACCOUNTS + 1],
             accounts_next: 0,
+            now: Nanos(1),
+            rated: [0; 2],
             counts: Counts::default(),
         }
     }
@@ -36,6 +44,41 @@ impl LeanLedger {
     pub fn drive(&mut self, calls: u32) {
         for _ in 0..calls {
             self.call();
+            if self.prng.chance(30) {
+                self.rate();
+            }
+        }
+    }
+
+    fn rate(&mut self) {
+        let account = self.accounts[self.prng.below(self.accounts.len() as u64) as usize];
+        self.now = self.now.saturating_add(Nanos(self.prng.below(10_000_000_000)));
+        let now = if self.prng.chance(5) { Nanos::ZERO } else { self.now };
+        let tokens = [7, 900, u64::MAX][self.prng.below(3) as usize];
+        let (ledger, counts) = (&mut self.ledger, &mut self.counts);
+        match self.prng.below(5) {
+            0 => {
+                let rates = RateLimits {
+                    requests_per_minute: 20,
+                    tokens_per_minute: self.prng.draw() >> self.prng.below(64),
+                    burst: Nanos(self.prng.draw() >> self.prng.below(64)),
+                };
+                counts.note("set_rates", ledger.set_rates(now, account, &rates));
+                counts.note("rates", ledger.rates(account));
+            }
+            1 => {
+                counts.note("charge_rate", ledger.charge_rate(now, account, tokens));
+            }
+            2 => {
+                counts.note("refund_rate", ledger.refund_rate(now, account, 1, tokens));
+            }
+            _ => {
+                counts.note("rate_check", ledger.rate_check(now, account, tokens));
+                let answer = counts.note("admit_rate", ledger.admit_rate(now, account, tokens));
+                if let Some(decision) = answer {
+                    self.rated[usize::from(decision != RateDecision::Within)] += 1;
+                }
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use rampmeter::batch::continuous::{
     Progress, RequestId, Stage, StepResult, Submission,
 };
 use rampmeter::engine::{KvGeometry, KvSwap, StepModel};
-use rampmeter::policy::{EngineMode, Policy, QueueLimits};
+use rampmeter::policy::{EngineMode, Policy, QueueLimits, RateLimits};
 use rampmeter::share::AccountId;
 use rampmeter::{Blocks, Nanos, Tokens};
 
@@ -78,6 +78,9 @@ impl Lean {
         changed.classes[1].queue =
             QueueLimits { requests_max: 6, tokens_max: 900, wait_max: Nanos::from_millis(3_000) };
         changed.accounts[0].queue.wait_max = Nanos::from_millis(3_100);
+        // A simulated run lasts minutes.
+        changed.accounts[0].rates =
+            RateLimits { requests_per_minute: 300, tokens_per_minute: 20_000, burst: Nanos(0) };
         changed.batch.triage = false;
         changed.batch.kv_overflow_risk_ratio = 0.1;
         changed.batch.model_memory_steps = 60;
@@ -394,6 +397,14 @@ impl Lean {
                 let account = self.some_account();
                 let answer = self.batcher.set_account_queue(account, limits);
                 self.counts.note("set_account_queue", answer);
+                let rates = RateLimits {
+                    requests_per_minute: [0, 600][self.prng.below(2) as usize],
+                    tokens_per_minute: [0, 1, u64::MAX][self.prng.below(3) as usize],
+                    burst: Nanos(self.prng.below(1 << 40)),
+                };
+                let account = self.some_account();
+                let answer = self.batcher.set_account_rates(account, rates);
+                self.counts.note("set_account_rates", answer);
             }
             0 => {
                 let answer = self.batcher.open_account(None, weight);

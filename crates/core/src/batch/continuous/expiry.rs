@@ -163,6 +163,7 @@ impl Batcher {
         };
         *place = Expiry { request: id, tag: self.request(slot).tag };
         *len += 1;
+        self.refund_prompt(slot, 1);
         self.leave_line(slot);
         self.end(slot);
         self.queues.expired += 1;

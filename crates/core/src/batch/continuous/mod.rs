@@ -28,7 +28,8 @@
 //! guarantee owed_c += max(ratio_c, late_ratio / classes waiting) * cost of everybody's service
 //!           while c waits;  owed_c -= cost of its own, below 0 only for what this let in; and
 //!           the same in each account for its late requests, with late_ratio of its own service
-//! shed      what would go beyond the queue limits of its class, its account or one above
+//! shed      what would go beyond the queue limits of its class, its account or one above, or
+//!           beyond the rates of its account or one above (see `rates`)
 //! expire    no seat by min(expires_at, arrival + queue_wait_max of class, account and above)
 //! ```
 //! A decoding request that is so far behind that even decode-only steps cannot bring it back in
@@ -82,6 +83,7 @@ mod pace;
 mod plan;
 mod prompts;
 mod queues;
+mod rates;
 mod request;
 mod seats;
 mod sharing;
@@ -230,6 +232,7 @@ impl Batcher {
         check_range("kv_tokens", kv.tokens_max(), 2, u64::MAX)?;
         let mut ledger = Ledger::new(&ledger_options(&policy.limits, policy.classes.len()))?;
         let policy_accounts = accounts::open(&mut ledger, policy)?;
+        rates::set_all(&mut ledger, &policy_accounts, policy, Nanos::ZERO);
         let running_max = limits.running_max as usize;
         Ok(Self {
             classes: policy.classes.iter().map(|c| ClassRules::new(c, &policy.batch)).collect(),
@@ -280,7 +283,8 @@ impl Batcher {
     }
 
     /// A request comes in and waits, or is turned away because it would go beyond what may wait
-    /// of its class or account; see [`Shed`]. O(log requests + log accounts + levels of accounts).
+    /// of its class or account, or what its account may bring in; see [`Shed`].
+    /// O(log requests + log accounts + levels of accounts).
     ///
     /// # Errors
     /// [`Error::TimeReversed`]; [`Error::Range`] for a class, prompt, cached prefix, adapter,
@@ -343,6 +347,7 @@ impl Batcher {
         self.now = now;
         self.stalled = false;
         self.learn_length(request.index(), true);
+        self.refund_prompt(request.index(), 0);
         match stage {
             Stage::Running => self.leave_seat(request.index()),
             Stage::HandedOver => self.give_back(request.index()),
@@ -366,7 +371,11 @@ impl Batcher {
         }
         let most = u64::from(entry.prompt_tokens + entry.tokens_expected()) - 1;
         check_range("cached_tokens", u64::from(tokens.get()), 0, most)?;
+        let (known, charged) = (entry.cached_tokens, entry.charged);
         entry.cached_tokens = tokens.get();
+        if !charged {
+            self.reprice_prompt(request.index(), known, tokens.get());
+        }
         self.begin_later(request.index());
         self.stalled = false;
         Ok(())
@@ -382,7 +391,7 @@ impl Batcher {
 
     /// Takes a changed policy; nothing that waits or runs is lost. Targets of requests that came
     /// before stay as they were, and so does when they expire; weights, guarantees and rules hold
-    /// from the next step on, queue limits for what comes in.
+    /// from the next step on, queue limits and rates for what comes in.
     ///
     /// # Errors
     /// As [`Policy::validate`]; [`Error::Range`] if it has another number of classes or accounts,
@@ -411,6 +420,7 @@ impl Batcher {
             let weighed = self.lines.ledger.set_weight(*account, wanted.weight);
             debug_assert!(weighed.is_ok(), "accounts of the policy stay open");
         }
+        rates::set_all(&mut self.lines.ledger, &self.policy_accounts, policy, self.now);
         for (class, wanted) in self.classes.iter_mut().zip(&policy.classes) {
             *class = ClassRules::new(wanted, &policy.batch);
         }
@@ -465,6 +475,8 @@ fn ledger_options(limits: &Limits, classes: usize) -> LedgerOptions {
     LedgerOptions {
         accounts_max: limits.accounts_max,
         lanes: classes.min(CLASSES_MAX) as u32,
+        // Always there: a changed policy, or a call, may limit accounts that had no limit.
+        rates: true,
         ..LedgerOptions::default()
     }
 }

@@ -151,6 +151,7 @@ impl Batcher {
         let charged = self.lines.ledger.charge(u32::from(class), account, cost);
         debug_assert!(charged.is_ok(), "accounts with requests cannot be closed");
         self.lines.book(class, account, cost, turn, turn.is_of_late());
+        self.charge_output(account, tokens);
     }
 
     fn finish_or_follow(&mut self, result: &StepResult, observed: &mut Observed) {
@@ -170,6 +171,7 @@ impl Batcher {
         }
         observed.finished += 1;
         self.learn_length(slot, false);
+        self.refund_prompt(slot, 0);
         self.leave_swap(slot);
         let request = self.request(slot);
         if request.stage == Stage::Running {

@@ -156,7 +156,11 @@ impl Batcher {
         }
         if let Some(cached) = (line.cached)(id, request.tag) {
             let most = request.prompt_tokens + request.tokens_expected() - 1;
-            request.cached_tokens = cached.get().min(most);
+            let (found, charged) = (cached.get().min(most), request.charged);
+            let known = core::mem::replace(&mut request.cached_tokens, found);
+            if !charged {
+                self.reprice_prompt(slot, known, found);
+            }
         }
     }
 
@@ -193,6 +197,7 @@ impl Batcher {
         }
         if !request.charged {
             request.charged = true;
+            let known = request.cached_tokens;
             let cached = cached.min(request.prompt_tokens);
             let fresh = request.prompt_tokens - cached;
             let cost = f64::from(fresh) * rules.prompt_token_cost
@@ -201,6 +206,7 @@ impl Batcher {
             let charged = self.lines.ledger.charge(u32::from(class), account, cost);
             debug_assert!(charged.is_ok(), "accounts with requests cannot be closed");
             self.lines.book(class, account, cost, next.turn, late);
+            self.reprice_prompt(next.slot, known, cached);
         }
         self.foresee(next.slot);
         draft.admitted += 1;

@@ -293,14 +293,16 @@ impl Batcher {
         Ok(self.queues.class_stats(class, &self.lines, self.now))
     }
 
-    /// Whether a request that is valid is turned away all the same.
+    /// Whether a request that is valid is turned away all the same. If not, what its account may
+    /// bring in has been taken.
     pub(super) fn shed(&mut self, request: &Request, now: Nanos) -> Option<Shed> {
         // Full is an error, and errors come first.
         if self.requests.is_full() {
             return None;
         }
         let target = Nanos(self.classes[usize::from(request.class)].ttft_ns);
-        let shed = self.queues.check(request, now, target)?;
+        let full = self.queues.check(request, now, target);
+        let shed = full.or_else(|| self.take_rate(request, now))?;
         self.now = now;
         self.queues.shed += 1;
         Some(shed)

@@ -98,6 +98,10 @@ pub enum ShedReason {
     AccountRequests = 3,
     /// `queue_tokens_max` of the account or of one above it.
     AccountTokens = 4,
+    /// Requests per minute of the account or of one above it.
+    RateRequests = 5,
+    /// Tokens per minute of the account or of one above it.
+    RateTokens = 6,
 }
 
 /// Names a request of one batcher.

@@ -13,7 +13,8 @@
 //!
 //! # Bounds and cost
 //! O(state), of 8 bytes a word: 15 words a request, one more while it waits, and 2 for a place
-//! that is free; 9 an open account, 5 more in each class, and 31 for each place of an account and
+//! that is free; 12 an open account, 2 more for each of its
+//! rates, 5 more in each class, and 31 for each place of an account and
 //! class for the lengths of outputs; 23 a seat while the KV forecast is in use. `save` allocates
 //! nothing; `restore` builds a batcher, and so allocates. Every word is checked before it is used,
 //! and against the others as far as anything relies on it: bytes from anywhere are answered with
@@ -178,6 +179,8 @@ impl Batcher {
         for account in &self.policy_accounts {
             self.lines.ledger.weight(*account)?;
         }
+        // Else it would refuse the next request for the time that it comes at.
+        ensure(self.lines.ledger.rates_now() <= self.now)?;
         self.queues.load_state(self.lines.ledger.tree(), words)?;
         self.find_owners()?;
         self.load_seats(words)?;

@@ -11,6 +11,7 @@ mod lives;
 mod modes;
 mod order;
 mod queues;
+mod rates;
 mod sharing;
 mod swaps;
 mod victims;

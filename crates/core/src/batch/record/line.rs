@@ -11,7 +11,7 @@ use crate::batch::continuous::{
 };
 use crate::engine::{FEATURES, KvGeometry, KvSwap, StepModel};
 use crate::error::Error;
-use crate::policy::{Policy, QueueLimits};
+use crate::policy::{Policy, QueueLimits, RateLimits};
 use crate::share::AccountId;
 use crate::units::{Blocks, Nanos, Tokens};
 
@@ -106,6 +106,10 @@ pub enum Call {
     SetAccountQueue {
         account: AccountId,
         limits: QueueLimits,
+    },
+    SetAccountRates {
+        account: AccountId,
+        rates: RateLimits,
     },
     CloseAccount {
         account: AccountId,

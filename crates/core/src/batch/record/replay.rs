@@ -146,6 +146,9 @@ fn make(batcher: &mut Batcher, call: &Call) -> Result<Answer, String> {
         Call::SetAccountQueue { account, limits } => {
             batcher.set_account_queue(*account, *limits).map(Answer::from)
         }
+        Call::SetAccountRates { account, rates } => {
+            batcher.set_account_rates(*account, *rates).map(Answer::from)
+        }
         Call::CloseAccount { account } => batcher.close_account(*account).map(Answer::from),
         Call::Form { now, sizes, cached } => form(batcher, *now, *sizes, cached),
         Call::Observe { now, step, kv_blocks_free, duration, results } => {

@@ -4,6 +4,7 @@ mod children;
 mod dominant;
 mod oracle;
 mod quotas;
+mod rate;
 mod state;
 mod swarm;
 
