@@ -10,7 +10,7 @@
 //! | how much of each resource is whose? | division of capacity | `division` |
 //! | who is furthest below its share of what it needs most? | dominant shares | `dominant` |
 //! | who has borrowed most of what others lend? | dominant share of the borrowed part | `borrow` |
-//! | who may take from whom? | reclaim | `reclaim` |
+//! | who may take from whom? | reclaim | `reclaim`, `protection` |
 //! | who used least in the past? | usage with a half-life, two rankings | `history`, `rank` |
 //! | may this come in yet? | token buckets | `rate` |
 //! | what did the other copies of this ledger serve? | deltas that merge | `exchange` |
@@ -32,10 +32,13 @@ pub mod exchange;
 pub mod history;
 mod lane;
 pub mod names;
+pub mod protection;
 pub mod quota;
 pub mod rate;
+pub mod reclaim;
 mod state;
 pub mod tree;
+pub mod victims;
 mod walk;
 
 use alloc::boxed::Box;
@@ -46,6 +49,7 @@ use exchange::Exchange;
 use history::History;
 use lane::Lane;
 use names::Names;
+use protection::Protections;
 use quota::Quotas;
 use rate::Rates;
 
@@ -96,6 +100,7 @@ pub struct Ledger {
     lanes: Box<[Lane]>,
     names: Names,
     quotas: Quotas,
+    protections: Protections,
     history: History,
     rates: Rates,
     exchange: Exchange,
@@ -115,6 +120,7 @@ impl Ledger {
             lanes,
             names: Names::new(options),
             quotas: Quotas::new(options)?,
+            protections: Protections::new(options),
             history: History::new(options),
             rates: Rates::new(options),
             exchange: Exchange::new(options)?,
@@ -130,6 +136,7 @@ impl Ledger {
             )
             .saturating_add(Names::bytes_needed(options))
             .saturating_add(Quotas::bytes_needed(options))
+            .saturating_add(Protections::bytes_needed(options))
             .saturating_add(History::bytes_needed(options))
             .saturating_add(Rates::bytes_needed(options))
             .saturating_add(Exchange::bytes_needed(options))
@@ -147,6 +154,7 @@ impl Ledger {
         }
         self.names.reset(account.index());
         self.quotas.reset(account.index());
+        self.protections.reset(account.index());
         self.history.reset(&self.tree, account.index());
         self.rates.reset(account.index());
         self.exchange.reset(account.index());

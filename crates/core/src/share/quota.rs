@@ -54,7 +54,7 @@ impl Amounts {
     }
 
     /// `Ok` if every amount is finite, and zero beyond `resources`.
-    fn check(&self, field: &'static str, resources: u32) -> Result<(), Error> {
+    pub(super) fn check(&self, field: &'static str, resources: u32) -> Result<(), Error> {
         for (resource, amount) in self.0.iter().enumerate() {
             let max = if resource < resources as usize { AMOUNT_MAX } else { 0 };
             check_range(field, *amount, 0, max)?;

@@ -31,6 +31,7 @@ impl Ledger {
         }
         self.names.save_state(&self.tree, save);
         self.quotas.save_state(&self.tree, save);
+        self.protections.save_state(&self.tree, save);
         self.history.save_state(&self.tree, save);
         self.rates.save_state(&self.tree, save);
         self.exchange.save_state(&self.tree, save);
@@ -55,6 +56,7 @@ impl Ledger {
             self.lanes.iter_mut().for_each(Lane::clear);
             self.names.clear();
             self.quotas.clear();
+            self.protections.clear();
             self.history.clear();
             self.rates.clear();
             self.exchange.clear();
@@ -70,6 +72,7 @@ impl Ledger {
         self.lanes.iter_mut().try_for_each(|lane| load_lane(&self.tree, lane, words))?;
         self.names.load_state(&self.tree, words)?;
         self.quotas.load_state(&self.tree, words)?;
+        self.protections.load_state(&self.tree, words)?;
         self.history.load_state(&self.tree, words)?;
         self.rates.load_state(&self.tree, words)?;
         self.exchange.load_state(&self.tree, words)

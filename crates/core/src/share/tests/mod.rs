@@ -1,5 +1,7 @@
 mod bound;
 mod oracle;
+mod reclaim_rule;
+mod scheduler;
 mod state;
 mod swarm;
 
