@@ -40,7 +40,7 @@
 //!   the reclaimer's own level it rises by `amounts`, the victim's side keeps its parts, and who
 //!   else loses some stands above the reclaimer, at levels that count after it.
 //!
-//! So no state comes back, and with no placement in between there are at most `E` reclaims by 3a.
+//! So with no placement in between no state comes back, and at most `E` reclaims go by 3a.
 //! A placement from what is free never lowers `Q`, and raises `E` only where somebody exceeds its
 //! entitlement. Let a job that was reclaimed come back only within the entitlement of all above it
 //! ([`ReclaimScope::fits`]) until somebody else comes or goes: then every job raises `E` once at
@@ -66,8 +66,8 @@
 //! # Source
 //! KAI scheduler's reclaim (a reclaimer within its fair share or deserved quota, victims above
 //! theirs, most saturated first). Ours: one entitlement within the limit; rule 2, without which a
-//! team exceeds its share by reclaiming a little and taking the rest from what is free; that a
-//! share never breaks into a guarantee (3b); the potential and its proof.
+//! team exceeds its share by reclaiming a little and taking the rest from what is free; that who is
+//! within its share gives up no part of its guarantee (3b); the potential and its proof.
 
 use super::quota::Quotas;
 use super::{AccountId, AccountTree, Amounts, DEPTH_MAX, Ledger};
