@@ -37,7 +37,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 
 use super::quota::AMOUNT_MAX;
-use super::reclaim::{Refusal, RunningJob, common};
+use super::reclaim::{Refusal, RunningJob, common, way};
 use super::{AccountId, AccountTree, Amounts, DEPTH_MAX, Ledger, LedgerOptions};
 use crate::error::{Error, check_range};
 use crate::snapshot::Words;
@@ -230,7 +230,8 @@ impl Protections {
         None
     }
 
-    fn charge(&mut self, now: Nanos, index: u32, loss: &Loss) {
+    /// Charges a loss, or gives it back.
+    fn charge(&mut self, now: Nanos, index: u32, loss: &Loss, gives_back: bool) {
         let window = u128::from(self.window[index as usize]);
         let begin = self.row(index).start;
         for (resource, loss) in loss.iter().take(self.resources).enumerate() {
@@ -238,7 +239,11 @@ impl Protections {
                 let spent = self.spent_at(now, index, resource);
                 let most = u128::from(AMOUNT_MAX) * window;
                 let loss = loss.min(&u128::from(AMOUNT_MAX)) * window;
-                self.spent[begin + resource] = spent.saturating_add(loss).min(most);
+                self.spent[begin + resource] = if gives_back {
+                    spent.saturating_sub(loss)
+                } else {
+                    spent.saturating_add(loss).min(most)
+                };
             }
         }
         self.settled[index as usize] = now.get();
@@ -330,8 +335,10 @@ impl Ledger {
 
     /// The job was taken for `reclaimer`, at `now`: the work that it loses is charged to its
     /// account and to each one above it that does not hold the reclaimer as well. What really
-    /// happened is not refused, whatever the budget. What the account holds is changed by
-    /// [`Ledger::release`] and [`Ledger::ask`]. O(depth * resources).
+    /// happened is not refused, whatever the budget. Where a claim needs several jobs, each is
+    /// charged before the next one is looked at: together they must not exceed the budget. What
+    /// the account holds is changed by [`Ledger::release`] and [`Ledger::ask`].
+    /// O(depth * resources).
     ///
     /// # Errors
     /// [`Error::Stale`] for an unknown account; [`Error::Range`] or [`Error::Contradiction`] for a
@@ -343,23 +350,41 @@ impl Ledger {
         reclaimer: AccountId,
         job: &RunningJob,
     ) -> Result<(), Error> {
+        self.charge_loss(now, reclaimer, job, false)
+    }
+
+    /// The job that [`Ledger::reclaimed`] charged at the same `now` goes on after all, because the
+    /// claim came to nothing: the charge is given back, to the unit. O(depth * resources).
+    ///
+    /// # Errors
+    /// As [`Ledger::reclaimed`].
+    pub fn reclaim_undone(
+        &mut self,
+        now: Nanos,
+        reclaimer: AccountId,
+        job: &RunningJob,
+    ) -> Result<(), Error> {
+        self.charge_loss(now, reclaimer, job, true)
+    }
+
+    fn charge_loss(
+        &mut self,
+        now: Nanos,
+        reclaimer: AccountId,
+        job: &RunningJob,
+        gives_back: bool,
+    ) -> Result<(), Error> {
         self.tree.check(reclaimer)?;
         self.tree.check(job.account)?;
         job.check(now, self.quotas.resources)?;
         let above = common(&self.tree, reclaimer.index(), job.account.index());
-        for charged in [false, true] {
-            let mut index = job.account.index();
-            for _ in 0..DEPTH_MAX {
-                if index == above {
-                    break;
-                }
-                if charged {
-                    self.protections.charge(now, index, &loss(now, job));
-                } else {
-                    self.protections.check_time(now, index)?;
-                }
-                index = self.tree.parent_at(index);
-            }
+        let loss = loss(now, job);
+        // All are looked at before one is changed.
+        for at in way(&self.tree, job.account.index(), above) {
+            self.protections.check_time(now, at)?;
+        }
+        for at in way(&self.tree, job.account.index(), above) {
+            self.protections.charge(now, at, &loss, gives_back);
         }
         Ok(())
     }

@@ -324,10 +324,11 @@ impl Ledger {
         }
     }
 
-    /// Whether the reclaimer may have this job ended, at `now` (all rules). The ledger must say
-    /// what is held with the jobs that were already chosen for this claim taken away, and `short`
-    /// must be what is still missing: the caller tries with [`Ledger::release`], and takes it back
-    /// with [`Ledger::allocate`] if not enough comes together. O(depth * resources).
+    /// Whether the reclaimer may have this job ended, at `now` (all rules). Where a claim needs
+    /// several jobs, the ledger must say what is held with those already chosen taken away, their
+    /// loss charged, and `short` must be what is still missing: the caller tries with
+    /// [`Ledger::release`] and [`Ledger::reclaimed`], and takes it back with [`Ledger::allocate`]
+    /// and [`Ledger::reclaim_undone`] if not enough comes together. O(depth * resources).
     ///
     /// # Errors
     /// As [`Ledger::may_reclaim`]; [`Error::Stale`] for an unknown account of the job;

@@ -1,5 +1,6 @@
 mod bound;
 mod oracle;
+mod reclaim_cases;
 mod reclaim_rule;
 mod scheduler;
 mod state;

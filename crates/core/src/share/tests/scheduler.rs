@@ -197,12 +197,7 @@ impl World {
 
     fn allowed(&self, claim: &Claim, reclaimer: usize, victim: usize) -> bool {
         let job = &self.jobs[victim];
-        let running = RunningJob {
-            account: self.accounts[job.account],
-            amounts: amounts(job.size),
-            started: Nanos(job.started),
-            saved: Nanos(job.started),
-        };
+        let running = self.running_job(victim);
         if self.rule == Rule::Ours {
             let verdict = self.ledger.reclaimable(Nanos(self.now), claim, &running).unwrap();
             return matches!(verdict, Verdict::Yes { .. });
@@ -247,6 +242,7 @@ impl World {
             let started = self.jobs[victim].started;
             self.set_runs(victim, false);
             self.jobs[victim].started = started;
+            self.charge(reclaimer, victim);
             taken.push(victim);
         }
         let free = self.free();
@@ -255,6 +251,10 @@ impl World {
                 let started = self.jobs[victim].started;
                 self.set_runs(victim, true);
                 self.jobs[victim].started = started;
+                let job = self.running_job(victim);
+                self.ledger
+                    .reclaim_undone(Nanos(self.now), self.accounts[reclaimer], &job)
+                    .unwrap();
             }
             return taken;
         }
@@ -262,25 +262,28 @@ impl World {
             self.set_runs(at, true);
         }
         for victim in &taken {
-            self.charge(reclaimer, *victim);
+            self.note_loss(reclaimer, *victim);
         }
         taken
     }
 
+    fn running_job(&self, at: usize) -> RunningJob {
+        let job = &self.jobs[at];
+        let (account, started) = (self.accounts[job.account], Nanos(job.started));
+        RunningJob { account, amounts: amounts(job.size), started, saved: started }
+    }
+
     fn charge(&mut self, reclaimer: usize, victim: usize) {
+        let job = self.running_job(victim);
+        self.ledger.reclaimed(Nanos(self.now), self.accounts[reclaimer], &job).unwrap();
+    }
+
+    fn note_loss(&mut self, reclaimer: usize, victim: usize) {
         let job = &mut self.jobs[victim];
         job.was_taken = true;
-        let running = RunningJob {
-            account: self.accounts[job.account],
-            amounts: amounts(job.size),
-            started: Nanos(job.started),
-            saved: Nanos(job.started),
-        };
         let ran = u128::from(self.now - job.started);
         let loss = job.size.map(|size| (u128::from(size) * ran).div_ceil(u128::from(SECOND)));
-        let account = job.account;
-        self.ledger.reclaimed(Nanos(self.now), self.accounts[reclaimer], &running).unwrap();
-        let common = self.way(reclaimer);
+        let (account, common) = (job.account, self.way(reclaimer));
         for at in self.way(account).into_iter().filter(|at| !common.contains(at)) {
             self.losses.push((self.now, at, loss));
         }
