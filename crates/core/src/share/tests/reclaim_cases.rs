@@ -2,6 +2,7 @@
 
 use std::vec;
 
+use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::protection::ReclaimLimits;
@@ -339,13 +340,14 @@ proptest! {
 fn the_scheduler_does_reclaim() {
     let mut runner = TestRunner::deterministic();
     let (mut reclaims, mut losses) = (0, 0);
-    use proptest::strategy::ValueTree;
     let strategy = (opened(), prop::collection::vec((events(8), any::<[usize; 8]>()), 2..6));
     for _ in 0..200 {
         let (opened, events) = strategy.new_tree(&mut runner).unwrap().current();
         let mut world = World::new([12, 12], &opened, Rule::Ours);
         for (events, picks) in &events {
-            events.iter().for_each(|event| happen(&mut world, event));
+            for event in events {
+                happen(&mut world, event);
+            }
             reclaims += world.settle(picks).unwrap();
         }
         losses += world.losses.len();

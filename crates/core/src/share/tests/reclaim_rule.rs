@@ -59,7 +59,9 @@ proptest! {
     ) {
         let mut world = World::new(capacity, &opened, Rule::Ours);
         for (events, picks) in &events {
-            events.iter().for_each(|event| happen(&mut world, event));
+            for event in events {
+                happen(&mut world, event);
+            }
             let settled = world.settle(picks);
             prop_assert!(settled.is_ok(), "{settled:?}");
         }
@@ -74,7 +76,9 @@ proptest! {
         jobs in prop::collection::vec((0..4usize, [0u64..9, 0u64..9]), 2..7),
     ) {
         let mut world = World::new(capacity, &opened, Rule::Ours);
-        jobs.iter().for_each(|(account, size)| world.submit(account % opened.len(), *size));
+        for (account, size) in &jobs {
+            world.submit(account % opened.len(), *size);
+        }
         world.divide();
         prop_assert!(!leads_back(&mut world));
     }
@@ -136,7 +140,9 @@ proptest! {
         }
         for (events, picks, passed) in &events {
             world.now += passed * SECOND / 3;
-            events.iter().for_each(|event| happen(&mut world, event));
+            for event in events {
+                happen(&mut world, event);
+            }
             let before = world.jobs.clone();
             prop_assert!(world.settle(picks).is_ok());
             for (job, was) in world.jobs.iter().zip(&before).filter(|(job, _)| job.was_taken) {
