@@ -164,7 +164,7 @@ impl DominantShare {
 impl Quotas {
     /// What an account may count as its own of one resource: its quota, else its limit, else
     /// everything.
-    fn entitled(&self, place: usize, resource: usize) -> u64 {
+    fn quota_or_limit(&self, place: usize, resource: usize) -> u64 {
         let quota = (self.quota[place] > 0).then_some(self.quota[place]);
         let limit = (self.limit[place] <= AMOUNT_MAX).then_some(self.limit[place]);
         entitlement(quota, limit).unwrap_or(self.capacity.0[resource])
@@ -202,7 +202,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::dominant_share`].
     pub fn entitled_share(&self, account: AccountId) -> Result<DominantShare, Error> {
-        let entitled = |place, resource| self.quotas.entitled(place, resource);
+        let entitled = |place, resource| self.quotas.quota_or_limit(place, resource);
         Ok(DominantShare::of(&self.shares_of(account, entitled)?))
     }
 

@@ -10,7 +10,7 @@
 //! | how much of each resource is whose? | division of capacity | `division` |
 //! | who is furthest below its share of what it needs most? | dominant shares | `dominant` |
 //! | who has borrowed most of what others lend? | dominant share of the borrowed part | `borrow` |
-//! | who may take from whom? | reclaim | `reclaim` |
+//! | who may take from whom? | reclaim | `reclaim`, `protection` |
 //! | who used least in the past? | usage with a half-life, two rankings | `history`, `rank` |
 //! | may this come in yet? | token buckets | `rate` |
 //! | what did the other copies of this ledger serve? | deltas that merge | `exchange` |
@@ -36,10 +36,13 @@ pub mod exchange;
 pub mod history;
 mod lane;
 pub mod names;
+pub mod protection;
 pub mod quota;
 pub mod rate;
+pub mod reclaim;
 mod state;
 pub mod tree;
+pub mod victims;
 mod walk;
 
 use alloc::boxed::Box;
@@ -52,6 +55,7 @@ use exchange::Exchange;
 use history::History;
 use lane::Lane;
 use names::Names;
+use protection::Protections;
 use quota::Quotas;
 use rate::Rates;
 
@@ -60,6 +64,7 @@ pub use division::{Claim, Division, Excess, Level, divide_level};
 pub use dominant::{DominantShare, Shares};
 pub use quota::{AccountQuota, Amounts, RESOURCES_MAX};
 pub use rate::{RateDecision, RateKind};
+pub use reclaim::{Basis, ReclaimScope, Reclamation, Refusal, RunningJob, Verdict};
 pub use tree::{AccountEntry, AccountId, AccountTree, DEPTH_MAX, WEIGHT_MAX, WEIGHT_MIN};
 pub use walk::{Lead, Rival};
 
@@ -115,6 +120,7 @@ pub struct Ledger {
     quotas: Quotas,
     turns: Turns,
     borrowing: Borrowing,
+    protections: Protections,
     history: History,
     rates: Rates,
     exchange: Exchange,
@@ -136,6 +142,7 @@ impl Ledger {
             quotas: Quotas::new(options)?,
             turns: Turns::new(options),
             borrowing: Borrowing::new(options),
+            protections: Protections::new(options),
             history: History::new(options),
             rates: Rates::new(options),
             exchange: Exchange::new(options)?,
@@ -153,6 +160,7 @@ impl Ledger {
             .saturating_add(Quotas::bytes_needed(options))
             .saturating_add(Turns::bytes_needed(options))
             .saturating_add(Borrowing::bytes_needed(options))
+            .saturating_add(Protections::bytes_needed(options))
             .saturating_add(History::bytes_needed(options))
             .saturating_add(Rates::bytes_needed(options))
             .saturating_add(Exchange::bytes_needed(options))
@@ -172,6 +180,7 @@ impl Ledger {
         self.quotas.reset(account.index());
         self.turns.reset(&self.quotas, account.index());
         self.borrowing.reset(&self.quotas, account.index());
+        self.protections.reset(account.index());
         self.history.reset(&self.tree, account.index());
         self.rates.reset(account.index());
         self.exchange.reset(account.index());

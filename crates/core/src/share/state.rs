@@ -32,6 +32,7 @@ impl Ledger {
         self.names.save_state(&self.tree, save);
         self.quotas.save_state(&self.tree, save);
         self.turns.save_state(&self.tree, &self.quotas, save);
+        self.protections.save_state(&self.tree, save);
         self.history.save_state(&self.tree, save);
         self.rates.save_state(&self.tree, save);
         self.exchange.save_state(&self.tree, save);
@@ -58,6 +59,7 @@ impl Ledger {
             self.quotas.clear();
             self.turns.clear(&self.quotas);
             self.borrowing.clear();
+            self.protections.clear();
             self.history.clear();
             self.rates.clear();
             self.exchange.clear();
@@ -75,6 +77,7 @@ impl Ledger {
         self.quotas.load_state(&self.tree, words)?;
         self.turns.load_state(&self.tree, &self.quotas, words)?;
         self.borrowing.rebuild(&self.tree, &self.quotas);
+        self.protections.load_state(&self.tree, words)?;
         self.history.load_state(&self.tree, words)?;
         self.rates.load_state(&self.tree, words)?;
         self.exchange.load_state(&self.tree, words)

@@ -5,6 +5,9 @@ mod dominant;
 mod oracle;
 mod quotas;
 mod rate;
+mod reclaim_cases;
+mod reclaim_rule;
+mod scheduler;
 mod state;
 mod swarm;
 
