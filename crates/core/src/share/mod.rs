@@ -27,12 +27,14 @@
 //! `docs/policies/share.md`.
 
 pub mod counters;
-pub mod decay;
+mod decay;
 pub mod exchange;
 pub mod history;
 mod lane;
+mod level;
 pub mod names;
 pub mod quota;
+pub mod rank;
 pub mod rate;
 mod state;
 pub mod tree;
@@ -49,7 +51,9 @@ use names::Names;
 use quota::Quotas;
 use rate::Rates;
 
+pub use history::Shares;
 pub use quota::{AccountQuota, Amounts, RESOURCES_MAX};
+pub use rank::{Ranked, Ranking, Standing};
 pub use tree::{AccountEntry, AccountId, AccountTree, DEPTH_MAX, WEIGHT_MAX, WEIGHT_MIN};
 pub use walk::{Lead, Rival};
 
@@ -147,7 +151,7 @@ impl Ledger {
         }
         self.names.reset(account.index());
         self.quotas.reset(account.index());
-        self.history.reset(&self.tree, account.index());
+        self.history.reset(account.index());
         self.rates.reset(account.index());
         self.exchange.reset(account.index());
         Ok(account)
@@ -173,7 +177,7 @@ impl Ledger {
         }
         self.quotas.check_idle(account)?;
         self.names.forget(account.index());
-        self.history.forget(&self.tree, account.index());
+        self.history.reset(account.index());
         self.exchange.forget(account.index());
         self.tree.close(account)
     }
@@ -183,7 +187,9 @@ impl Ledger {
     /// # Errors
     /// As [`AccountTree::set_weight`].
     pub fn set_weight(&mut self, account: AccountId, weight: f64) -> Result<(), Error> {
-        self.tree.set_weight(account, weight)
+        self.tree.set_weight(account, weight)?;
+        self.history.reweigh();
+        Ok(())
     }
 
     /// The weight of an account next to its siblings.

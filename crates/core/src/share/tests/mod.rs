@@ -1,4 +1,5 @@
 mod bound;
+mod history;
 mod oracle;
 mod state;
 mod swarm;
