@@ -320,6 +320,26 @@ proptest! {
         check_classic(&mut driven)?;
     }
 
+    /// Everybody used what it should have, so that rounding alone decides who is first.
+    #[test]
+    fn almost_ties_are_told_apart_as_in_the_whole_ranking(
+        shares in prop::collection::vec((1u32..60, any::<bool>()), 2..11), other in 0u32..200,
+    ) {
+        let mut driven = Driven::new();
+        driven.apply(Op::Open(20, 0));
+        driven.apply(Op::Record(0, 0, f64::from(other)));
+        for (place, (shares, wants)) in (1..).zip(shares) {
+            let number = f64::from(shares);
+            driven.apply(Op::Open(20, 0));
+            driven.apply(Op::SetShares(place, Shares::Number(number)));
+            driven.apply(Op::Record(place, 0, number));
+            driven.apply(Op::SetRanked(place, wants));
+            check_next(&mut driven)?;
+        }
+        check_fair_tree(&mut driven)?;
+        check_classic(&mut driven)?;
+    }
+
     /// At any time, over many bases: usage by its definition, and the next one at every moment.
     #[test]
     fn the_next_is_the_first_at_any_time(
