@@ -1,4 +1,4 @@
-//! Wall-clock of shares by history, 10,000 accounts: recording what was used, finding who is next
+//! Wall-clock of shares by history, some 10,000 accounts: recording what was used, finding who is next
 //! after it, and ranking everybody. Budgets: 1 us to find the next, 2 ms for a whole ranking.
 
 use std::hint::black_box;
@@ -13,7 +13,7 @@ const DAY_NS: u64 = 86_400_000_000_000;
 const RANKINGS: [(&str, Ranking); 2] =
     [("classic", Ranking::Classic { damping: 1.0 }), ("fair_tree", Ranking::FairTree)];
 
-/// Accounts with as many children each as fill `depth` levels, all users wanting to be found and
+/// Accounts with as many children each as fit into `depth` levels, all users wanting to be found and
 /// with some usage.
 fn ledger(depth: u32) -> (Ledger, Vec<AccountId>) {
     let half_life = Nanos(7 * DAY_NS);
@@ -21,14 +21,14 @@ fn ledger(depth: u32) -> (Ledger, Vec<AccountId>) {
         LedgerOptions { accounts_max: ACCOUNTS, lanes: 0, half_life, ..LedgerOptions::default() };
     let mut ledger = Ledger::new(&options).unwrap();
     let mut prng = Prng(11);
-    let children = f64::from(ACCOUNTS).powf(1.0 / f64::from(depth)).ceil() as usize;
+    let children = f64::from(ACCOUNTS).powf(1.0 / f64::from(depth)) as usize;
     let (mut accounts, mut parents) = (Vec::new(), vec![None]);
-    'full: loop {
+    for _ in 0..depth {
         let mut below = Vec::new();
         for parent in parents {
             for _ in 0..children {
                 let weight = 1.0 + prng.below(8) as f64;
-                let Ok(account) = ledger.open(parent, weight) else { break 'full };
+                let account = ledger.open(parent, weight).unwrap();
                 accounts.push(account);
                 below.push(Some(account));
             }

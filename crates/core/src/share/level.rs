@@ -26,7 +26,7 @@
 //! # Bounds and cost
 //! A charge is O(depth * log accounts); the first is found in O(depth), and O(members that are
 //! within 2^-50 of the least) where shares differ. A change of accounts or shares costs nothing by
-//! itself, and the next question about ranks O(accounts * log accounts). 168 bytes for each
+//! itself, and the next question about ranks O(accounts * log accounts). 152 bytes for each
 //! account.
 //!
 //! # What it is bad at

@@ -1,11 +1,12 @@
 //! History against its definitions: usage as a sum over all that was recorded, both rankings by
 //! recursion, and the next one as the first of a whole ranking.
 
+use super::definition::Definition;
 use super::*;
 use std::vec;
 
 const ACCOUNTS: u32 = 12;
-const HALF_LIFE: u64 = 1_000;
+pub(super) const HALF_LIFE: u64 = 1_000;
 const CLASSIC: Ranking = Ranking::Classic { damping: 1.5 };
 const RANKINGS: [Ranking; 2] = [CLASSIC, Ranking::FairTree];
 /// Some quotients are exact and some are not, so that there are ties and almost ties.
@@ -65,12 +66,12 @@ fn load(ledger: &mut Ledger, words: &[u64]) -> Result<(), Error> {
 }
 
 /// A ledger, and what a definition needs to know of what was done to it.
-struct Driven {
-    ledger: Ledger,
-    now: u64,
+pub(super) struct Driven {
+    pub(super) ledger: Ledger,
+    pub(super) now: u64,
     wants: [bool; ACCOUNTS as usize],
     /// When, how much, and for whom, from the account to the top; the root is everybody's.
-    records: Vec<(u64, f64, Vec<AccountId>)>,
+    pub(super) records: Vec<(u64, f64, Vec<AccountId>)>,
 }
 
 impl Driven {
@@ -122,7 +123,7 @@ impl Driven {
         assert!(done.is_ok_and(|()| true) || done.is_err());
     }
 
-    fn accounts(&self) -> Vec<AccountId> {
+    pub(super) fn accounts(&self) -> Vec<AccountId> {
         (0..ACCOUNTS).filter_map(|index| self.ledger.tree().account_at(index)).collect()
     }
 
@@ -131,120 +132,6 @@ impl Driven {
         let users = self.ledger.rank_users(ranking, &mut all).unwrap();
         all.truncate(users);
         all
-    }
-}
-
-/// The rankings as they are written down, from usage by the definition.
-struct Definition<'a> {
-    driven: &'a Driven,
-}
-
-impl Definition<'_> {
-    /// Usage of an account, or of all.
-    fn usage(&self, of: Option<AccountId>) -> f64 {
-        let counts = |way: &[AccountId]| of.is_none_or(|account| way.contains(&account));
-        let weight = |at: u64| (-((self.driven.now - at) as f64) / HALF_LIFE as f64).exp2();
-        let records = self.driven.records.iter().filter(|record| counts(&record.2));
-        records.map(|(at, amount, _)| amount * weight(*at)).sum()
-    }
-
-    fn shares(&self, account: AccountId) -> Option<f64> {
-        match self.driven.ledger.shares(account).unwrap() {
-            Shares::Weight => self.driven.ledger.weight(account).ok(),
-            Shares::Number(number) => Some(number),
-            Shares::Parent => None,
-        }
-    }
-
-    fn is_user(&self, account: AccountId) -> bool {
-        self.driven.ledger.tree().children_len(account) == Ok(0)
-    }
-
-    /// Who shares below an account, in the place of those that stand aside their children.
-    fn members(&self, above: Option<AccountId>) -> Vec<AccountId> {
-        let children = self.driven.accounts().into_iter();
-        let children = children.filter(|child| self.driven.ledger.parent(*child) == Ok(above));
-        let mut members = Vec::new();
-        for child in children {
-            if self.shares(child).is_none() && !self.is_user(child) {
-                members.extend(self.members(Some(child)));
-            } else {
-                members.push(child);
-            }
-        }
-        members.sort_unstable_by_key(|member| member.index());
-        members
-    }
-
-    /// Shares of the members of a level, summed up.
-    fn level_shares(&self, members: &[AccountId]) -> f64 {
-        members.iter().filter_map(|member| self.shares(*member)).sum()
-    }
-
-    fn level_fs(&self, member: AccountId, above: Option<AccountId>, sum: f64) -> f64 {
-        let used = self.usage(Some(member));
-        match self.shares(member) {
-            None => f64::INFINITY,
-            Some(0.0) => 0.0,
-            Some(_) if used == 0.0 => f64::INFINITY,
-            Some(shares) => (shares / sum) / (used / self.usage(above)),
-        }
-    }
-
-    /// Slurm's ranks, counted from the first: all users below, depth first.
-    fn fair_tree(
-        &self,
-        above: Option<AccountId>,
-        starts_tied: bool,
-        ranks: &mut Vec<(AccountId, u32)>,
-    ) {
-        let members = self.members(above);
-        let sum = self.level_shares(&members);
-        let level = |member: &AccountId| self.level_fs(*member, above, sum);
-        let mut sorted: Vec<_> = members.iter().map(|member| (level(member), *member)).collect();
-        sorted.sort_by(|one, other| {
-            other.0.total_cmp(&one.0).then(self.is_user(other.1).cmp(&self.is_user(one.1)))
-        });
-        let mut last = None;
-        for (level, member) in sorted {
-            let is_tied = last.map_or(starts_tied, |last| last == level);
-            last = Some(level);
-            if self.is_user(member) {
-                let tied = ranks.last().filter(|_| is_tied);
-                ranks.push((member, tied.map_or(ranks.len() as u32 + 1, |tied| tied.1)));
-            } else {
-                self.fair_tree(Some(member), is_tied, ranks);
-            }
-        }
-    }
-
-    /// Classic factors of everybody below, from those of the account above.
-    fn classic(
-        &self,
-        above: Option<AccountId>,
-        (effective, part): (f64, f64),
-        factors: &mut Vec<(AccountId, f64)>,
-    ) {
-        let factor = |effective: f64, part: f64| match part {
-            0.0 => 0.0,
-            part => (-(effective / part) / 1.5).exp2(),
-        };
-        let members = self.members(above);
-        let (sum, all) = (self.level_shares(&members), self.usage(None));
-        for member in members {
-            let norm = if all > 0.0 { self.usage(Some(member)) / all } else { 0.0 };
-            let Some(shares) = self.shares(member) else {
-                factors.push((member, factor(effective, part)));
-                continue;
-            };
-            let share = if sum > 0.0 { shares / sum } else { 0.0 };
-            let own = match above {
-                None => norm,
-                Some(_) => norm + (effective - norm) * share,
-            };
-            factors.push((member, factor(own, part * share)));
-            self.classic(Some(member), (own, part * share), factors);
-        }
     }
 }
 
@@ -366,7 +253,9 @@ proptest! {
         ops in ops(0u64..3_000, 0.0f64..100.0), later in 0u64..300,
     ) {
         let mut driven = Driven::new();
-        ops.into_iter().for_each(|op| driven.apply(op));
+        for op in ops {
+            driven.apply(op);
+        }
         let before = RANKINGS.map(|ranking| driven.ranked(ranking));
         let Some(account) = driven.accounts().first().copied() else { return Ok(()) };
         let usage = driven.ledger.usage(Nanos(driven.now), account).unwrap();
@@ -382,7 +271,9 @@ proptest! {
         before in ops(0u64..3_000, 0.0f64..100.0), after in ops(0u64..3_000, 0.0f64..100.0),
     ) {
         let (mut driven, mut other) = (Driven::new(), Driven::new());
-        before.into_iter().for_each(|op| driven.apply(op));
+        for op in before {
+            driven.apply(op);
+        }
         prop_assert_eq!(load(&mut other.ledger, &saved(&driven.ledger)), Ok(()));
         other.now = driven.now;
         for op in after {
@@ -408,7 +299,9 @@ proptest! {
         ],
     ) {
         let (mut driven, mut other) = (Driven::new(), Driven::new());
-        before.into_iter().for_each(|op| driven.apply(op));
+        for op in before {
+            driven.apply(op);
+        }
         let mut words = saved(&driven.ledger);
         let at = at.index(words.len());
         words[at] = word;

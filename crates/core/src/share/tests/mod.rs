@@ -1,4 +1,5 @@
 mod bound;
+mod definition;
 mod history;
 mod oracle;
 mod state;
