@@ -334,7 +334,7 @@ proptest! {
         let users: Vec<User> = members.iter().map(|member| member.1).collect();
         let slack = slack(&users, capacity);
         for ((group, user, part, part_below), given) in members.into_iter().zip(given) {
-            let all = ledger.shares(group).unwrap().dominant();
+            let all = ledger.resource_shares(group).unwrap().dominant();
             prop_assert!(all >= part - slack, "a group has {all} of {part}");
             let own = dominant(times(user.task, given), capacity);
             prop_assert!(own >= part * part_below - slack, "{own} of {}", part * part_below);

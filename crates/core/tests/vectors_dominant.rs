@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use rampmeter::share::dominant::{Shares, entitlement, share};
+use rampmeter::share::dominant::{ResourceShares, entitlement, share};
 use rampmeter::share::{AccountId, Amounts, Ledger, LedgerOptions};
 use serde_json::{Map, Value};
 
@@ -85,7 +85,7 @@ fn entitled_share(held: &Value, guaranteed: &Value, allowed: &Value) -> f64 {
             share(unsigned(held), total.expect("some total"))
         })
         .collect();
-    Shares::new(&shares).unwrap().dominant()
+    ResourceShares::new(&shares).unwrap().dominant()
 }
 
 fn fair_share(case: &Value) {
@@ -93,8 +93,8 @@ fn fair_share(case: &Value) {
     assert_eq!(found, number(&case["expected"]), "{case}");
 }
 
-/// Shares of signed amounts; an amount without a total is its own share.
-fn signed_shares(held: &Value, total: &Value) -> Shares {
+/// ResourceShares of signed amounts; an amount without a total is its own share.
+fn signed_shares(held: &Value, total: &Value) -> ResourceShares {
     let of_one = |(name, held): (&String, &Value)| {
         let total = total.get(name).map_or(0.0, number);
         match number(held) {
@@ -104,7 +104,7 @@ fn signed_shares(held: &Value, total: &Value) -> Shares {
         }
     };
     let shares: Vec<f64> = amounts(held).into_iter().flatten().map(of_one).collect();
-    Shares::new(&shares).unwrap()
+    ResourceShares::new(&shares).unwrap()
 }
 
 fn listed(value: &Value) -> Vec<f64> {
@@ -118,7 +118,7 @@ fn sorted_shares(case: &Value) {
     assert_eq!(signed_shares(&case["res"], &case["total"]).as_slice(), expected, "{case}");
 }
 
-fn compared(one: &Shares, other: &Shares, expected: &Value) {
+fn compared(one: &ResourceShares, other: &ResourceShares, expected: &Value) {
     assert_eq!(one.compare(other) as i64, expected.as_i64().unwrap(), "{one:?} {other:?}");
     assert_eq!(other.compare(one), one.compare(other).reverse());
 }
@@ -129,7 +129,7 @@ fn usage_ratio(case: &Value) {
 }
 
 fn compared_shares(case: &Value) {
-    let of = |side: &str| Shares::new(&listed(&case[side])).unwrap();
+    let of = |side: &str| ResourceShares::new(&listed(&case[side])).unwrap();
     compared(&of("left"), &of("right"), &case["expected"]);
 }
 
@@ -147,7 +147,7 @@ fn separate_usage_ratio(case: &Value) {
     let of = |side: &str| {
         let field = |name: &str| &case[format!("{side}{name}")];
         let share = entitled_share(field("Allocated"), field("Guaranteed"), field("FairMax"));
-        Shares::new(&[share]).unwrap()
+        ResourceShares::new(&[share]).unwrap()
     };
     compared(&of("left"), &of("right"), &case["expectedRatio"]);
 }

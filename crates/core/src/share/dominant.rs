@@ -2,7 +2,7 @@
 //!
 //! # What it decides
 //! Whose task is next when tasks need several resources at once ([`Ledger::most_deserving`]), and
-//! how two accounts compare ([`Shares`]).
+//! how two accounts compare ([`ResourceShares`]).
 //!
 //! # Formula
 //! ```text
@@ -35,7 +35,7 @@
 //! # What it is bad at
 //! An account whose children are served unevenly, because one of them came late, counts as if all
 //! had been served like the poorest, so that its siblings wait until that one has caught up. It
-//! looks at what is held now: neither at time nor at the past. Shares are of the whole cluster: it
+//! looks at what is held now: neither at time nor at the past. ResourceShares are of the whole cluster: it
 //! does not know on which node a task fits.
 //!
 //! # Source
@@ -74,14 +74,14 @@ pub const fn entitlement(guaranteed: Option<u64>, allowed: Option<u64>) -> Optio
     }
 }
 
-/// Shares of several resources, largest first, to be compared from there on.
+/// ResourceShares of several resources, largest first, to be compared from there on.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Shares {
+pub struct ResourceShares {
     sorted: [f64; RESOURCES_MAX],
     len: u8,
 }
 
-impl Shares {
+impl ResourceShares {
     /// Of at most [`RESOURCES_MAX`] shares, in any order. They may be of more than everything, or
     /// of less than nothing: differences of shares compare in the same way.
     ///
@@ -189,10 +189,10 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Ledger::dominant_share`].
-    pub fn shares(&self, account: AccountId) -> Result<Shares, Error> {
+    pub fn resource_shares(&self, account: AccountId) -> Result<ResourceShares, Error> {
         let capacity = self.quotas.capacity;
         let shares = self.shares_of(account, |_, resource| capacity.0[resource])?;
-        Shares::new(&shares[..self.quotas.resources as usize])
+        ResourceShares::new(&shares[..self.quotas.resources as usize])
     }
 
     /// The largest share that the account holds, with everybody below it, of what it is entitled

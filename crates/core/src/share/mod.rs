@@ -29,15 +29,17 @@
 pub mod borrow;
 mod children;
 pub mod counters;
-pub mod decay;
+mod decay;
 pub mod division;
 pub mod dominant;
 pub mod exchange;
 pub mod history;
 mod lane;
+mod level;
 pub mod names;
 pub mod protection;
 pub mod quota;
+pub mod rank;
 pub mod rate;
 pub mod reclaim;
 mod state;
@@ -61,8 +63,10 @@ use rate::Rates;
 
 pub use borrow::BorrowedShare;
 pub use division::{Claim, Division, Excess, Level, divide_level};
-pub use dominant::{DominantShare, Shares};
+pub use dominant::{DominantShare, ResourceShares};
+pub use history::RawShares;
 pub use quota::{AccountQuota, Amounts, RESOURCES_MAX};
+pub use rank::{Ranked, Ranking, Standing};
 pub use rate::{RateDecision, RateKind};
 pub use reclaim::{Basis, ReclaimScope, Reclamation, Refusal, RunningJob, Verdict};
 pub use tree::{AccountEntry, AccountId, AccountTree, DEPTH_MAX, WEIGHT_MAX, WEIGHT_MIN};
@@ -181,7 +185,7 @@ impl Ledger {
         self.turns.reset(&self.quotas, account.index());
         self.borrowing.reset(&self.quotas, account.index());
         self.protections.reset(account.index());
-        self.history.reset(&self.tree, account.index());
+        self.history.reset(account.index());
         self.rates.reset(account.index());
         self.exchange.reset(account.index());
         Ok(account)
@@ -209,7 +213,7 @@ impl Ledger {
         self.names.forget(account.index());
         self.turns.forget(&self.tree, &self.quotas, account.index());
         self.borrowing.leave(&self.tree, &self.quotas, account.index());
-        self.history.forget(&self.tree, account.index());
+        self.history.reset(account.index());
         self.rates.reset(account.index());
         self.exchange.forget(account.index());
         self.tree.close(account)
@@ -222,6 +226,7 @@ impl Ledger {
     pub fn set_weight(&mut self, account: AccountId, weight: f64) -> Result<(), Error> {
         self.tree.set_weight(account, weight)?;
         self.turns.update(&self.tree, &self.quotas, account.index());
+        self.history.reweigh();
         Ok(())
     }
 

@@ -134,7 +134,7 @@ pub struct ReclaimScope {
     /// The same for what they are entitled to.
     pub share_depth: Option<u32>,
     /// The first account, from the reclaimer upwards, that would exceed what it is entitled to.
-    pub over: Option<Standing>,
+    pub over: Option<Holding>,
 }
 
 impl ReclaimScope {
@@ -157,7 +157,7 @@ impl ReclaimScope {
 
 /// What an account holds, or would hold, of a resource, and what it is compared with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Standing {
+pub struct Holding {
     /// The account, with everybody below it.
     pub account: AccountId,
     /// Index of the resource.
@@ -194,13 +194,13 @@ pub enum Refusal {
     /// The job has nothing of what is short.
     NothingWanted,
     /// The reclaimer, or an account above it, would exceed what it is entitled to.
-    ReclaimerOver(Standing),
+    ReclaimerOver(Holding),
     /// The victim, or an account above it, holds no more than it is entitled to (or guaranteed,
     /// where that is what the reclaimer goes by).
-    VictimWithin(Standing),
+    VictimWithin(Holding),
     /// The victim holds no more than it is entitled to, and the job would leave it, or an account
     /// above it, less than it is guaranteed.
-    VictimGuarantee(Standing),
+    VictimGuarantee(Holding),
     /// The job has not run for its least time.
     MinRuntime {
         /// Whose least run time it is.
@@ -282,9 +282,9 @@ impl Ledger {
         Ok(())
     }
 
-    fn standing(&self, index: u32, (resource, held, entitled): (u32, u64, u64)) -> Standing {
+    fn holding(&self, index: u32, (resource, held, entitled): (u32, u64, u64)) -> Holding {
         let account = self.tree.account_at(index).unwrap_or_default();
-        Standing { account, resource, held, entitled }
+        Holding { account, resource, held, entitled }
     }
 
     /// How far up the reclaimer may look for victims (rules 1 and 2). With `short` all of
@@ -313,14 +313,14 @@ impl Ledger {
         };
         // An account that exceeds it by what is free alone does so wherever the rest comes from.
         if let Some((at, over)) = first_over(&free, Basis::FairShare) {
-            let over = Some(self.standing(at, over));
+            let over = Some(self.holding(at, over));
             return ReclaimScope { quota_depth: None, share_depth: None, over };
         }
         let over = first_over(&claim.amounts, Basis::FairShare);
         ReclaimScope {
             quota_depth: depth(Basis::Quota),
             share_depth: depth(Basis::FairShare),
-            over: over.map(|(at, over)| self.standing(at, over)),
+            over: over.map(|(at, over)| self.holding(at, over)),
         }
     }
 
@@ -382,20 +382,20 @@ impl Ledger {
                 way(tree, victim, above).find_map(|index| {
                     let at = quotas.row(index).start + resource;
                     let (held, bound) = (quotas.held[at], quotas.bound(basis, at));
-                    let standing = self.standing(index, (resource as u32, held, bound));
-                    (held <= bound).then_some(standing)
+                    let holding = self.holding(index, (resource as u32, held, bound));
+                    (held <= bound).then_some(holding)
                 })
             };
             if within(Basis::FairShare).is_none() {
                 return Ok(basis);
             }
-            if let Some(standing) = within(basis) {
-                refusal = Refusal::VictimWithin(standing);
+            if let Some(holding) = within(basis) {
+                refusal = Refusal::VictimWithin(holding);
                 continue;
             }
             let broken = way(tree, victim, above).find_map(|index| {
                 let broken = quotas.breaks_guarantee(index, &job.amounts)?;
-                Some(self.standing(index, broken))
+                Some(self.holding(index, broken))
             });
             let Some(broken) = broken else { return Ok(basis) };
             refusal = Refusal::VictimGuarantee(broken);

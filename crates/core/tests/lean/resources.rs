@@ -76,7 +76,7 @@ impl LeanResources {
                     ledger.dominant_level(account).is_ok(),
                     ledger.dominant_share(account).is_ok(),
                     ledger.entitled_share(account).is_ok(),
-                    ledger.shares(account).is_ok(),
+                    ledger.resource_shares(account).is_ok(),
                     ledger.next_task(account).is_ok(),
                 ];
                 first.is_some() && !known.contains(&false)

@@ -1,4 +1,4 @@
-//! Shares of the borrowed part against their definition, on trees that change.
+//! ResourceShares of the borrowed part against their definition, on trees that change.
 
 use super::*;
 use crate::share::quota::AMOUNT_MAX;

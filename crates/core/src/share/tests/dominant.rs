@@ -229,7 +229,7 @@ fn shares_say_of_what_they_are() {
     assert_eq!(ledger.dominant_share(team), Ok(all_of_nothing), "there is no capacity");
     ledger.set_capacity(&amounts([100, 100])).unwrap();
     assert_eq!(ledger.dominant_share(team).unwrap().share, 0.15, "weight 2 halves it");
-    assert_eq!(ledger.shares(team).unwrap().as_slice(), [0.3, 0.1]);
+    assert_eq!(ledger.resource_shares(team).unwrap().as_slice(), [0.3, 0.1]);
     let rules = AccountQuota {
         quota: amounts([8, 0]),
         limit: amounts([u64::MAX, 60]),
@@ -257,8 +257,8 @@ fn wrong_calls_are_named() {
     let stranger = AccountId::default();
     assert_eq!(ledger.dominant_share(stranger).unwrap_err().code(), -3);
     assert_eq!(ledger.set_next_task(stranger, None).unwrap_err().code(), -3);
-    assert_eq!(Shares::new(&[f64::NAN]).unwrap_err().field(), "share");
-    assert_eq!(Shares::new(&[0.0; 9]).unwrap_err().field(), "shares");
+    assert_eq!(ResourceShares::new(&[f64::NAN]).unwrap_err().field(), "share");
+    assert_eq!(ResourceShares::new(&[0.0; 9]).unwrap_err().field(), "shares");
     let no_resources = Ledger::new(&LedgerOptions { dominant: true, ..LedgerOptions::default() });
     assert_eq!(no_resources.unwrap().most_deserving().unwrap_err().field(), "dominant");
 }

@@ -1,7 +1,9 @@
 mod borrow;
 mod bound;
 mod children;
+mod definition;
 mod dominant;
+mod history;
 mod oracle;
 mod quotas;
 mod rate;

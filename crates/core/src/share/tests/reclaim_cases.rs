@@ -6,7 +6,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::protection::ReclaimLimits;
-use super::reclaim::{Basis, Reclamation, Refusal, RunningJob, Standing, Verdict};
+use super::reclaim::{Basis, Holding, Reclamation, Refusal, RunningJob, Verdict};
 use super::reclaim_rule::{events, happen, opened};
 use super::scheduler::{RESOURCES, Rule, SECOND, World, amounts};
 use super::*;
@@ -71,12 +71,12 @@ fn an_indivisible_job_goes_as_a_whole_and_says_how_far_that_is_too_much() {
     assert_eq!(verdict(&ledger, &claim(small, 1, 1), &job(large, 8)), yes(Basis::FairShare, 7));
     assert_eq!(verdict(&ledger, &claim(small, 1, 1), &job(large, 1)), yes(Basis::FairShare, 0));
     // Two are more than its share, and a second job finds the victim within its own.
-    let standing = Standing { account: small, resource: 0, held: 2, entitled: 1 };
-    let refusal = Refusal::ReclaimerOver(standing);
+    let holding = Holding { account: small, resource: 0, held: 2, entitled: 1 };
+    let refusal = Refusal::ReclaimerOver(holding);
     assert_eq!(why(&ledger, &claim(small, 2, 2), &job(large, 8)), refusal);
     ledger.release(large, &Amounts::first(1)).unwrap();
-    let standing = Standing { account: large, resource: 0, held: 7, entitled: 7 };
-    let refusal = Refusal::VictimWithin(standing);
+    let holding = Holding { account: large, resource: 0, held: 7, entitled: 7 };
+    let refusal = Refusal::VictimWithin(holding);
     assert_eq!(why(&ledger, &claim(small, 1, 1), &job(large, 1)), refusal);
 }
 
@@ -87,11 +87,11 @@ fn a_guarantee_breaks_into_a_share_and_not_into_a_guarantee() {
     let guaranteed = account(&mut ledger, None, 3, 3, 0);
     let sharing = account(&mut ledger, None, 0, 3, 0);
     assert_eq!(verdict(&ledger, &claim(guaranteed, 3, 3), &job(victim, 4)), yes(Basis::Quota, 4));
-    let standing = Standing { account: victim, resource: 0, held: 1, entitled: 2 };
-    let refusal = Refusal::VictimGuarantee(standing);
+    let holding = Holding { account: victim, resource: 0, held: 1, entitled: 2 };
+    let refusal = Refusal::VictimGuarantee(holding);
     assert_eq!(why(&ledger, &claim(guaranteed, 3, 3), &job(victim, 5)), refusal);
-    let standing = Standing { account: victim, resource: 0, held: 6, entitled: 6 };
-    let refusal = Refusal::VictimWithin(standing);
+    let holding = Holding { account: victim, resource: 0, held: 6, entitled: 6 };
+    let refusal = Refusal::VictimWithin(holding);
     assert_eq!(why(&ledger, &claim(sharing, 3, 3), &job(victim, 4)), refusal);
     // Above what it is entitled to, it may fall below its quota by one job.
     ledger.allocate(victim, &Amounts::first(1)).unwrap();
@@ -107,7 +107,7 @@ fn a_team_above_its_share_re_divides_what_it_has_and_takes_no_more() {
     let taker = account(&mut ledger, Some(team), 0, 4, 0);
     assert_eq!(verdict(&ledger, &claim(taker, 3, 2), &job(giver, 2)), yes(Basis::FairShare, 0));
     let over =
-        |held| Refusal::ReclaimerOver(Standing { account: team, resource: 0, held, entitled: 6 });
+        |held| Refusal::ReclaimerOver(Holding { account: team, resource: 0, held, entitled: 6 });
     assert_eq!(why(&ledger, &claim(taker, 3, 1), &job(giver, 2)), over(7), "two of them are free");
     assert_eq!(why(&ledger, &claim(taker, 3, 2), &job(other, 2)), over(8), "the team would grow");
     assert_eq!(verdict(&ledger, &claim(taker, 1, 1), &job(other, 2)), yes(Basis::FairShare, 0));
@@ -129,8 +129,8 @@ fn nobody_reclaims_beyond_its_limit() {
     let mut rules = ledger.quota(limited).unwrap();
     rules.limit = amounts([2, 0]);
     ledger.set_quota(limited, &rules).unwrap();
-    let standing = Standing { account: limited, resource: 0, held: 3, entitled: 2 };
-    assert_eq!(why(&ledger, &one, &job(victim, 1)), Refusal::ReclaimerOver(standing));
+    let holding = Holding { account: limited, resource: 0, held: 3, entitled: 2 };
+    assert_eq!(why(&ledger, &one, &job(victim, 1)), Refusal::ReclaimerOver(holding));
 }
 
 #[test]
