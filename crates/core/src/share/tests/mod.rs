@@ -1,4 +1,5 @@
 mod bound;
+mod exchange;
 mod oracle;
 mod state;
 mod swarm;
