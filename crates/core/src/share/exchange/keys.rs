@@ -26,7 +26,7 @@ pub fn path_key<'a>(names: impl IntoIterator<Item = &'a str>) -> u64 {
 #[derive(Debug)]
 pub(super) struct Keys {
     /// By account index; zero: none.
-    keys: Box<[u64]>,
+    by_index: Box<[u64]>,
     /// Keys in order with their account index, in the first `len` places.
     sorted: Box<[(u64, u32)]>,
     len: usize,
@@ -35,7 +35,7 @@ pub(super) struct Keys {
 impl Keys {
     pub(super) fn new(accounts: u32) -> Self {
         Self {
-            keys: vec![0; accounts as usize].into_boxed_slice(),
+            by_index: vec![0; accounts as usize].into_boxed_slice(),
             sorted: vec![(0, 0); accounts as usize].into_boxed_slice(),
             len: 0,
         }
@@ -46,7 +46,7 @@ impl Keys {
     }
 
     pub(super) fn key(&self, index: u32) -> Option<u64> {
-        self.keys.get(index as usize).copied().filter(|key| *key != 0)
+        self.by_index.get(index as usize).copied().filter(|key| *key != 0)
     }
 
     pub(super) fn find(&self, key: u64) -> Option<u32> {
@@ -75,7 +75,7 @@ impl Keys {
 
     fn insert(&mut self, index: u32, key: u64) {
         let Err(place) = self.search(key) else { return };
-        let Some(slot) = self.keys.get_mut(index as usize) else { return };
+        let Some(slot) = self.by_index.get_mut(index as usize) else { return };
         *slot = key;
         // As many keys as accounts at most: there is room for one more.
         if let Some(moved) = self.sorted.get_mut(place..=self.len) {
@@ -86,7 +86,7 @@ impl Keys {
     }
 
     pub(super) fn forget(&mut self, index: u32) {
-        let Some(key) = self.keys.get_mut(index as usize).map(core::mem::take) else { return };
+        let Some(key) = self.by_index.get_mut(index as usize).map(core::mem::take) else { return };
         if let Ok(place) = self.search(key)
             && let Some(moved) = self.sorted.get_mut(place..self.len)
         {
@@ -96,7 +96,7 @@ impl Keys {
     }
 
     pub(super) fn clear(&mut self) {
-        self.keys.fill(0);
+        self.by_index.fill(0);
         self.len = 0;
     }
 

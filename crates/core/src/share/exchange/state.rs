@@ -54,7 +54,9 @@ impl Exchange {
             }
             for row in self.heard.chunks_exact(self.services.len().max(1)) {
                 let heard = row.get(places.clone()).unwrap_or_default();
-                heard.iter().for_each(|heard| save(heard.to_bits()));
+                for heard in heard {
+                    save(heard.to_bits());
+                }
             }
         }
     }

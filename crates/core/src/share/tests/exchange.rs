@@ -44,7 +44,7 @@ const fn team_of(key: u64) -> u64 {
 fn with_teams(number: u32) -> Ledger {
     let mut ledger = replica(number);
     let mut keys: Vec<u64> = std::vec![1, 3, 4, 2, 5, 6];
-    keys.rotate_left(if number % 2 == 0 { 0 } else { 3 });
+    keys.rotate_left(if number.is_multiple_of(2) { 0 } else { 3 });
     for key in keys {
         let parent = (key > 2).then(|| ledger.account_of(team_of(key)).unwrap());
         open(&mut ledger, parent, WEIGHTS[key as usize - 1], key);
@@ -176,7 +176,9 @@ fn introduce(ledgers: &mut [Ledger], truth: &mut Truth) {
         }
     }
     tell_all(ledgers, 0);
-    ledgers.iter_mut().for_each(|ledger| drop(delta(ledger, 100)));
+    for ledger in ledgers {
+        delta(ledger, 100);
+    }
 }
 
 fn totals(ledger: &Ledger) -> Truth {
