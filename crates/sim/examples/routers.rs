@@ -3,12 +3,16 @@
 //!
 //! `cargo run --release -p rampmeter-sim --example routers [seconds]`
 
+use std::fmt::Write;
+
 use rampmeter::Nanos;
 use rampmeter_sim::routers::{RATE_PER_S, Scenario, Sharing, run};
 
 const SEEDS: [u64; 5] = [42, 43, 44, 45, 46];
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+fn main() -> Outcome {
     let seconds: u64 = std::env::args().nth(1).map_or(Ok(120), |text| text.parse())?;
     for away in [false, true] {
         let scenario = Scenario::greedy(Nanos(seconds * 1_000_000_000), away);
@@ -20,9 +24,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Every way of sharing, with the errors against the central ledger of the same seed.
-fn table(scenario: &Scenario, server: f64) -> Result<(), rampmeter::Error> {
-    let tenants: String =
-        (0..scenario.tenants.len()).map(|tenant| format!("{tenant:>6}")).collect();
+fn table(scenario: &Scenario, server: f64) -> Outcome {
+    let mut tenants = String::new();
+    for tenant in 0..scenario.tenants.len() {
+        write!(tenants, "{tenant:>6}")?;
+    }
     println!("{:<18}{tenants}   error of 0: mean, worst; of others: worst", "tenant");
     let central: Vec<Vec<u64>> = SEEDS
         .iter()
@@ -44,7 +50,10 @@ fn table(scenario: &Scenario, server: f64) -> Result<(), rampmeter::Error> {
                 *sum += *served as f64 / server / SEEDS.len() as f64;
             }
         }
-        let columns: String = sums.iter().map(|sum| format!("{sum:6.3}")).collect();
+        let mut columns = String::new();
+        for sum in &sums {
+            write!(columns, "{sum:6.3}")?;
+        }
         println!("{name:<18}{columns}   {mean:+7.2}% {worst:+7.2}%   {others:+7.2}%");
     }
     println!();

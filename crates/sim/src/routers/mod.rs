@@ -88,7 +88,7 @@ pub enum Sharing {
     },
 }
 
-#[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Event {
     /// A tenant comes to or leaves all its doors.
     Comes(usize),
