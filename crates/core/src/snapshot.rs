@@ -41,8 +41,8 @@ const WORD: usize = core::mem::size_of::<u64>();
 const HEAD_WORDS: usize = 3;
 
 /// Offset basis and prime of FNV-1a, 64 bits.
-const CHECKSUM_START: u64 = 0xcbf2_9ce4_8422_2325;
-const CHECKSUM_PRIME: u64 = 0x0000_0100_0000_01b3;
+pub(crate) const FNV_OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+pub(crate) const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
 /// Any odd distance spreads a word's high bits, which multiplication alone never moves down.
 const CHECKSUM_TURN: u32 = 29;
@@ -62,12 +62,12 @@ pub(crate) const DYNAMIC_BATCHER: Kind = Kind { desk: 2, version: 1 };
 
 /// The sum with one more word in it.
 const fn checksum(sum: u64, word: u64) -> u64 {
-    (sum ^ word).wrapping_mul(CHECKSUM_PRIME).rotate_left(CHECKSUM_TURN)
+    (sum ^ word).wrapping_mul(FNV_PRIME).rotate_left(CHECKSUM_TURN)
 }
 
 /// The checksum of some words: the same for the same words only, but for one in 2^64.
 pub(crate) fn digest(words: impl Fn(&mut dyn FnMut(u64))) -> u64 {
-    let mut sum = CHECKSUM_START;
+    let mut sum = FNV_OFFSET_BASIS;
     words(&mut |word| sum = checksum(sum, word));
     sum
 }
@@ -93,7 +93,7 @@ pub(crate) fn save(
     if given < needed {
         return Err(Error::BufferTooSmall { field: "snapshot", given, needed });
     }
-    let mut sum = CHECKSUM_START;
+    let mut sum = FNV_OFFSET_BASIS;
     let (mut words, _) = out.as_chunks_mut::<WORD>();
     let mut put = |word: u64| {
         sum = checksum(sum, word);
@@ -142,7 +142,7 @@ pub(crate) fn load<T>(
     let Some(last) = last else {
         return refuse(SnapshotFault::Truncated, words.len());
     };
-    let sum = (0..last).filter_map(word).fold(CHECKSUM_START, checksum);
+    let sum = (0..last).filter_map(word).fold(FNV_OFFSET_BASIS, checksum);
     if word(last) != Some(sum) {
         return refuse(SnapshotFault::Checksum, last);
     }

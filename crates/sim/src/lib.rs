@@ -12,6 +12,7 @@ mod json;
 mod nearest;
 pub mod report;
 pub mod results;
+pub mod routers;
 pub mod serving;
 pub mod trace;
 pub mod workload;

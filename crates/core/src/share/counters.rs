@@ -53,7 +53,7 @@ use super::{AccountId, AccountTree, Ledger};
 use crate::error::{Error, check_real};
 
 /// Largest cost and credit, 2^53 prompt tokens: up to there `f64` counts every single one.
-const SERVICE_MAX: f64 = 9_007_199_254_740_992.0;
+pub(super) const SERVICE_MAX: f64 = 9_007_199_254_740_992.0;
 
 impl Ledger {
     /// One more request of `account` waits in `lane`. With the first one it becomes active, and so
@@ -86,8 +86,9 @@ impl Ledger {
     /// [`Error::Range`] for an unknown lane.
     pub fn charge(&mut self, lane: u32, account: AccountId, cost: f64) -> Result<(), Error> {
         check_real("cost", cost, 0.0, SERVICE_MAX)?;
-        let (tree, lane) = self.tree_and_lane(lane, account)?;
-        lane.charge(tree, account.index(), cost);
+        let (tree, counters) = self.tree_and_lane(lane, account)?;
+        counters.charge(tree, account.index(), cost);
+        self.exchange.charged(lane, account.index(), cost);
         Ok(())
     }
 

@@ -179,6 +179,21 @@ impl Lane {
         }
     }
 
+    /// Charges service that was received elsewhere. Whoever is served elsewhere waits there: where
+    /// nobody waits here, those who return come in next to the one that was served last.
+    pub(super) fn charge_elsewhere(&mut self, tree: &AccountTree, mut index: u32, cost: f64) {
+        self.charge(tree, index, cost);
+        let mut served = self.seat(index).own;
+        for _ in 0..=DEPTH_MAX {
+            self.seats[index as usize].last_left = served;
+            if index == tree.root() {
+                return;
+            }
+            served = self.counter(index);
+            index = tree.parent_at(index);
+        }
+    }
+
     /// The first child of `index` in a walk over those with counters up to `limit`, or [`NONE`].
     pub(super) fn first_child(&self, index: u32, limit: f64) -> u32 {
         let first = self.seat(index).children;

@@ -3,6 +3,7 @@ mod bound;
 mod children;
 mod definition;
 mod dominant;
+mod exchange;
 mod history;
 mod oracle;
 mod quotas;
