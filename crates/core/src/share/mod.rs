@@ -13,6 +13,7 @@
 //! | who may take from whom? | reclaim | `reclaim` |
 //! | who used least in the past? | usage with a half-life, two rankings | `history`, `rank` |
 //! | may this come in yet? | token buckets | `rate` |
+//! | who is called that? | names | `names` |
 //! | what did the other copies of this ledger serve? | deltas that merge | `exchange` |
 //!
 //! Each part takes memory only if [`LedgerOptions`] asks for it; the account ids are the same in
@@ -32,6 +33,7 @@ pub mod exchange;
 pub mod history;
 mod lane;
 pub mod names;
+mod policy;
 pub mod quota;
 pub mod rate;
 mod state;
@@ -145,7 +147,6 @@ impl Ledger {
         for lane in &mut self.lanes {
             lane.reset(account.index());
         }
-        self.names.reset(account.index());
         self.quotas.reset(account.index());
         self.history.reset(&self.tree, account.index());
         self.rates.reset(account.index());
@@ -172,7 +173,7 @@ impl Ledger {
             }
         }
         self.quotas.check_idle(account)?;
-        self.names.forget(account.index());
+        self.names.forget(&self.tree, account.index());
         self.history.forget(&self.tree, account.index());
         self.exchange.forget(account.index());
         self.tree.close(account)

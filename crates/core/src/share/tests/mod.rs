@@ -1,5 +1,7 @@
 mod bound;
+mod names;
 mod oracle;
+mod policy;
 mod state;
 mod swarm;
 
