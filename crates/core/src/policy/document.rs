@@ -54,8 +54,8 @@ use super::Policy;
 
 pub use error::DocumentError;
 
-/// Longest document read: 24 MiB, which holds as many accounts as a policy may name, with
-/// names of the greatest length.
+/// Longest document read: 192 MiB, which holds as many accounts as a policy may name, with names
+/// of the greatest length and every key, in either format.
 pub const DOCUMENT_BYTES_MAX: usize = 192 << 20;
 
 impl Policy {

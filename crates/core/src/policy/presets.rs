@@ -1,7 +1,7 @@
 //! Three places to start from, and why each number differs.
 
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 
 use super::{
     Account, BatchRules, Class, EngineMode, HistoryRules, Limits, Objectives, Policy, QueueLimits,
@@ -165,7 +165,7 @@ impl Default for Policy {
             account_default_weight: 1.0,
             account_default_queue: QueueLimits::default(),
             account_default_rates: RateLimits::default(),
-            resources: RESOURCES.map(|name| name.to_string()).into(),
+            resources: RESOURCES.map(String::from).into(),
             history: HistoryRules::default(),
             objectives: Objectives::default(),
             limits: Limits::default(),

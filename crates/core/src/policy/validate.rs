@@ -8,8 +8,7 @@ use core::fmt;
 
 use super::field::Field;
 use super::{
-    Account, CLASSES_MAX, NAME_BYTES_MAX, Policy, QueueLimits, RESERVED_RATIO_MAX, RESOURCES_MAX,
-    Way, table,
+    Account, CLASSES_MAX, NAME_BYTES_MAX, Policy, QueueLimits, RESERVED_RATIO_MAX, Way, table,
 };
 use crate::error::{Error, check_range, check_real};
 use crate::units::Nanos;
@@ -81,7 +80,7 @@ impl Policy {
     ///
     /// The ranges are those of the keys in the document. Besides: at least one class and at most
     /// [`CLASSES_MAX`]; names unique in their list, 1 to [`NAME_BYTES_MAX`] bytes, without
-    /// characters below U+0020; up to [`RESOURCES_MAX`] resources, with different names of `a` to
+    /// characters below U+0020; up to [`RESOURCES_MAX`](super::RESOURCES_MAX) resources, with different names of `a` to
     /// `z`, `0` to `9` and `_`; quotas of those only, and within their limits; a weight of the past
     /// only with a half-life; `running_max` within `requests_max` and `step_tokens_max`; accounts
     /// named within `accounts_max`; `background_step_ratio` within `deadline_margin_ratio`;

@@ -21,7 +21,8 @@
 //!
 //! # Source
 //! Linear probing with deletion that shifts back what follows: Knuth, The Art of Computer
-//! Programming, volume 3, section 6.4, algorithms L and R.
+//! Programming, volume 3, section 6.4, algorithms L and R. Finalizer: Appleby, `MurmurHash3`
+//! (public domain).
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -40,6 +41,11 @@ const PLACES_PER_ACCOUNT: u64 = 2;
 
 /// Bytes of a name in one word of a snapshot.
 const WORD: usize = size_of::<u64>();
+
+/// Finalizer of `MurmurHash3` for 64 bits: every bit that goes in reaches every bit that comes out.
+const MIX: [u64; 2] = [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53];
+/// See [`MIX`].
+const MIX_SHIFT: u32 = 33;
 
 /// Whose place in the index it is.
 #[derive(Clone, Copy, Debug)]
@@ -256,8 +262,11 @@ fn hash(parent: u32, name: &[u8]) -> u32 {
         put(u64::from(parent) | (name.len() as u64) << u32::BITS);
         name.chunks(WORD).for_each(|bytes| put(word(bytes)));
     });
-    // Both halves, of which the upper one has seen more of the last word.
-    (digest ^ digest >> u32::BITS) as u32
+    // The digest leaves its low bits alike for names that differ in one byte.
+    MIX.into_iter().fold(digest ^ digest >> MIX_SHIFT, |mixed, multiplier| {
+        let mixed = mixed.wrapping_mul(multiplier);
+        mixed ^ mixed >> MIX_SHIFT
+    }) as u32
 }
 
 /// Bytes of a snapshot as the name that they must be, with nothing behind it.

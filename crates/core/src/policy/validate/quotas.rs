@@ -48,14 +48,14 @@ pub(super) fn check(quota: &AccountQuota, resources: usize) -> Result<(), Error>
     for field in &table::QUOTA {
         match field.access {
             Access::Amounts { absent, get, .. } => {
-                (resources..RESOURCES_MAX).try_for_each(|it| {
-                    check_range(field.path, get(quota, it), absent, absent).map(drop)
-                })?
+                for resource in resources..RESOURCES_MAX {
+                    check_range(field.path, get(quota, resource), absent, absent)?;
+                }
             }
             Access::Weights { absent, get, .. } => {
-                (resources..RESOURCES_MAX).try_for_each(|it| {
-                    check_real(field.path, get(quota, it), absent, absent).map(drop)
-                })?
+                for resource in resources..RESOURCES_MAX {
+                    check_real(field.path, get(quota, resource), absent, absent)?;
+                }
             }
             // Said of all resources together.
             Access::Integer { .. }

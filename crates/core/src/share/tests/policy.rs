@@ -37,10 +37,12 @@ fn a_ledger_has_the_accounts_of_its_policy() {
     let team = ledger.account_at_path("org/team").unwrap();
     assert_eq!(ledger.tree().account_at(2), Some(team));
     assert_eq!(ledger.weight(team), Ok(0.5));
-    assert_eq!(ledger.quota(team), Ok(quota(3_000)));
+    let of_team = ledger.quota(team).unwrap();
+    assert_eq!(of_team.quota, Amounts::first(3_000));
+    assert_eq!(of_team.limit.0[..3], [u64::MAX; 3]);
     assert_eq!(ledger.parent(team), Ok(ledger.account_at_path("org")));
     let other = ledger.account_named(None, "other").unwrap();
-    assert_eq!(ledger.quota(other), Ok(AccountQuota::default()));
+    assert_eq!(ledger.quota(other).map(|it| it.quota), Ok(Amounts::ZERO));
     assert_eq!(ledger.accounts_len(), 3);
 }
 

@@ -10,7 +10,7 @@ use crate::policy::document::DOCUMENT_BYTES_MAX;
 use crate::policy::field::{Access, Field};
 use crate::policy::{
     ACCOUNTS_MAX, AMOUNT_MAX, Account, AccountQuota, Amounts, Class, EngineMode, Limits,
-    NAME_BYTES_MAX, Policy, Preset, QueueLimits, RateLimits, arbitrary, keys, table,
+    NAME_BYTES_MAX, Policy, Preset, QueueLimits, RESOURCES_MAX, RateLimits, arbitrary, keys, table,
 };
 use crate::units::{Nanos, Tokens};
 
@@ -159,7 +159,11 @@ fn the_largest_ordinary_policy_reads_back() {
 #[test]
 fn the_most_accounts_with_every_key_fit() {
     let name = |index: usize| format!("{index:\"<NAME_BYTES_MAX$}");
-    let amounts = Amounts([AMOUNT_MAX, AMOUNT_MAX, AMOUNT_MAX, 0, 0, 0, 0, 0]);
+    let amounts = |absent| {
+        let mut amounts = [absent; RESOURCES_MAX];
+        amounts[..Policy::default().resources.len()].fill(AMOUNT_MAX);
+        Amounts(amounts)
+    };
     let long = 0.1 + 0.2;
     let account = |index: usize| {
         let mut account = Account::new(name(index), long).under(name(0));
@@ -174,9 +178,9 @@ fn the_most_accounts_with_every_key_fit() {
             burst: Nanos::from_seconds(86_399.123_456_789),
         };
         account.quota = AccountQuota {
-            quota: amounts,
-            limit: amounts,
-            lending_limit: amounts,
+            quota: amounts(0),
+            limit: amounts(u64::MAX),
+            lending_limit: amounts(u64::MAX),
             over_quota_weight: [long, long, long, 1.0, 1.0, 1.0, 1.0, 1.0],
             over_quota_priority: i32::MIN,
         };
@@ -295,7 +299,8 @@ fn a_document_that_is_too_long_is_not_parsed() {
     let text: String = "#".repeat(DOCUMENT_BYTES_MAX);
     assert_eq!(Policy::from_toml(&text), Ok(Policy::default()));
     let error = Policy::from_toml(&(text + "#")).unwrap_err();
-    assert_eq!(error.to_string(), "the document has 25165825 bytes; 25165824 are accepted");
+    let (most, more) = (DOCUMENT_BYTES_MAX, DOCUMENT_BYTES_MAX + 1);
+    assert_eq!(error.to_string(), format!("the document has {more} bytes; {most} are accepted"));
 }
 
 proptest! {
