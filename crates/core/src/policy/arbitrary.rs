@@ -137,7 +137,9 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
 
 /// Makes fields that were drawn apart fit together.
 fn agree(policy: &mut Policy, mut accounts: Vec<Account>) {
-    accounts.iter_mut().for_each(|account| agree_quota(&mut account.quota, policy.resources.len()));
+    for account in &mut accounts {
+        agree_quota(&mut account.quota, policy.resources.len());
+    }
     if policy.history.half_life == Nanos::ZERO {
         policy.history.usage_weight = 0.0;
     }

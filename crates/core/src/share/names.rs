@@ -69,7 +69,7 @@ pub(super) struct Names {
     pub(super) places: Box<[Place]>,
 }
 
-const _: () = assert!(NAME_BYTES_MAX <= u8::MAX as usize && NAME_BYTES_MAX % WORD == 0);
+const _: () = assert!(NAME_BYTES_MAX <= u8::MAX as usize && NAME_BYTES_MAX.is_multiple_of(WORD));
 
 impl Names {
     pub(super) fn new(options: &LedgerOptions) -> Self {
