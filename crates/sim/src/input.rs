@@ -11,8 +11,8 @@ use crate::InputError;
 pub const LINE_BYTES_MAX: u64 = 1 << 20;
 
 /// Largest document (policy, engine, a run's own description) accepted, in bytes. Written by hand,
-/// they have a few thousand; a policy that names 65,536 accounts has some 4 million.
-pub(crate) const DOCUMENT_BYTES_MAX: u64 = 24 << 20;
+/// they have a few thousand; a policy that names 131,072 accounts has tens of millions.
+pub(crate) const DOCUMENT_BYTES_MAX: u64 = rampmeter::policy::document::DOCUMENT_BYTES_MAX as u64;
 
 /// Characters of a bad value that an error repeats.
 const SHOWN_CHARS: usize = 40;

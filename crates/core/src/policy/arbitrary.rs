@@ -6,7 +6,11 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::field::{Access, Field};
-use super::{Account, CLASSES_MAX, Class, NAME_BYTES_MAX, Policy, RESERVED_RATIO_MAX, table};
+use super::{
+    AMOUNT_MAX, Account, AccountQuota, CLASSES_MAX, Class, NAME_BYTES_MAX, Policy,
+    RESERVED_RATIO_MAX, RESOURCES_MAX, table,
+};
+use crate::units::Nanos;
 
 /// Where in its range a value lies: an end, or anywhere by difference or by ratio.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +49,21 @@ fn fill<T>(fields: &[Field<T>], draws: &[Draw], target: &mut T) {
                 set(target, between(min as f64, max as f64, *draw) as u64);
             }
             Access::Real { min, max, set, .. } => set(target, between(min, max, *draw)),
+            Access::Signed { min, max, set, .. } => {
+                set(target, between(min as f64, max as f64, *draw) as i64);
+            }
+            // Every other resource keeps what it has where nothing is said.
+            Access::Amounts { set, .. } => {
+                let amount = match draw {
+                    Draw::Max => u64::MAX,
+                    draw => between(0.0, AMOUNT_MAX as f64, *draw) as u64,
+                };
+                (0..RESOURCES_MAX).step_by(2).for_each(|resource| set(target, resource, amount));
+            }
+            Access::Weights { max, set, .. } => {
+                let weight = between(0.0, max, *draw);
+                (0..RESOURCES_MAX).step_by(2).for_each(|resource| set(target, resource, weight));
+            }
             Access::Word { words, set, .. } => {
                 set(target, between(0.0, (words.len() - 1) as f64, *draw) as usize);
             }
@@ -76,9 +95,13 @@ fn classes() -> impl Strategy<Value = Vec<Class>> {
 }
 
 fn accounts() -> impl Strategy<Value = Vec<Account>> {
-    let account = (name(), draws(table::ACCOUNT.len())).prop_map(|(name, draws)| {
+    let numbers = (draws(table::ACCOUNT.len()), draws(table::QUOTA.len()), any::<bool>());
+    let account = (name(), numbers).prop_map(|(name, (draws, quota, has_quota))| {
         let mut account = Account::new(name, 1.0);
         fill(&table::ACCOUNT, &draws, &mut account);
+        if has_quota {
+            fill(&table::QUOTA, &quota, &mut account.quota);
+        }
         account
     });
     prop::collection::vec(account, 0..8).prop_map(|mut accounts| {
@@ -92,16 +115,21 @@ fn accounts() -> impl Strategy<Value = Vec<Account>> {
 pub(super) fn policy() -> impl Strategy<Value = Policy> {
     let numbers = (
         draws(table::ACCOUNT_DEFAULT.len()),
+        draws(table::HISTORY.len()),
         draws(table::OBJECTIVES.len()),
         draws(table::LIMITS.len()),
         draws(table::BATCH.len()),
     );
-    (classes(), accounts(), numbers).prop_map(|(classes, accounts, numbers)| {
+    let resources = prop::collection::btree_set("[a-z0-9_]{1,32}", 0..=RESOURCES_MAX);
+    let parts = (classes(), accounts(), resources, numbers);
+    parts.prop_map(|(classes, accounts, resources, numbers)| {
         let mut policy = Policy::default().with_classes(classes);
+        policy.resources = resources.into_iter().collect();
         fill(&table::ACCOUNT_DEFAULT, &numbers.0, &mut policy);
-        fill(&table::OBJECTIVES, &numbers.1, &mut policy.objectives);
-        fill(&table::LIMITS, &numbers.2, &mut policy.limits);
-        fill(&table::BATCH, &numbers.3, &mut policy.batch);
+        fill(&table::HISTORY, &numbers.1, &mut policy.history);
+        fill(&table::OBJECTIVES, &numbers.2, &mut policy.objectives);
+        fill(&table::LIMITS, &numbers.3, &mut policy.limits);
+        fill(&table::BATCH, &numbers.4, &mut policy.batch);
         agree(&mut policy, accounts);
         policy
     })
@@ -109,6 +137,12 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
 
 /// Makes fields that were drawn apart fit together.
 fn agree(policy: &mut Policy, mut accounts: Vec<Account>) {
+    for account in &mut accounts {
+        agree_quota(&mut account.quota, policy.resources.len());
+    }
+    if policy.history.half_life == Nanos::ZERO {
+        policy.history.usage_weight = 0.0;
+    }
     let limits = &mut policy.limits;
     accounts.truncate(limits.accounts_max as usize);
     policy.accounts = accounts.into();
@@ -126,5 +160,20 @@ fn agree(policy: &mut Policy, mut accounts: Vec<Account>) {
         // A hair under, so that rounding in the sum cannot exceed it again.
         let scale = left / guaranteed * 0.999;
         policy.classes.iter_mut().for_each(|class| class.guaranteed_ratio *= scale);
+    }
+}
+
+/// Makes a quota one of so many resources, within its limit.
+fn agree_quota(quota: &mut AccountQuota, resources: usize) {
+    let absent = AccountQuota::default();
+    for resource in 0..RESOURCES_MAX {
+        if resource >= resources {
+            quota.quota.0[resource] = absent.quota.0[resource];
+            quota.limit.0[resource] = absent.limit.0[resource];
+            quota.lending_limit.0[resource] = absent.lending_limit.0[resource];
+            quota.over_quota_weight[resource] = absent.over_quota_weight[resource];
+        } else if quota.quota.0[resource] != u64::MAX {
+            quota.quota.0[resource] = quota.quota.0[resource].min(quota.limit.0[resource]);
+        }
     }
 }

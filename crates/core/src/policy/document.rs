@@ -37,6 +37,7 @@
 //! (measured: 2 GB and seconds for 24 MiB of one-digit numbers in one list). Documents come from
 //! operators; a host that takes them from strangers should bound them far lower itself.
 
+mod amounts;
 mod error;
 mod nearest;
 mod node;
@@ -53,9 +54,9 @@ use super::Policy;
 
 pub use error::DocumentError;
 
-/// Longest document read: 24 MiB, which holds as many accounts as a policy may name, with
-/// names of the greatest length.
-pub const DOCUMENT_BYTES_MAX: usize = 24 << 20;
+/// Longest document read: 192 MiB, which holds as many accounts as a policy may name, with names
+/// of the greatest length and every key, in either format.
+pub const DOCUMENT_BYTES_MAX: usize = 192 << 20;
 
 impl Policy {
     /// Reads a policy from TOML. An empty document is [`Policy::default`].
@@ -76,7 +77,7 @@ impl Policy {
         read::policy(&Node::from_json(text)?)
     }
 
-    /// The policy as TOML, with every key. Reading it gives an equal policy, if this one is
+    /// The policy as TOML, with every key; of quotas, what is not the default. Reading it gives an equal policy, if this one is
     /// valid.
     #[must_use]
     pub fn to_toml(&self) -> String {
@@ -89,7 +90,7 @@ impl Policy {
         write::toml(self, write::Comments::All)
     }
 
-    /// The policy as indented JSON, with every key. Reading it gives an equal policy, if this
+    /// The policy as indented JSON, with every key; of quotas, what is not the default. Reading it gives an equal policy, if this
     /// one is valid.
     #[must_use]
     pub fn to_json(&self) -> String {

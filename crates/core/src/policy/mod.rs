@@ -30,7 +30,9 @@
 #[cfg(test)]
 mod arbitrary;
 mod field;
+mod parents;
 mod presets;
+mod quota;
 mod reference;
 mod table;
 mod validate;
@@ -44,7 +46,10 @@ use alloc::string::String;
 use crate::error::Error;
 use crate::units::{Nanos, Tokens};
 
+pub(crate) use parents::Way;
 pub use presets::Preset;
+pub(crate) use quota::OVER_QUOTA_WEIGHT_MAX;
+pub use quota::{AMOUNT_MAX, AccountQuota, Amounts, RESOURCES_MAX};
 pub use reference::{Key, keys};
 pub(crate) use table::SEQUENCE_TOKENS_MAX;
 pub use validate::Fault;
@@ -53,9 +58,9 @@ pub use validate::Fault;
 /// before this, and desks keep per-class state of fixed size.
 pub const CLASSES_MAX: usize = 16;
 
-/// Most accounts that a policy may name, and the most that may be open at once. A desk keeps a
-/// counter for each and scans those with work waiting.
-pub const ACCOUNTS_MAX: usize = 65_536;
+/// Most accounts that a policy may name, and the most that a policy may let be open at once: 2^17,
+/// above the users of the largest batch systems (100,000). A desk keeps a counter for each.
+pub const ACCOUNTS_MAX: usize = 131_072;
 
 /// Most levels of accounts below each other: organisation, department, team, project, user and
 /// some to spare. Every charge walks them all.
@@ -64,6 +69,10 @@ pub const DEPTH_MAX: usize = 8;
 /// Longest name of a class or an account, in bytes of UTF-8. Twice the 63 that DNS labels and
 /// Kubernetes names allow, so that `namespace/name` fits.
 pub const NAME_BYTES_MAX: usize = 128;
+
+/// Longest name of a resource, in bytes: `ephemeral_storage_mib` has 21. Each account may repeat
+/// it in four maps.
+pub const RESOURCE_NAME_BYTES_MAX: usize = 32;
 
 /// Most of the engine's work that all guarantees and the share of late requests may take
 /// together. The rest is what the order of the classes decides about; with nothing left, order
@@ -101,6 +110,8 @@ pub struct Account {
     pub queue: QueueLimits,
     /// How fast this account may send, its parts included.
     pub rates: RateLimits,
+    /// What this account may have of each of [`Policy::resources`], its parts included.
+    pub quota: AccountQuota,
 }
 
 /// How much may come in per minute; what comes on top is shed. Zero in a rate is no limit.
@@ -133,6 +144,16 @@ pub struct QueueLimits {
     pub tokens_max: u64,
     /// How long a request may wait for its seat.
     pub wait_max: Nanos,
+}
+
+/// What of the past counts when capacity is divided.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HistoryRules {
+    /// Time after which past usage counts half; zero: no history is kept.
+    pub half_life: Nanos,
+    /// How much past usage above an account's share takes from its part of what is left over; 0:
+    /// the past does not count. Needs a half-life.
+    pub usage_weight: f64,
 }
 
 /// What the operator is judged by.
@@ -238,6 +259,13 @@ pub struct Policy {
     pub account_default_weight: f64,
     /// How much of an account may wait that the policy does not name.
     pub account_default_queue: QueueLimits,
+    /// How fast an account may send that the policy does not name.
+    pub account_default_rates: RateLimits,
+    /// Names of the resources of a cluster, in the order in which [`Amounts`] give them, at most
+    /// [`RESOURCES_MAX`]; each has its unit in its name.
+    pub resources: Box<[String]>,
+    /// What of the past counts.
+    pub history: HistoryRules,
     /// What the operator is judged by.
     pub objectives: Objectives,
     /// Capacities.
@@ -272,7 +300,7 @@ impl Class {
 }
 
 impl Account {
-    /// An account of the first level with its weight, and no limit on what waits.
+    /// An account of the first level with its weight, without limits and quota.
     #[must_use]
     pub fn new(name: impl Into<String>, weight: f64) -> Self {
         Self {
@@ -281,6 +309,7 @@ impl Account {
             weight,
             queue: QueueLimits::default(),
             rates: RateLimits::default(),
+            quota: AccountQuota::default(),
         }
     }
 
@@ -288,6 +317,13 @@ impl Account {
     #[must_use]
     pub fn under(mut self, parent: impl Into<String>) -> Self {
         self.parent = Some(parent.into());
+        self
+    }
+
+    /// The same account with this quota.
+    #[must_use]
+    pub const fn with_quota(mut self, quota: AccountQuota) -> Self {
+        self.quota = quota;
         self
     }
 }
@@ -304,6 +340,20 @@ impl Policy {
     #[must_use]
     pub fn with_accounts(mut self, accounts: impl Into<Box<[Account]>>) -> Self {
         self.accounts = accounts.into();
+        self
+    }
+
+    /// The same policy with these resources instead of its own.
+    #[must_use]
+    pub fn with_resources(mut self, resources: impl Into<Box<[String]>>) -> Self {
+        self.resources = resources.into();
+        self
+    }
+
+    /// The same policy with these rules for history.
+    #[must_use]
+    pub const fn with_history(mut self, history: HistoryRules) -> Self {
+        self.history = history;
         self
     }
 

@@ -3,7 +3,10 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 
-use super::{Account, BatchRules, Class, EngineMode, Limits, Objectives, Policy, QueueLimits};
+use super::{
+    Account, BatchRules, Class, EngineMode, HistoryRules, Limits, Objectives, Policy, QueueLimits,
+    RateLimits,
+};
 use crate::units::{Nanos, Tokens};
 
 /// Time to first token of the class `interactive`.
@@ -25,6 +28,10 @@ const BATCH_DELAY_VALUE: f64 = 0.033;
 
 /// Share guaranteed to `batch`; the table of keys has the measurements.
 const BATCH_GUARANTEED_RATIO: f64 = 0.02;
+
+/// Resources that accounts hold of a cluster: what tasks ask for wherever GPUs are shared, in the
+/// units in which node lists count them. More are the operator's to name.
+const RESOURCES: [&str; 3] = ["gpu_milli", "cpu_milli", "memory_mib"];
 
 /// A policy to start from.
 ///
@@ -157,10 +164,20 @@ impl Default for Policy {
             accounts: Box::<[Account]>::default(),
             account_default_weight: 1.0,
             account_default_queue: QueueLimits::default(),
+            account_default_rates: RateLimits::default(),
+            resources: RESOURCES.map(String::from).into(),
+            history: HistoryRules::default(),
             objectives: Objectives::default(),
             limits: Limits::default(),
             batch: BatchRules::default(),
         }
+    }
+}
+
+/// Those of [`Preset::Balanced`]; the table of keys has the reasons.
+impl Default for HistoryRules {
+    fn default() -> Self {
+        Self { half_life: Nanos::ZERO, usage_weight: 0.0 }
     }
 }
 

@@ -6,12 +6,15 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::field::Field;
-use super::{Account, Class, DEPTH_MAX, NAME_BYTES_MAX, Policy, Preset, table};
+use super::{
+    Account, AccountQuota, Class, DEPTH_MAX, NAME_BYTES_MAX, Policy, Preset,
+    RESOURCE_NAME_BYTES_MAX, RESOURCES_MAX, table,
+};
 
 /// The sections of a document, in the order in which a policy is printed.
 #[cfg(feature = "document")]
-pub(crate) const SECTIONS: [&str; 6] =
-    ["class", "account", "account_default", "objectives", "limits", "batch"];
+pub(crate) const SECTIONS: [&str; 7] =
+    ["class", "account", "account_default", "history", "objectives", "limits", "batch"];
 
 /// One key of a policy document.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -35,7 +38,7 @@ pub struct Key {
 #[must_use]
 pub fn keys() -> Vec<Key> {
     let policy = Policy::default();
-    let mut keys = vec![preset()];
+    let mut keys = vec![preset(), resources(&policy)];
     keys.push(name(
         "class[].name",
         "What requests call this class. A class of the preset with this name lends its values to \
@@ -48,7 +51,9 @@ pub fn keys() -> Vec<Key> {
         describe(&table::ACCOUNT, &Account::new("", policy.account_default_weight))
             .map(|key| Key { default: format!("`{}`", key.path.replace("[]", "_default")), ..key }),
     );
+    keys.extend(describe(&table::QUOTA, &AccountQuota::default()));
     keys.extend(describe(&table::ACCOUNT_DEFAULT, &policy));
+    keys.extend(describe(&table::HISTORY, &policy.history));
     keys.extend(describe(&table::OBJECTIVES, &policy.objectives));
     keys.extend(describe(&table::LIMITS, &policy.limits));
     keys.extend(describe(&table::BATCH, &policy.batch));
@@ -74,6 +79,21 @@ fn preset() -> Key {
         range: Preset::ALL.map(Preset::name).join(", "),
         about: "The policy that the rest of the document changes.",
         why: "`balanced`: it assumes least about who is waiting.",
+    }
+}
+
+fn resources(policy: &Policy) -> Key {
+    Key {
+        path: "resources",
+        unit: "names",
+        default: policy.resources.join(", "),
+        range: format!(
+            "up to {RESOURCES_MAX}, each 1..={RESOURCE_NAME_BYTES_MAX} of a to z, 0 to 9 and _, \
+             unique in the list"
+        ),
+        about: "The resources of a cluster, in the order in which programs give their amounts; \
+                each has the unit of its amounts in its name.",
+        why: "What tasks ask for wherever GPUs are shared, in the units in which nodes are counted.",
     }
 }
 
@@ -103,8 +123,9 @@ fn name(path: &'static str, about: &'static str) -> Key {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::field::Access;
-    use crate::policy::{BatchRules, Limits, Objectives, QueueLimits};
+    use crate::policy::AMOUNT_MAX;
+    use crate::policy::field::{Access, UNLIMITED};
+    use crate::policy::{BatchRules, HistoryRules, Limits, Objectives, QueueLimits, RateLimits};
 
     /// Does not compile when a field is added here and not counted; fails when it has no row.
     #[test]
@@ -114,6 +135,10 @@ mod tests {
             accounts: _,
             account_default_weight: _,
             account_default_queue: QueueLimits { requests_max: _, tokens_max: _, wait_max: _ },
+            account_default_rates:
+                RateLimits { requests_per_minute: _, tokens_per_minute: _, burst: _ },
+            resources: _,
+            history: HistoryRules { half_life: _, usage_weight: _ },
             objectives: Objectives { attainment_min_ratio: _, slowdown_floor: _ },
             limits:
                 Limits {
@@ -154,10 +179,20 @@ mod tests {
             guaranteed_ratio: _,
             queue: _,
         } = Class::new("x");
-        let Account { name: _, parent: _, weight: _, queue: _, rates: _ } = Account::new("x", 1.0);
-        let fields_of_queue = 3;
-        let fields_of_policy = 1 + fields_of_queue + 2 + 9 + 15;
-        let fields_of_entries = 5 + fields_of_queue + 3 + fields_of_queue;
+        let Account { name: _, parent: _, weight: _, queue: _, rates: _, quota } =
+            Account::new("x", 1.0);
+        let AccountQuota {
+            quota: _,
+            limit: _,
+            lending_limit: _,
+            over_quota_weight: _,
+            over_quota_priority: _,
+        } = quota;
+        let (fields_of_queue, fields_of_rates, fields_of_quota) = (3, 3, 5);
+        let fields_of_policy = 1 + fields_of_queue + fields_of_rates + 1 + 2 + 2 + 9 + 15;
+        let fields_of_class = 5 + fields_of_queue;
+        let fields_of_account = 3 + fields_of_queue + fields_of_rates + fields_of_quota;
+        let fields_of_entries = fields_of_class + fields_of_account;
         assert_eq!(keys().len(), 1 + fields_of_policy + fields_of_entries);
     }
 
@@ -183,6 +218,22 @@ mod tests {
                         set(&mut changed, [min, max][end]);
                         [min, max][end].to_string()
                     }
+                    Access::Signed { min, max, set, .. } => {
+                        set(&mut changed, [min, max][end]);
+                        [min, max][end].to_string()
+                    }
+                    Access::Amounts { set, get, .. } => {
+                        let text = [AMOUNT_MAX.to_string(), UNLIMITED.into()];
+                        for resource in 0..RESOURCES_MAX {
+                            set(&mut changed, resource, [AMOUNT_MAX, u64::MAX][end]);
+                            assert_eq!(get(&changed, resource), [AMOUNT_MAX, u64::MAX][end]);
+                        }
+                        text[end].clone()
+                    }
+                    Access::Weights { max, set, .. } => {
+                        (0..RESOURCES_MAX).for_each(|i| set(&mut changed, i, [0.0, max][end]));
+                        [0.0, max][end].to_string()
+                    }
                     Access::Word { words, set, .. } => {
                         let place = end * (words.len() - 1);
                         set(&mut changed, place);
@@ -203,7 +254,9 @@ mod tests {
         let policy = Policy::default();
         check_rows(&table::CLASS, &policy.classes[1]);
         check_rows(&table::ACCOUNT, &Account::new("a", 1.0));
+        check_rows(&table::QUOTA, &AccountQuota::default());
         check_rows(&table::ACCOUNT_DEFAULT, &policy);
+        check_rows(&table::HISTORY, &policy.history);
         check_rows(&table::OBJECTIVES, &policy.objectives);
         check_rows(&table::LIMITS, &policy.limits);
         check_rows(&table::BATCH, &policy.batch);

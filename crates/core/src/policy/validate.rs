@@ -1,14 +1,17 @@
 //! The door: is every number of a policy inside its range, and do they agree with each other?
 
+mod quotas;
+
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt;
 
 use super::field::Field;
 use super::{
-    Account, CLASSES_MAX, DEPTH_MAX, NAME_BYTES_MAX, Policy, QueueLimits, RESERVED_RATIO_MAX, table,
+    Account, CLASSES_MAX, NAME_BYTES_MAX, Policy, QueueLimits, RESERVED_RATIO_MAX, Way, table,
 };
 use crate::error::{Error, check_range, check_real};
+use crate::units::Nanos;
 
 /// First character that is not one of the control characters at the start of ASCII. Names stand
 /// in one-line messages, metric labels and reports, where a line break or an escape would do harm.
@@ -21,7 +24,7 @@ const NAME_CHARACTER_MAX: u64 = char::MAX as u64;
 const MEMORY_STEPS_MIN: u64 = 50;
 
 /// Names compared with each other at a time: 12 KiB of stack, and a policy that names the most
-/// accounts is checked in 128 rounds.
+/// accounts is checked in 256 rounds.
 const NAMES_AT_ONCE: usize = 512;
 
 /// What is wrong with a policy, and where.
@@ -77,7 +80,9 @@ impl Policy {
     ///
     /// The ranges are those of the keys in the document. Besides: at least one class and at most
     /// [`CLASSES_MAX`]; names unique in their list, 1 to [`NAME_BYTES_MAX`] bytes, without
-    /// characters below U+0020; `running_max` within `requests_max` and `step_tokens_max`; accounts
+    /// characters below U+0020; up to [`RESOURCES_MAX`](super::RESOURCES_MAX) resources, with different names of `a` to
+    /// `z`, `0` to `9` and `_`; quotas of those only, and within their limits; a weight of the past
+    /// only with a half-life; `running_max` within `requests_max` and `step_tokens_max`; accounts
     /// named within `accounts_max`; `background_step_ratio` within `deadline_margin_ratio`;
     /// `cached_token_cost` within `prompt_token_cost`; guarantees and `late_ratio` together
     /// within [`RESERVED_RATIO_MAX`].
@@ -97,6 +102,8 @@ impl Policy {
         check_names("class[].name", self.classes.iter().map(|class| class.name.as_str()))?;
         check_entries(&table::CLASS, &self.classes)?;
         check_fields(&table::ACCOUNT_DEFAULT, self)?;
+        quotas::check_resources(&self.resources)?;
+        check_fields(&table::HISTORY, &self.history)?;
         check_fields(&table::OBJECTIVES, &self.objectives)?;
         check_fields(&table::LIMITS, &self.limits)?;
         check_fields(&table::BATCH, &self.batch)?;
@@ -106,6 +113,7 @@ impl Policy {
         )?;
         check_names("account[].name", self.accounts.iter().map(|account| account.name.as_str()))?;
         check_entries(&table::ACCOUNT, &self.accounts)?;
+        self.check_quotas()?;
         self.check_parents()?;
         self.check_agreement().map_err(Fault::from)
     }
@@ -119,29 +127,30 @@ impl Policy {
 
     /// Does every parent stand before its parts, and is the tree flat enough?
     fn check_parents(&self) -> Result<(), Fault> {
-        for (index, account) in self.accounts.iter().enumerate() {
-            let Some(parent) = &account.parent else { continue };
-            let fault = |error| Fault { error, index: Some(index as u32) };
-            check_range("account[].parent (bytes)", parent.len() as u64, 1, NAME_BYTES_MAX as u64)
-                .map_err(fault)?;
-            // The levels above, as far as they can be followed.
-            let (mut above, mut levels) = (self.parent_index(index), 1);
-            if above.is_none() {
-                let field = "account[].parent";
-                return Err(fault(Error::Unknown { field, index: index as u64 }));
-            }
-            while let Some(ancestor) = above {
-                levels += 1;
-                check_range("account[].parent (levels)", levels, 1, DEPTH_MAX as u64)
-                    .map_err(fault)?;
-                above = self.parent_index(ancestor);
-            }
+        let mut way = Way::default();
+        for index in 0..self.accounts.len() {
+            let place = Some(index as u32);
+            way.step(&self.accounts, index).map_err(|error| Fault { error, index: place })?;
+        }
+        Ok(())
+    }
+
+    /// Is every quota within its rows, and said of resources that have a name?
+    fn check_quotas(&self) -> Result<(), Fault> {
+        for (index, account) in (0_u32..).zip(&self.accounts) {
+            check_fields(&table::QUOTA, &account.quota)
+                .and_then(|()| quotas::check(&account.quota, self.resources.len()))
+                .map_err(|error| Fault { error, index: Some(index) })?;
         }
         Ok(())
     }
 
     /// Do fields that are fine alone fit together?
     fn check_agreement(&self) -> Result<(), Error> {
+        if self.history.half_life == Nanos::ZERO {
+            let field = "history.usage_weight (without history.half_life_s)";
+            check_real(field, self.history.usage_weight, 0.0, 0.0)?;
+        }
         let running_max = ("limits.running_max", self.limits.running_max.into());
         check_within(running_max, ("limits.requests_max", self.limits.requests_max.into()))?;
         let step_tokens_max = self.limits.step_tokens_max.get().into();

@@ -13,6 +13,7 @@
 //! | who may take from whom? | reclaim | `reclaim`, `protection` |
 //! | who used least in the past? | usage with a half-life, two rankings | `history`, `rank` |
 //! | may this come in yet? | token buckets | `rate` |
+//! | who is called that? | names | `names` |
 //! | what did the other copies of this ledger serve? | deltas that merge | `exchange` |
 //!
 //! Each part takes memory only if [`LedgerOptions`] asks for it; the account ids are the same in
@@ -37,6 +38,7 @@ pub mod history;
 mod lane;
 mod level;
 pub mod names;
+mod policy;
 pub mod protection;
 pub mod quota;
 pub mod rank;
@@ -180,7 +182,6 @@ impl Ledger {
         for lane in &mut self.lanes {
             lane.reset(account.index());
         }
-        self.names.reset(account.index());
         self.quotas.reset(account.index());
         self.turns.reset(&self.quotas, account.index());
         self.borrowing.reset(&self.quotas, account.index());
@@ -210,7 +211,7 @@ impl Ledger {
             }
         }
         self.quotas.check_idle(account)?;
-        self.names.forget(account.index());
+        self.names.forget(&self.tree, account.index());
         self.turns.forget(&self.tree, &self.quotas, account.index());
         self.borrowing.leave(&self.tree, &self.quotas, account.index());
         self.history.reset(account.index());

@@ -16,90 +16,12 @@ use super::children::Children;
 use super::division::Claim;
 use super::tree::{AccountTree, DEPTH_MAX};
 use super::{AccountId, Ledger, LedgerOptions};
-use crate::error::{Error, check_range, check_real};
+use crate::error::{Error, check_range};
 
 mod state;
 
-/// Most kinds of resource in one ledger: GPU, CPU, memory, network, licences and some to spare.
-/// Every change walks them all at every level.
-pub const RESOURCES_MAX: usize = 8;
-
-/// Largest finite amount, 2^62: sums of two never overflow. In bytes it is four exbibytes.
-pub const AMOUNT_MAX: u64 = 1 << 62;
-
-/// Widest range of over-quota weights that means anything, as for weights; zero: nothing beyond
-/// the quota.
-pub(super) const OVER_QUOTA_WEIGHT_MAX: f64 = 1e12;
-
-/// One amount for each resource, in the order that the host gives them; those beyond the
-/// `resources` of the ledger must be zero, or unlimited where that is allowed.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-#[repr(transparent)]
-pub struct Amounts(pub [u64; RESOURCES_MAX]);
-
-impl Amounts {
-    /// Nothing of anything.
-    pub const ZERO: Self = Self([0; RESOURCES_MAX]);
-    /// No limit on anything.
-    pub const UNLIMITED: Self = Self([u64::MAX; RESOURCES_MAX]);
-
-    /// This much of the first resource, nothing of the others.
-    #[must_use]
-    pub const fn first(amount: u64) -> Self {
-        let mut amounts = [0; RESOURCES_MAX];
-        amounts[0] = amount;
-        Self(amounts)
-    }
-
-    /// The amounts of the resources that a ledger with `resources` of them has.
-    pub(super) fn used(&self, resources: u32) -> &[u64] {
-        &self.0[..resources as usize]
-    }
-
-    /// `Ok` if every amount is finite, and zero beyond `resources`.
-    pub(super) fn check(&self, field: &'static str, resources: u32) -> Result<(), Error> {
-        for (resource, amount) in self.0.iter().enumerate() {
-            let max = if resource < resources as usize { AMOUNT_MAX } else { 0 };
-            check_range(field, *amount, 0, max)?;
-        }
-        Ok(())
-    }
-
-    /// The same, where `u64::MAX` stands for no limit.
-    fn check_limit(&self, field: &'static str, resources: u32) -> Result<(), Error> {
-        let finite = self.0.map(|amount| if amount == u64::MAX { 0 } else { amount });
-        Self(finite).check(field, resources)
-    }
-}
-
-/// What an account may have.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AccountQuota {
-    /// Guaranteed: its own before anything is divided. `u64::MAX`: all that it asks for.
-    pub quota: Amounts,
-    /// The most it may have; `u64::MAX`: no limit.
-    pub limit: Amounts,
-    /// The most of its quota that others may use while it does not; `u64::MAX`: all.
-    pub lending_limit: Amounts,
-    /// For each resource, its part of what is left over next to its siblings, 0 to 10^12; 0: it
-    /// gets nothing beyond its quota.
-    pub over_quota_weight: [f64; RESOURCES_MAX],
-    /// Siblings of a higher priority take what is left over before others.
-    pub over_quota_priority: i32,
-}
-
-impl Default for AccountQuota {
-    /// No quota, no limit, everything lent, over-quota weight 1.
-    fn default() -> Self {
-        Self {
-            quota: Amounts::ZERO,
-            limit: Amounts::UNLIMITED,
-            lending_limit: Amounts::UNLIMITED,
-            over_quota_weight: [1.0; RESOURCES_MAX],
-            over_quota_priority: 0,
-        }
-    }
-}
+pub(super) use crate::policy::OVER_QUOTA_WEIGHT_MAX;
+pub use crate::policy::{AMOUNT_MAX, AccountQuota, Amounts, RESOURCES_MAX};
 
 /// All numbers of all accounts. Arrays of amounts have one row of `resources` for each account,
 /// by index, and one for the root.
@@ -320,12 +242,7 @@ impl Ledger {
     pub fn set_quota(&mut self, account: AccountId, rules: &AccountQuota) -> Result<(), Error> {
         self.tree.check(account)?;
         let resources = check_range("resources", self.quotas.resources.into(), 1, 8)? as u32;
-        rules.quota.check_limit("quota", resources)?;
-        rules.limit.check_limit("limit", resources)?;
-        rules.lending_limit.check_limit("lending_limit", resources)?;
-        for weight in rules.over_quota_weight {
-            check_real("over_quota_weight", weight, 0.0, OVER_QUOTA_WEIGHT_MAX)?;
-        }
+        rules.check(resources)?;
         self.replace_rules(account, rules);
         Ok(())
     }

@@ -8,6 +8,8 @@
 //! Every call is O(1), on a tree of at most [`DEPTH_MAX`] levels below the root. The root is
 //! nobody's account: it is not stored and has no id. Allocates when it is made, never after.
 
+use core::num::NonZeroU32;
+
 use crate::error::{Error, check_range, check_real};
 use crate::handle::{Handle, Slab};
 use crate::snapshot::Words;
@@ -25,14 +27,17 @@ pub const DEPTH_MAX: u32 = 8;
 #[derive(Debug)]
 pub struct AccountEntry {
     weight: f64,
+    /// Accounts opened before it, since the beginning.
+    opened: u64,
     /// Index of the account above, or that of the root.
     parent: u32,
     children: u32,
-    /// 1 directly below the root.
-    depth: u32,
-    /// Accounts that had been opened before it: the smaller, the older.
-    opened_at: u64,
+    /// 1 directly below the root. Never zero, which tells a vacant slot from an account in no more
+    /// memory.
+    depth: NonZeroU32,
 }
+
+const _: () = assert!(size_of::<Option<AccountEntry>>() == 32);
 
 /// Names an open account of one tree.
 pub type AccountId = Handle<AccountEntry>;
@@ -41,7 +46,7 @@ pub type AccountId = Handle<AccountEntry>;
 #[derive(Debug)]
 pub struct AccountTree {
     accounts: Slab<AccountEntry>,
-    /// Accounts opened so far, closed ones included.
+    /// Accounts opened since the beginning.
     opened: u64,
 }
 
@@ -69,15 +74,12 @@ impl AccountTree {
     pub fn open(&mut self, parent: Option<AccountId>, weight: f64) -> Result<AccountId, Error> {
         check_real("weight", weight, WEIGHT_MIN, WEIGHT_MAX)?;
         let (above, depth) = match parent {
-            Some(parent) => (parent.index(), self.accounts.get(parent)?.depth + 1),
-            None => (self.root(), 1),
+            Some(parent) => (parent.index(), self.accounts.get(parent)?.depth.saturating_add(1)),
+            None => (self.root(), NonZeroU32::MIN),
         };
-        if depth > DEPTH_MAX {
-            let (value, max) = (depth.into(), DEPTH_MAX.into());
-            return Err(Error::Range { field: "depth", value, min: 1, max });
-        }
-        let opened_at = self.opened;
-        let entry = AccountEntry { weight, parent: above, children: 0, depth, opened_at };
+        check_range("depth", depth.get().into(), 1, DEPTH_MAX.into())?;
+        let opened = self.opened;
+        let entry = AccountEntry { weight, opened, parent: above, children: 0, depth };
         let account = self.accounts.insert(entry)?;
         self.opened += 1;
         if let Some(parent) = self.accounts.at_mut(above) {
@@ -149,7 +151,7 @@ impl AccountTree {
     /// # Errors
     /// [`Error::Stale`] for an unknown account.
     pub fn depth(&self, account: AccountId) -> Result<u32, Error> {
-        Ok(self.accounts.get(account)?.depth)
+        Ok(self.accounts.get(account)?.depth.get())
     }
 
     /// Accounts directly below this one.
@@ -200,17 +202,18 @@ impl AccountTree {
 
     /// Levels from the root, 0 of the root itself.
     pub(super) fn depth_at(&self, index: u32) -> u32 {
-        self.accounts.at(index).map_or(0, |entry| entry.depth)
+        self.accounts.at(index).map_or(0, |entry| entry.depth.get())
     }
 
-    /// Accounts opened so far, closed ones included.
+    /// Accounts opened since the beginning.
     pub(super) const fn opened(&self) -> u64 {
         self.opened
     }
 
-    /// Accounts that had been opened before this one, 0 for the root.
+    /// Place of an account in the order of opening, which decides between equals: lower was opened
+    /// earlier.
     pub(super) fn opened_at(&self, index: u32) -> u64 {
-        self.accounts.at(index).map_or(0, |entry| entry.opened_at)
+        self.accounts.at(index).map_or(u64::MAX, |entry| entry.opened)
     }
 
     /// Indices of the open accounts, in order.
@@ -223,7 +226,7 @@ impl AccountTree {
         self.accounts.save_state(save, |entry, save| {
             save(entry.parent.into());
             save(entry.weight.to_bits());
-            save(entry.opened_at);
+            save(entry.opened);
         });
         save(self.opened);
     }
@@ -236,16 +239,16 @@ impl AccountTree {
             let parent = words.next_within("parent", 0, u32::MAX)?;
             let weight =
                 check_real("weight", words.next_amount("weight")?, WEIGHT_MIN, WEIGHT_MAX)?;
-            let opened_at = words.next_count("opened_at")?;
-            Ok(AccountEntry { weight, parent, children: 0, depth: 0, opened_at })
+            let (opened, depth) = (words.next_count("opened")?, NonZeroU32::MIN);
+            Ok(AccountEntry { weight, opened, parent, children: 0, depth })
         })?;
         let opened = words.next_count("opened")?;
         self.opened = check_range("opened", opened, self.len().into(), u64::MAX)?;
         for index in 0..self.capacity() {
             let Some(entry) = self.accounts.at(index) else { continue };
-            check_range("opened_at", entry.opened_at, 0, self.opened - 1)?;
             let above = entry.parent;
-            let depth = self.measured_depth(index)?;
+            check_range("opened", entry.opened, 0, self.opened - 1)?;
+            let depth = NonZeroU32::new(self.measured_depth(index)?).unwrap_or(NonZeroU32::MIN);
             if let Some(parent) = self.accounts.at_mut(above) {
                 parent.children += 1;
             }

@@ -190,6 +190,7 @@ fn accounts(policy: &Policy, workload: &Workload) -> Box<[Account]> {
             Some(known) => kept[*known] = true,
             None => others.push(Account {
                 queue: policy.account_default_queue,
+                rates: policy.account_default_rates,
                 ..Account::new(name(wanted), policy.account_default_weight)
             }),
         }

@@ -26,7 +26,7 @@ impl Batcher {
     }
 
     /// Opens an account that the policy does not name, as part of `parent` or on the first level,
-    /// with the queue limits of `account_default`.
+    /// with the queue limits and rates of `account_default`.
     ///
     /// # Errors
     /// As [`Ledger::open`].
@@ -36,6 +36,7 @@ impl Batcher {
         weight: f64,
     ) -> Result<AccountId, Error> {
         let account = self.lines.ledger.open(parent, weight)?;
+        self.set_account_rates(account, self.default_rates)?;
         self.account_requests[account.index() as usize] = 0;
         self.lines.open(account);
         self.queues.open(account, parent);

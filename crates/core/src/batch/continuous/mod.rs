@@ -123,7 +123,7 @@ use self::swap::Swap;
 use crate::engine::{KvGeometry, StepModel};
 use crate::error::{Error, check_range};
 use crate::handle::Slab;
-use crate::policy::{BatchRules, CLASSES_MAX, Class, Limits, Policy};
+use crate::policy::{BatchRules, CLASSES_MAX, Class, Limits, Policy, RateLimits};
 use crate::share::{AccountId, Ledger, LedgerOptions};
 use crate::units::{Blocks, Nanos, Tokens};
 
@@ -203,6 +203,8 @@ pub struct Batcher {
     partials: Box<[Partial]>,
     /// Accounts of the policy document, in its order.
     policy_accounts: Box<[AccountId]>,
+    /// How fast an account may send that the policy does not name.
+    default_rates: RateLimits,
     /// Requests known of each account, by account index.
     account_requests: Box<[u32]>,
     now: Nanos,
@@ -251,6 +253,7 @@ impl Batcher {
             steps: StepRing::new(limits.steps_in_flight_max, limits.running_max),
             partials: vec![Partial::default(); running_max].into_boxed_slice(),
             policy_accounts,
+            default_rates: policy.account_default_rates,
             account_requests: vec![0; limits.accounts_max as usize].into_boxed_slice(),
             now: Nanos::ZERO,
             sequence: 0,
@@ -430,6 +433,7 @@ impl Batcher {
         self.lines.set_policy(policy);
         self.queues.set_policy(policy, &self.policy_accounts);
         self.forecast.set_policy(policy);
+        self.default_rates = policy.account_default_rates;
         self.policy_digest = state::digest(policy);
         Ok(())
     }

@@ -121,6 +121,7 @@ impl Batcher {
             // The policy's, as are the accounts: the first that were opened.
             classes,
             policy_accounts,
+            default_rates: _,
             policy_digest,
             model,
             learner,

@@ -192,7 +192,7 @@ fn accounts_opened_in_the_future_are_refused() {
     assert_eq!(words[opened_at], 0);
     let mut forged = words.clone();
     forged[opened_at] = 1;
-    assert_eq!(load(&mut new(), &forged).unwrap_err().field(), "opened_at");
+    assert_eq!(load(&mut new(), &forged).unwrap_err().field(), "opened");
     let opened = words.iter().rposition(|word| *word == 1);
     let mut forged = words.clone();
     forged[opened.unwrap()] = 0;

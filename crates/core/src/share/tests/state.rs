@@ -100,7 +100,7 @@ fn trees_that_cannot_be_are_refused() {
     let team = ledger.open(Some(top), 1.0).unwrap();
     ledger.arrive(1, team).unwrap();
     let words = saved(&ledger);
-    let (parent_of_top, parent_of_team, weight) = (6, 10, 11);
+    let (parent_of_top, parent_of_team, weight, opened) = (6, 10, 11, 12);
     assert_eq!((words[parent_of_top], words[parent_of_team]), (u64::from(ACCOUNTS), 0));
     let refusal = |at: usize, word: u64| {
         let mut words = words.clone();
@@ -112,6 +112,8 @@ fn trees_that_cannot_be_are_refused() {
     assert_eq!(refusal(parent_of_team, 400).field(), "parent");
     assert_eq!(refusal(weight, 2000f64.to_bits()).field(), "weight");
     assert_eq!(refusal(weight, f64::NAN.to_bits()).field(), "weight");
+    assert_eq!(words[opened], 1);
+    assert_eq!(refusal(opened, 2).field(), "opened", "two were opened");
     assert_eq!(refusal(words.len() - 1, 2).field(), "sum of waiting");
     assert_eq!(load(&mut new(), &words[..words.len() - 1]).unwrap_err().field(), "state");
     assert_eq!(load(&mut ledger, &words).unwrap_err().field(), "accounts", "it is in use");

@@ -1,6 +1,6 @@
 //! Which policy a batcher is under, in one number: the same for the same policy only.
 
-use crate::policy::{Account, BatchRules, Class, Limits, Policy, QueueLimits};
+use crate::policy::{Account, BatchRules, Class, Limits, Policy, QueueLimits, RateLimits};
 use crate::snapshot;
 
 /// Digest of everything in a policy that a batcher goes by.
@@ -15,6 +15,10 @@ fn put_policy(policy: &Policy, put: &mut dyn FnMut(u64)) {
         // Nothing is opened by itself.
         account_default_weight: _,
         account_default_queue,
+        account_default_rates,
+        // Of clusters and of what is judged; a batcher decides by neither.
+        resources: _,
+        history: _,
         objectives: _,
         limits,
         batch,
@@ -29,11 +33,13 @@ fn put_policy(policy: &Policy, put: &mut dyn FnMut(u64)) {
         put_queue(queue, put);
     }
     // Where an account stands cannot change.
-    for Account { name: _, parent: _, weight, queue, rates: _ } in accounts {
+    for Account { name: _, parent: _, weight, queue, rates, quota: _ } in accounts {
         put(weight.to_bits());
         put_queue(queue, put);
+        put_rates(rates, put);
     }
     put_queue(account_default_queue, put);
+    put_rates(account_default_rates, put);
     put_limits(limits, put);
     put_rules(batch, put);
 }
@@ -41,6 +47,13 @@ fn put_policy(policy: &Policy, put: &mut dyn FnMut(u64)) {
 fn put_queue(limits: &QueueLimits, put: &mut dyn FnMut(u64)) {
     let QueueLimits { requests_max, tokens_max, wait_max } = limits;
     for word in [u64::from(*requests_max), *tokens_max, wait_max.get()] {
+        put(word);
+    }
+}
+
+fn put_rates(limits: &RateLimits, put: &mut dyn FnMut(u64)) {
+    let RateLimits { requests_per_minute, tokens_per_minute, burst } = limits;
+    for word in [u64::from(*requests_per_minute), *tokens_per_minute, burst.get()] {
         put(word);
     }
 }

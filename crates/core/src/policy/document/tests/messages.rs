@@ -146,6 +146,79 @@ const BAD_TOML: &[(&str, &str)] = &[
         "[limits]\naccounts_max = 1\n[[account]]\nname = \"a\"\n[[account]]\nname = \"b\"",
         "line 3: `account entries` = 2 contradicts `limits.accounts_max` = 1",
     ),
+    // Resources and quotas.
+    ("resources = 3", "line 1: `resources` = 3 is a number, not a list of names"),
+    ("resources = [3]", "line 1: `resources[0]` = 3 is a number, not a name"),
+    ("resources = [\"\"]", "line 1: `resources[0] (bytes)` = 0 is outside 1..=32"),
+    (
+        "resources = [\"a\",\n\"gpu milli\"]",
+        "line 2: `resources[1] (character code; a to z, 0 to 9 and _ are accepted)` = 32 is \
+         outside 97..=122",
+    ),
+    ("resources = [\"a\", \"b\", \"a\"]", "line 1: `resources[2]` = \"a\" repeats `resources[0]`"),
+    (
+        "resources = [\"a\", \"b\", \"c\", \"d\", \"e\", \"f\", \"g\", \"h\", \"i\"]",
+        "line 1: `resources entries` = 9 is outside 0..=8",
+    ),
+    (
+        "[[account]]\nname = \"a\"\nquota = { gpu = 8 }",
+        "line 3: `account[0].quota.gpu` is not a known key; the nearest is \
+         `account[0].quota.gpu_milli`",
+    ),
+    (
+        "resources = []\n[[account]]\nname = \"a\"\nlimit.gpu = 8",
+        "line 4: `account[0].limit.gpu` is not a known key; the nearest is `resources`",
+    ),
+    (
+        "[[account]]\nname = \"a\"\nquota = 8",
+        "line 3: `account[0].quota` = 8 is a number, not a table of amounts by resource",
+    ),
+    (
+        "[[account]]\nname = \"a\"\nquota = { gpu_milli = -1 }",
+        "line 3: `account[0].quota.gpu_milli` = -1 is outside 0..=4611686018427387904 or \
+         \"unlimited\"",
+    ),
+    (
+        "[[account]]\nname = \"a\"\nlimit = { gpu_milli = 0.5 }",
+        "line 3: `account[0].limit.gpu_milli` = 0.5 is not a whole number in \
+         0..=4611686018427387904 or \"unlimited\"",
+    ),
+    (
+        "[[account]]\nname = \"a\"\nlimit = { gpu_milli = \"all\" }",
+        "line 3: `account[0].limit.gpu_milli` = \"all\" is a string, not a whole number in \
+         0..=4611686018427387904 or \"unlimited\"",
+    ),
+    (
+        "[[account]]\nname = \"a\"\nquota.gpu_milli = 8\nlimit.gpu_milli = 7",
+        "line 3: `account[0].quota` = 8 contradicts `limit` = 7",
+    ),
+    (
+        "[[account]]\nname = \"a\"\nover_quota_weight = nan",
+        "line 3: `account[0].over_quota_weight` = nan is outside 0..=1000000000000",
+    ),
+    (
+        "[[account]]\nname = \"a\"\nover_quota_weight = { cpu_milli = -1 }",
+        "line 3: `account[0].over_quota_weight.cpu_milli` = -1 is outside 0..=1000000000000",
+    ),
+    (
+        "[[account]]\nname = \"a\"\nover_quota_weight = []",
+        "line 3: `account[0].over_quota_weight` is a list, not a table of numbers by resource, \
+         or one number for all",
+    ),
+    (
+        "[[account]]\nname = \"a\"\nover_quota_priority = 1.5",
+        "line 3: `account[0].over_quota_priority` = 1.5 is not a whole number in \
+         -2147483648..=2147483647",
+    ),
+    (
+        "[[account]]\nname = \"a\"\nover_quota_priorty = 1",
+        "line 3: `account[0].over_quota_priorty` is not a known key; the nearest is \
+         `account[0].over_quota_priority`",
+    ),
+    (
+        "[history]\nusage_weight = 1",
+        "line 2: `history.usage_weight (without history.half_life_s)` = 1 is outside 0..=0",
+    ),
     // Fields that do not fit together.
     (
         "[limits]\nrequests_max = 100",

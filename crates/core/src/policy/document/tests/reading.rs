@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use crate::policy::document::DOCUMENT_BYTES_MAX;
 use crate::policy::field::{Access, Field};
 use crate::policy::{
-    ACCOUNTS_MAX, Account, Class, EngineMode, Limits, NAME_BYTES_MAX, Policy, Preset, arbitrary,
-    keys, table,
+    ACCOUNTS_MAX, AMOUNT_MAX, Account, AccountQuota, Amounts, Class, EngineMode, Limits,
+    NAME_BYTES_MAX, Policy, Preset, QueueLimits, RESOURCES_MAX, RateLimits, arbitrary, keys, table,
 };
 use crate::units::{Nanos, Tokens};
 
@@ -89,8 +89,12 @@ fn check_ends<T>(fields: &[Field<T>]) {
                 [min, max].map(|end| format!("{end:?}")),
                 [min.next_down(), max.next_up()].map(|end| format!("{end:?}")),
             ),
-            // Words are tested by name below.
-            Access::Word { .. } => continue,
+            Access::Signed { min, max, .. } => (
+                [min, max].map(|end| end.to_string()),
+                [i128::from(min) - 1, i128::from(max) + 1].map(|end| end.to_string()),
+            ),
+            // Words and what is said of each resource are tested by name below.
+            Access::Word { .. } | Access::Amounts { .. } | Access::Weights { .. } => continue,
         };
         let (section, name) = field.path.rsplit_once('.').unwrap();
         let document = |value: &str| match section.strip_suffix("[]") {
@@ -119,7 +123,9 @@ fn check_ends<T>(fields: &[Field<T>]) {
 fn every_range_is_enforced_at_its_ends() {
     check_ends(&table::CLASS);
     check_ends(&table::ACCOUNT);
+    check_ends(&table::QUOTA);
     check_ends(&table::ACCOUNT_DEFAULT);
+    check_ends(&table::HISTORY);
     check_ends(&table::OBJECTIVES);
     check_ends(&table::LIMITS);
     check_ends(&table::BATCH);
@@ -143,9 +149,120 @@ fn the_largest_ordinary_policy_reads_back() {
         (0..ACCOUNTS_MAX).map(|index| Account::new(name(index), 1.0)).collect();
     let limits = Limits { accounts_max: ACCOUNTS_MAX as u32, ..Limits::default() };
     let policy = Policy::default().with_accounts(accounts).with_limits(limits);
-    // Not `assert_eq`: nobody wants to read 65,536 accounts.
+    // Not `assert_eq`: nobody wants to read 131,072 accounts.
     assert!(Policy::from_toml(&policy.to_toml()).as_ref() == Ok(&policy));
     assert!(Policy::from_json(&policy.to_json()).as_ref() == Ok(&policy));
+}
+
+/// The most accounts fit with every key at its longest, of the resources that policies have. Of
+/// each format one account is measured, since all are as long.
+#[test]
+fn the_most_accounts_with_every_key_fit() {
+    let name = |index: usize| format!("{index:\"<NAME_BYTES_MAX$}");
+    let amounts = |absent| {
+        let mut amounts = [absent; RESOURCES_MAX];
+        amounts[..Policy::default().resources.len()].fill(AMOUNT_MAX);
+        Amounts(amounts)
+    };
+    let long = 0.1 + 0.2;
+    let account = |index: usize| {
+        let mut account = Account::new(name(index), long).under(name(0));
+        account.queue = QueueLimits {
+            requests_max: 1 << 20,
+            tokens_max: 1 << 44,
+            wait_max: Nanos::from_seconds(86_399.123_456_789),
+        };
+        account.rates = RateLimits {
+            requests_per_minute: 1 << 30,
+            tokens_per_minute: 1 << 44,
+            burst: Nanos::from_seconds(86_399.123_456_789),
+        };
+        account.quota = AccountQuota {
+            quota: amounts(0),
+            limit: amounts(u64::MAX),
+            lending_limit: amounts(u64::MAX),
+            over_quota_weight: [long, long, long, 1.0, 1.0, 1.0, 1.0, 1.0],
+            over_quota_priority: i32::MIN,
+        };
+        account
+    };
+    let of = |accounts: usize| {
+        let first = Account::new(name(0), 1.0);
+        let all: Vec<Account> = [first].into_iter().chain((1..accounts).map(account)).collect();
+        Policy::default().with_accounts(all)
+    };
+    assert_eq!(Policy::from_toml(&of(3).to_toml()), Ok(of(3)));
+    assert_eq!(Policy::from_json(&of(3).to_json()), Ok(of(3)));
+    let formats: [fn(&Policy) -> String; 2] = [Policy::to_toml, Policy::to_json];
+    for text in formats {
+        let [short, long] = [of(1), of(11)].map(|policy| text(&policy).len());
+        let most = short + (long - short) / 10 * ACCOUNTS_MAX;
+        std::println!("{most} bytes");
+        assert!(most <= DOCUMENT_BYTES_MAX, "{most}");
+    }
+}
+
+#[test]
+fn quotas_are_said_of_each_resource_by_name() {
+    let policy = Policy::from_toml(
+        r#"
+        resources = ["gpu_milli", "licences"]
+        [[account]]
+        name = "a"
+        quota = { gpu_milli = 8_000, licences = "unlimited" }
+        limit = { gpu_milli = 1.6e4 }
+        lending_limit = { licences = 0 }
+        over_quota_weight = { licences = 2.5 }
+        over_quota_priority = -3
+        requests_per_minute = 60
+        [[account]]
+        name = "b"
+        over_quota_weight = 0
+        [[account]]
+        name = "c"
+        quota = {}
+        [account_default]
+        tokens_per_minute = 1000
+        rate_burst_s = 2.5
+        [history]
+        half_life_s = 604800
+        usage_weight = 0.5
+        "#,
+    )
+    .unwrap();
+    let absent = AccountQuota::default();
+    let mut a = AccountQuota { over_quota_priority: -3, ..absent };
+    a.quota.0[..2].copy_from_slice(&[8_000, u64::MAX]);
+    a.limit.0[0] = 16_000;
+    a.lending_limit.0[1] = 0;
+    a.over_quota_weight[1] = 2.5;
+    let mut b = absent;
+    b.over_quota_weight[..2].fill(0.0);
+    let rates = RateLimits {
+        tokens_per_minute: 1_000,
+        burst: Nanos::from_millis(2_500),
+        requests_per_minute: 0,
+    };
+    assert_eq!(policy.account_default_rates, rates);
+    assert_eq!(
+        *policy.accounts,
+        [
+            Account {
+                rates: RateLimits { requests_per_minute: 60, ..rates },
+                ..Account::new("a", 1.0).with_quota(a)
+            },
+            Account { rates, ..Account::new("b", 1.0).with_quota(b) },
+            Account { rates, ..Account::new("c", 1.0) },
+        ]
+    );
+    assert_eq!(policy.history.half_life, Nanos::from_millis(604_800_000));
+    assert_eq!(policy.history.usage_weight, 0.5);
+    assert!(policy.to_toml().contains("quota = { gpu_milli = 8000, licences = \"unlimited\" }\n"));
+    let plain = Policy::default().with_accounts([Account::new("a", 1.0)]).to_toml();
+    assert!(!plain.contains("quota = "), "{plain}");
+    let none = Policy::from_toml("resources = []").unwrap();
+    assert_eq!(none.resources.len(), 0);
+    assert_eq!(Policy::from_toml(&none.to_toml()), Ok(none));
 }
 
 /// Words and parents are read, and what is not known is refused by name.
@@ -182,7 +299,8 @@ fn a_document_that_is_too_long_is_not_parsed() {
     let text: String = "#".repeat(DOCUMENT_BYTES_MAX);
     assert_eq!(Policy::from_toml(&text), Ok(Policy::default()));
     let error = Policy::from_toml(&(text + "#")).unwrap_err();
-    assert_eq!(error.to_string(), "the document has 25165825 bytes; 25165824 are accepted");
+    let (most, more) = (DOCUMENT_BYTES_MAX, DOCUMENT_BYTES_MAX + 1);
+    assert_eq!(error.to_string(), format!("the document has {more} bytes; {most} are accepted"));
 }
 
 proptest! {
