@@ -157,7 +157,7 @@ fn memory_is_what_the_documentation_says() {
         Ledger::bytes_needed(&LedgerOptions { accounts_max, lanes, ..LedgerOptions::default() })
     };
     let (small, large) = (bytes(1_000, 4), bytes(101_000, 4));
-    assert_eq!(large - small, 100_000 * (4 * 48 + 48));
+    assert_eq!(large - small, 100_000 * (4 * 48 + 40));
 }
 
 #[derive(Clone, Debug)]

@@ -149,9 +149,12 @@ fn quotas_that_cannot_be_are_refused() {
         ledger.allocate(account, &Amounts::first(3)).unwrap();
     }
     let words = saved(&ledger);
-    // From the end: two resources of seven words and a priority for each account, two capacities,
-    // and how many resources there are.
-    let user_at = words.len() - 15;
+    let mut of_quotas = Vec::new();
+    ledger.quotas.save_state(&ledger.tree, &mut |word| of_quotas.push(word));
+    let begin = words.windows(of_quotas.len()).position(|window| window == of_quotas).unwrap();
+    // From their end: two resources of seven words and a priority for each account, two
+    // capacities, and how many resources there are.
+    let user_at = begin + of_quotas.len() - 15;
     let team_at = user_at - 15;
     let refusal = |at: usize, word: u64| {
         let mut words = words.clone();

@@ -226,7 +226,7 @@ proptest! {
     #[test]
     fn who_comes_back_when_told_is_let_in(
         offers in prop::collection::vec((0usize..3, 1u32..800, 0.0f64..0.3, 0u32..5), 1..60),
-        requests in 1u32..400, tokens in 1u64..90_000, burst in 0u64..MINUTE_NS,
+        requests in 1u32..400, tokens in 1u64..90_000, burst in MINUTE_NS / 60..MINUTE_NS,
     ) {
         let policy = limited(RateLimits { burst: Nanos(burst), ..rates(requests, tokens) });
         let mut rig = Rig::new(&policy);
