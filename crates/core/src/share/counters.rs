@@ -31,7 +31,7 @@
 //! ```
 //! at most: `U` the most service that anybody is charged from one turn of theirs until the next.
 //! For requests that is `max(w_p * L, w_q * M)`, `L` the longest prompt, `M` the most tokens of
-//! requests running at once, prompts included (`docs/policies/share.md` has the proof). Arriving,
+//! requests running at once, prompts included (`docs/policies/counters.md` has the proof). Arriving,
 //! departing and being charged are O(depth * log accounts), asking for the minimum O(1), walking
 //! the eligible ones O(eligible * depth). Counters are exact to one token up to 2^53 weighted
 //! tokens. Memory: [`Ledger::bytes_needed`], 48 bytes for each account and lane.

@@ -22,7 +22,7 @@
 //!
 //! # Source
 //! Sheng et al., "Fairness in Serving Large Language Models" (OSDI '24), theorem 4.4; the credit:
-//! `docs/policies/share.md`.
+//! `docs/policies/counters.md`.
 
 use rampmeter::policy::Policy;
 

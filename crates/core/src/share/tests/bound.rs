@@ -2,7 +2,7 @@
 //!
 //! Siblings that are active during a whole interval receive in it service, each divided by its
 //! weight, that differs by at most `U / weight_a + U / weight_b + 2 * credit`: see
-//! `docs/policies/share.md`. Service is counted by the test, not read from counters.
+//! `docs/policies/counters.md`. Service is counted by the test, not read from counters.
 
 use std::collections::BTreeMap;
 
