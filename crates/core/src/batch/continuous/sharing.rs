@@ -67,10 +67,7 @@ pub(super) struct Groups {
 const GROUPS_PER_SEAT: u32 = 2;
 
 const fn groups_max(limits: &Limits) -> u32 {
-    let wanted = limits.running_max.saturating_mul(GROUPS_PER_SEAT);
-    // A group has two members when it is made.
-    let most = limits.requests_max.div_ceil(2);
-    if wanted < most { wanted } else { most }
+    limits.running_max.saturating_mul(GROUPS_PER_SEAT)
 }
 
 impl Groups {
