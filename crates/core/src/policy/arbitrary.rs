@@ -140,6 +140,11 @@ fn agree(policy: &mut Policy, mut accounts: Vec<Account>) {
     for account in &mut accounts {
         agree_quota(&mut account.quota, policy.resources.len());
     }
+    // Seconds and back: an `f64` keeps every nanosecond for 26 days; beyond that, whole seconds.
+    let half_life = &mut policy.history.half_life;
+    if half_life.get() >= 1 << 51 {
+        half_life.0 -= half_life.0 % 1_000_000_000;
+    }
     if policy.history.half_life == Nanos::ZERO {
         policy.history.usage_weight = 0.0;
     }
