@@ -105,8 +105,8 @@ impl JsonTarget {
         if matches!(self, Self::None) {
             return Ok(Figures::None);
         }
-        let mut text = serde_json::to_vec_pretty(document)
-            .map_err(|error| Failure::Output(error.into()))?;
+        let mut text =
+            serde_json::to_vec_pretty(document).map_err(|error| Failure::Output(error.into()))?;
         text.push(b'\n');
         match self {
             Self::File(file) => Ok(Figures::File(file.fill(&text)?)),

@@ -6,7 +6,7 @@ use super::{print, row, table_within};
 use crate::console::Console;
 use crate::jobs::{Holding, Row, Shares, Standings};
 
-/// Width where there is no terminal to ask: nine columns, and names of 16 letters.
+/// Width where there is no terminal to ask: nine columns, with some room for names.
 const COLUMNS: u16 = 100;
 
 /// A column: its head, and its cell for a row. Left out where no cell has anything in it.
@@ -58,7 +58,6 @@ fn history_columns(standings: &Standings) -> Vec<Column<'_>> {
         column("shares", |row| shares(row.shares)),
         column("norm shares", |row| format!("{:.6}", row.shares_norm)),
         column("usage", move |row| some(is_used, || real(row.usage))),
-        column("norm usage", move |row| some(is_used, || format!("{:.6}", row.usage_norm))),
         column("effective", move |row| some(is_used, || format!("{:.6}", row.usage_effective))),
         column("LevelFS", |row| row.level_fs.map_or_else(String::new, |level| real(level.0))),
         column("factor", |row| row.factor.map_or_else(String::new, |value| format!("{value:.6}"))),
@@ -68,13 +67,20 @@ fn history_columns(standings: &Standings) -> Vec<Column<'_>> {
 
 fn resource_columns(name: &str) -> Vec<Column<'_>> {
     let amount = |head: &str, amount: fn(&Holding) -> u64| {
-        column(head, move |row| row.numbers.resources.get(name).map_or_else(String::new, |holding| count(amount(holding))))
+        column(head, move |row| {
+            row.numbers
+                .resources
+                .get(name)
+                .map_or_else(String::new, |holding| count(amount(holding)))
+        })
     };
     vec![
         amount("quota", |holding| holding.quota.0),
         column("limit", |row| {
             let limit = row.numbers.resources.get(name).map(|holding| holding.limit);
-            limit.filter(|limit| !limit.is_unlimited()).map_or_else(String::new, |limit| limit.0.to_string())
+            limit
+                .filter(|limit| !limit.is_unlimited())
+                .map_or_else(String::new, |limit| limit.0.to_string())
         }),
         amount("held", |holding| holding.held),
         amount("asked", |holding| holding.asked),
@@ -133,7 +139,11 @@ fn count(amount: u64) -> String {
 /// Six decimals, as Slurm prints, without zeros at the end.
 fn real(value: f64) -> String {
     let text = format!("{value:.6}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
 }
 
 /// Why the last of the accounts is where it is, level by level.
@@ -157,6 +167,7 @@ pub(crate) fn explained(standings: &Standings, console: &mut Console<'_>) -> io:
             let holding = row.numbers.resources.get(&resource.name);
             if let (Some(holding), Some(_)) = (holding, resource.capacity) {
                 writeln!(console.out, "  {}: {}", resource.name, share_sentence(row, holding))?;
+                writeln!(console.out, "    {}", wish_sentence(holding))?;
             }
         }
     }
@@ -209,16 +220,19 @@ fn level_fs_sentence(row: &Row) -> String {
 }
 
 fn share_sentence(row: &Row, holding: &Holding) -> String {
-    let Holding { held, asked, fair_share, fair_share_of_quota, fair_share_over_quota, .. } = holding;
+    let Holding { fair_share, fair_share_of_quota, fair_share_over_quota, .. } = holding;
     format!(
         "fair share {fair_share} = {fair_share_of_quota} of its quota of {} + \
-         {fair_share_over_quota} over it (weight {}, priority {}); holds {held}, asks for {asked} \
-         more; {}",
+         {fair_share_over_quota} over it (weight {}, priority {})",
         count(holding.quota.0),
         real(holding.over_quota_weight),
-        row.numbers.over_quota_priority,
-        limited_by(holding)
+        row.numbers.over_quota_priority
     )
+}
+
+fn wish_sentence(holding: &Holding) -> String {
+    let Holding { held, asked, .. } = holding;
+    format!("holds {held}, asks for {asked} more: {}", limited_by(holding))
 }
 
 /// What kept a fair share from being more.
@@ -236,7 +250,11 @@ fn limited_by(holding: &Holding) -> String {
     if holding.fair_share == wanted {
         return "that is all it wants".to_owned();
     }
-    let own = holding.limit.0.min(if holding.over_quota_weight == 0.0 { holding.quota.0 } else { u64::MAX });
+    let own = holding.limit.0.min(if holding.over_quota_weight == 0.0 {
+        holding.quota.0
+    } else {
+        u64::MAX
+    });
     match own {
         own if own > holding.request => "limits below it leave the rest".to_owned(),
         own if own == holding.limit.0 => format!("its limit is {own}"),
@@ -248,11 +266,14 @@ fn resources_together(row: &Row, console: &mut Console<'_>) -> io::Result<()> {
     let numbers = &row.numbers;
     if let Some(resource) = &numbers.dominant_resource {
         let share = real(numbers.dominant_share);
-        writeln!(console.out, "dominant share {share}, of {resource}, over its weight")?;
+        writeln!(console.out, "dominant share {share}: of {resource}, divided by its weight")?;
     }
     if let Some(resource) = &numbers.borrowed_resource {
         let permille = numbers.borrowed_permille;
-        writeln!(console.out, "borrowed {permille} permille of what can be borrowed of {resource}")?;
+        writeln!(
+            console.out,
+            "borrowed {permille} permille of what can be borrowed of {resource}"
+        )?;
     }
     Ok(())
 }

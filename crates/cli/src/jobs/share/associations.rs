@@ -34,8 +34,11 @@ pub(super) fn tree(path: &Path, document: &Map<String, Value>) -> Result<Tree, I
         return Err(InputError::new(path, "is not a list").in_field("associations"));
     };
     let ranking = document.get("ranking").map(|value| ranking(path, value)).transpose()?;
-    let rows: Vec<Row> =
-        list.iter().enumerate().map(|(index, value)| row(path, index, value)).collect::<Result<_, _>>()?;
+    let rows: Vec<Row> = list
+        .iter()
+        .enumerate()
+        .map(|(index, value)| row(path, index, value))
+        .collect::<Result<_, _>>()?;
     Ok(Tree { members: members(path, rows)?, ranking, ..Tree::default() })
 }
 

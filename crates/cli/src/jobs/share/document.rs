@@ -202,9 +202,9 @@ impl Reader<'_> {
         // Programs that know one kind of number only write 128 as 128.0.
         let whole = value.as_f64().filter(|real| real.fract() == 0.0 && *real >= 0.0);
         let amount = value.as_u64().or_else(|| whole.map(|real| real as u64));
-        amount
-            .filter(|amount| (min..=AMOUNT_MAX).contains(amount))
-            .ok_or_else(|| self.wrong(key, value, &format!("a whole number in {min}..={AMOUNT_MAX}")))
+        amount.filter(|amount| (min..=AMOUNT_MAX).contains(amount)).ok_or_else(|| {
+            self.wrong(key, value, &format!("a whole number in {min}..={AMOUNT_MAX}"))
+        })
     }
 
     fn wrong(&self, key: &str, value: &Value, needed: &str) -> InputError {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rampmeter::Error;
-use rampmeter::share::{BorrowedShare, RawShares, Ranking, ShareParts, Standing};
+use rampmeter::share::{BorrowedShare, Ranking, RawShares, ShareParts, Standing};
 use rampmeter_sim::{InputError, shown};
 use serde::{Serialize, Serializer};
 
@@ -144,13 +144,17 @@ impl Standings {
     /// Leaves the account at the end of a path, and those above it.
     pub(super) fn keep_way_to(&mut self, path: &str) -> Result<(), InputError> {
         if !self.accounts.iter().any(|row| row.path == path) {
-            let near = self.accounts.iter().find(|row| row.account == path || row.user.as_deref() == Some(path));
+            let near = self
+                .accounts
+                .iter()
+                .find(|row| row.account == path || row.user.as_deref() == Some(path));
             let hint = near.map_or_else(String::new, |row| format!("; there is `{}`", row.path));
             let problem = format!("there is no account `{}`{hint}", shown(path));
             return Err(InputError::new("--account", problem));
         }
         self.accounts.retain(|row| {
-            path.strip_prefix(&row.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            path.strip_prefix(&row.path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         });
         Ok(())
     }
@@ -280,7 +284,8 @@ fn found(
     for at in order.iter().copied() {
         let member = &tree.members[at];
         let above = member.parent.and_then(|parent| rows[parent].as_ref());
-        let (parent, level) = above.map_or((None, 1), |row| (Some(row.path.clone()), row.level + 1));
+        let (parent, level) =
+            above.map_or((None, 1), |row| (Some(row.path.clone()), row.level + 1));
         let own = member.name();
         let standing = &standings[at];
         let level_usage = levels.above[at].map_or(all, |above| standings[above].usage);
@@ -307,10 +312,8 @@ fn found(
         });
     }
     let users = standings.first().map_or(0, |standing| standing.users);
-    let resource = |at: &usize| Resource {
-        name: tree.resources[*at].clone(),
-        capacity: tree.capacity[*at],
-    };
+    let resource =
+        |at: &usize| Resource { name: tree.resources[*at].clone(), capacity: tree.capacity[*at] };
     Ok(Standings {
         ranking: word,
         damping: (name == RankingName::Classic).then_some(damping),
@@ -335,9 +338,10 @@ fn parts(tree: &Tree, opened: &mut Opened) -> Result<Vec<Vec<ShareParts>>, Error
 fn used_resources(tree: &Tree) -> Vec<usize> {
     let is_used = |at: usize| {
         tree.capacity[at].is_some()
-            || tree.members.iter().any(|member| {
-                member.quota.quota.0[at] > 0 || member.quota.limit.0[at] < u64::MAX
-            })
+            || tree
+                .members
+                .iter()
+                .any(|member| member.quota.quota.0[at] > 0 || member.quota.limit.0[at] < u64::MAX)
     };
     (0..tree.resources.len()).filter(|at| is_used(*at)).collect()
 }
