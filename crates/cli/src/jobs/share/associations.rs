@@ -39,7 +39,7 @@ pub(super) fn tree(path: &Path, document: &Map<String, Value>) -> Result<Tree, I
         .enumerate()
         .map(|(index, value)| row(path, index, value))
         .collect::<Result<_, _>>()?;
-    Ok(Tree { members: members(path, rows)?, ranking, ..Tree::default() })
+    Ok(Tree { members: members(path, &rows)?, ranking, ..Tree::default() })
 }
 
 fn ranking(path: &Path, value: &Value) -> Result<RankingName, InputError> {
@@ -101,7 +101,7 @@ pub(super) fn shares_of(number: f64) -> Option<RawShares> {
 /// Rows in the order of the tree. What users used adds up to their accounts; what a row says of an
 /// account itself repeats that and is left out. Numbers of users may repeat: nobody stands below
 /// a user.
-fn members(path: &Path, rows: Vec<Row>) -> Result<Vec<Member>, InputError> {
+fn members(path: &Path, rows: &[Row]) -> Result<Vec<Member>, InputError> {
     let mut accounts = HashMap::new();
     for (index, row) in rows.iter().enumerate().filter(|(_, row)| row.user.is_empty()) {
         if accounts.insert(row.id, index).is_some() {
@@ -126,7 +126,7 @@ fn members(path: &Path, rows: Vec<Row>) -> Result<Vec<Member>, InputError> {
             }
         }
     }
-    in_order(path, &rows, &below, root)
+    in_order(path, rows, &below, root)
 }
 
 fn in_order(

@@ -275,41 +275,16 @@ fn found(
     // The account of a member has its place for an index.
     let mut standings = vec![Standing::default(); tree.members.len()];
     opened.ledger.standings(NOW, ranking, &mut standings)?;
-    let parts = parts(tree, opened)?;
-    let used = used_resources(tree);
     let order = depth_first(tree);
     let levels = Levels::new(tree, &standings, &order);
+    let used = used_resources(tree);
+    let parts = parts(tree, opened)?;
     let all = opened.ledger.usage_of_all(NOW)?;
+    let found = Found { tree, standings: &standings, levels: &levels, all };
     let mut rows: Vec<Option<Row>> = vec![None; tree.members.len()];
     for at in order.iter().copied() {
-        let member = &tree.members[at];
-        let above = member.parent.and_then(|parent| rows[parent].as_ref());
-        let (parent, level) =
-            above.map_or((None, 1), |row| (Some(row.path.clone()), row.level + 1));
-        let own = member.name();
-        let standing = &standings[at];
-        let level_usage = levels.above[at].map_or(all, |above| standings[above].usage);
-        rows[at] = Some(Row {
-            path: parent.as_ref().map_or_else(|| own.to_owned(), |above| format!("{above}/{own}")),
-            account: member.account.clone(),
-            user: (!member.user.is_empty()).then(|| member.user.clone()),
-            parent,
-            level,
-            shares: shares_of(member.shares, member.weight)
-                .map_or(Shares::Word("parent"), Shares::Number),
-            level_shares: levels.shares[levels.level_of(at)],
-            shares_norm: standing.shares_norm,
-            usage: standing.usage,
-            level_usage,
-            usage_norm: standing.usage_norm,
-            usage_effective: standing.usage_effective,
-            level_fs: standing.level_fs.map(Factor),
-            level_rank: levels.rank[at],
-            level_members: levels.members[levels.level_of(at)],
-            factor: standing.factor,
-            rank: standing.rank,
-            numbers: numbers(tree, opened, at, &used, &parts)?,
-        });
+        let above = tree.members[at].parent.and_then(|parent| rows[parent].as_ref());
+        rows[at] = Some(found.row(at, above, numbers(tree, opened, at, &used, &parts)?));
     }
     let users = standings.first().map_or(0, |standing| standing.users);
     let resource =
@@ -323,6 +298,45 @@ fn found(
         accounts: order.iter().filter_map(|at| rows[*at].take()).collect(),
         is_classic: name == RankingName::Classic,
     })
+}
+
+/// What a row is made from.
+struct Found<'a> {
+    tree: &'a Tree,
+    standings: &'a [Standing],
+    levels: &'a Levels,
+    /// Usage of all.
+    all: f64,
+}
+
+impl Found<'_> {
+    fn row(&self, at: usize, above: Option<&Row>, numbers: Numbers) -> Row {
+        let (member, standing, levels) = (&self.tree.members[at], &self.standings[at], self.levels);
+        let parent = above.map(|row| row.path.clone());
+        let name = member.name();
+        let level = levels.level_of(at);
+        Row {
+            path: parent.as_ref().map_or_else(|| name.to_owned(), |path| format!("{path}/{name}")),
+            account: member.account.clone(),
+            user: (!member.user.is_empty()).then(|| member.user.clone()),
+            parent,
+            level: above.map_or(1, |row| row.level + 1),
+            shares: shares_of(member.shares, member.weight)
+                .map_or(Shares::Word("parent"), Shares::Number),
+            level_shares: levels.shares[level],
+            shares_norm: standing.shares_norm,
+            usage: standing.usage,
+            level_usage: levels.above[at].map_or(self.all, |above| self.standings[above].usage),
+            usage_norm: standing.usage_norm,
+            usage_effective: standing.usage_effective,
+            level_fs: standing.level_fs.map(Factor),
+            level_rank: levels.rank[at],
+            level_members: levels.members[level],
+            factor: standing.factor,
+            rank: standing.rank,
+            numbers,
+        }
+    }
 }
 
 /// The parts of all fair shares, by resource.
