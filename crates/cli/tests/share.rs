@@ -105,6 +105,11 @@ All resources
 ──────────────────────────────────────────────────────────────────────
 ";
     assert_eq!(out, expected);
+    let tied = with_file("small.toml", SMALL, |path| figures(path, &[]));
+    for at in [0, 2] {
+        let row = &tied["accounts"][at];
+        assert_eq!((&row["level_rank"], &row["level_members"]), (&1.into(), &2.into()), "{row}");
+    }
 }
 
 #[test]
@@ -174,6 +179,9 @@ fn what_limits_a_share_is_said() {
             assert!(text.contains(reason), "{account}: {text}");
         }
         assert!(printed(path, &["--account", "b/limited"]).contains("limits below it"));
+        let cut = &figures(path, &[])["accounts"][1]["resources"]["gpu_milli"];
+        assert_eq!((&cut["guaranteed"], &cut["fair_share_over_quota"]), (&8.into(), &0.into()));
+        assert_eq!(cut["fair_share_of_quota"], cut["fair_share"]);
     });
 }
 
