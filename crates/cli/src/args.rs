@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use rampmeter::share::rank::{DAMPING_MAX, DAMPING_MIN};
 use rampmeter_sim::engine::Slowdown;
 
 use crate::help;
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Validate(Validate),
     /// Fit step-time coefficients to measured tables
     Fit(Fit),
+    /// Show where every account of a tree stands: shares, usage, rank, what it may count on
+    Share(Share),
     /// Check a policy document, show it with every default, list the presets
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -208,6 +211,34 @@ pub(crate) struct Fit {
     pub(crate) json: Json,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = help::share())]
+pub(crate) struct Share {
+    /// The accounts and their state; see below
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tree: PathBuf,
+    /// How past usage becomes a rank; without it as the file says, else by Fair Tree
+    #[arg(long, value_name = "fair-tree|classic", value_enum, hide_possible_values = true)]
+    pub(crate) ranking: Option<RankingArg>,
+    /// What differences are divided by in the classic ranking [default: 1]
+    #[arg(long, value_name = "D", value_parser = damping)]
+    pub(crate) damping: Option<f64>,
+    /// Say why the account with this path (such as `physics/ann`) is where it is
+    #[arg(long, value_name = "PATH")]
+    pub(crate) account: Option<String>,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+/// A ranking by past usage.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum RankingArg {
+    /// Level by level.
+    FairTree,
+    /// All levels in one number.
+    Classic,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
     /// Say whether a policy document is valid (exit 1 if it is not)
@@ -254,6 +285,10 @@ fn rate(text: &str) -> Result<f64, String> {
 /// From a few requests to a day of them.
 fn minutes(text: &str) -> Result<f64, String> {
     real(text, 0.1, 1440.0)
+}
+
+fn damping(text: &str) -> Result<f64, String> {
+    real(text, DAMPING_MIN, DAMPING_MAX)
 }
 
 fn percent(text: &str) -> Result<f64, String> {

@@ -51,6 +51,18 @@ pub(crate) fn fit() -> String {
         .to_owned()
 }
 
+/// For `share`.
+pub(crate) fn share() -> String {
+    "Files (--tree), told apart by their ending, else by how they begin:\n  \
+     .toml .json   a policy document with a state: `capacity`, `units`, `damping`, and in each\n  \
+     {:14}`[[account]]` `shares`, `usage`, `held`, `asked`\n  \
+     .json         associations of Slurm's: a list `associations` with id, parent, shares,\n  \
+     {:14}usage, acct, user\n  \
+     other         what `sshare -al --parsable2` prints\n\
+     docs/guides/share.md has all keys and columns."
+        .replace("{:14}", &" ".repeat(14))
+}
+
 /// For `policy show`.
 pub(crate) fn presets() -> String {
     format!("Presets: {}", jobs::policy_preset_names().join(", "))

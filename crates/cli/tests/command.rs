@@ -239,7 +239,10 @@ fn policy_documents_are_checked_and_shown() {
 #[test]
 fn help_lists_every_name() {
     for (args, names) in [
-        (&["--help"][..], &["highway", "replay", "validate", "fit", "policy", "Exit codes"][..]),
+        (
+            &["--help"][..],
+            &["highway", "replay", "validate", "fit", "share", "policy", "Exit codes"][..],
+        ),
         (
             &["highway", "--help"],
             &[
@@ -283,6 +286,7 @@ fn help_lists_every_name() {
         ),
         (&["validate", "--help"], &["--max-error", "--kv-blocks"]),
         (&["fit", "--help"], &["--tp", "engine.toml"]),
+        (&["share", "--help"], &["sshare", "associations", "--ranking", "--account"]),
         (&["policy", "show", "--help"], &["interactive", "balanced", "throughput"]),
     ] {
         let (code, out, err) = rampmeter(args);

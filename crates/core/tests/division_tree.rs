@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use rampmeter::share::{
     AccountId, AccountQuota, Amounts, Claim, Division, Excess, Ledger, LedgerOptions, Level,
-    divide_level,
+    ShareParts, divide_level,
 };
 
 const ACCOUNTS: u32 = 12;
@@ -126,6 +126,24 @@ impl Model {
         all.min(node.rules.limit.0[resource]).min(most)
     }
 
+    /// Limits count, wherever they stand; what is guaranteed is part of what then is left.
+    fn check_parts(&self, ledger: &mut Ledger, resource: usize) -> Result<(), TestCaseError> {
+        let mut parts = [ShareParts::default(); ACCOUNTS as usize];
+        ledger.share_parts(resource as u32, &mut parts).unwrap();
+        for node in &self.nodes {
+            let request = self.wanted(node, resource);
+            let expected = ShareParts {
+                wanted: ledger.held(node.id).unwrap().0[resource]
+                    + ledger.asked(node.id).unwrap().0[resource],
+                request,
+                guaranteed: request.min(node.rules.quota.0[resource]),
+                share: ledger.fair_share(node.id).unwrap().0[resource],
+            };
+            prop_assert_eq!(parts[node.id.index() as usize], expected);
+        }
+        Ok(())
+    }
+
     /// Divides `total` among the children of an account, and so on below; compares.
     fn check(
         &self,
@@ -207,6 +225,7 @@ proptest! {
             ledger.divide(&division).unwrap();
             for (resource, total) in capacity.into_iter().enumerate() {
                 model.check(&ledger, None, total, resource, &division)?;
+                model.check_parts(&mut ledger, resource)?;
             }
         }
     }
@@ -292,6 +311,10 @@ fn wrong_calls_are_named_and_change_nothing() {
         assert_eq!(refused(&mut ledger, Division { usage_weight: bad, ..right }), "usage_weight");
         assert_eq!(refused(&mut ledger, Division { usage: &[bad, 0.0, 0.0], ..right }), "usage");
     }
+    let mut parts = [ShareParts::default(); 3];
+    assert_eq!(ledger.share_parts(1, &mut parts).unwrap_err().field(), "resource");
+    assert_eq!(ledger.share_parts(0, &mut parts[1..]).unwrap_err().field(), "out");
+    assert_eq!(without.share_parts(0, &mut parts).unwrap_err().field(), "resources");
     // Nobody looks at usage that does not count, or is of nobody.
     ledger.divide(&Division { usage: &[0.0, f64::NAN, 0.0], ..right }).unwrap();
     ledger.divide(&Division { usage_weight: 0.0, usage: &[f64::NAN], ..right }).unwrap();

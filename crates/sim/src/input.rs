@@ -27,8 +27,12 @@ pub(crate) fn open(path: &Path) -> Result<File, InputError> {
     Ok(file)
 }
 
-/// All of a document, which is held in memory as a whole and therefore bounded.
-pub(crate) fn document(path: &Path) -> Result<String, InputError> {
+/// All of a document, which is held in memory as a whole and therefore bounded: UTF-8 text of at
+/// most 192 MiB.
+///
+/// # Errors
+/// [`InputError`] for a file that cannot be read, is longer, or is no such text.
+pub fn document(path: &Path) -> Result<String, InputError> {
     let mut bytes = Vec::new();
     open(path)?
         .take(DOCUMENT_BYTES_MAX + 1)
@@ -59,7 +63,7 @@ pub(crate) fn unreadable(path: &Path, error: &io::Error) -> InputError {
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// A value as an error shows it: short, and without anything that breaks a line.
-pub(crate) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     let safe = |letter: char| if letter.is_control() { '\u{fffd}' } else { letter };
     let mut shown: String = text.chars().take(SHOWN_CHARS).map(safe).collect();
     if text.chars().nth(SHOWN_CHARS).is_some() {

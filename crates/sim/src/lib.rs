@@ -18,3 +18,4 @@ pub mod trace;
 pub mod workload;
 
 pub use error::InputError;
+pub use input::{document as read_document, shown};

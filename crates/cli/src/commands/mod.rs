@@ -3,6 +3,7 @@
 mod fit;
 mod policy;
 mod serving;
+mod share;
 mod validate;
 
 use std::fmt;
@@ -10,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rampmeter_sim::InputError;
-use rampmeter_sim::results::Document;
+use rampmeter_sim::results::{Document, SCHEMA};
 use serde::Serialize;
 
 use crate::args::{Cli, Command, Replay};
@@ -63,6 +64,7 @@ pub(crate) fn run(cli: Cli, command_line: &str, console: &mut Console<'_>) -> Re
         Command::Replay(Replay::Serving(args)) => serving::replay(args, command_line, console),
         Command::Validate(args) => validate::run(&args, console),
         Command::Fit(args) => fit::run(&args, console),
+        Command::Share(args) => share::run(&args, console),
         Command::Policy(command) => policy::run(command, console),
     }
 }
@@ -95,11 +97,16 @@ impl JsonTarget {
 
     /// Writes the results where they go, files still without their names.
     pub(super) fn fill<T: Serialize>(self, runs: &[T]) -> Result<Figures, Failure> {
+        self.fill_whole(&Document::new(runs.iter().collect()))
+    }
+
+    /// Writes a document of another form where it goes.
+    fn fill_whole<T: Serialize>(self, document: &T) -> Result<Figures, Failure> {
         if matches!(self, Self::None) {
             return Ok(Figures::None);
         }
-        let mut text = serde_json::to_vec_pretty(&Document::new(runs.iter().collect()))
-            .map_err(|error| Failure::Output(error.into()))?;
+        let mut text =
+            serde_json::to_vec_pretty(document).map_err(|error| Failure::Output(error.into()))?;
         text.push(b'\n');
         match self {
             Self::File(file) => Ok(Figures::File(file.fill(&text)?)),
@@ -115,6 +122,23 @@ impl JsonTarget {
     ) -> Result<(), Failure> {
         self.fill(runs)?.publish(console)
     }
+
+    /// Writes results that do not stand under `runs`, if they were asked for.
+    pub(super) fn write_whole<T: Serialize>(
+        self,
+        results: &T,
+        console: &mut Console<'_>,
+    ) -> Result<(), Failure> {
+        self.fill_whole(&Whole { schema: SCHEMA, results })?.publish(console)
+    }
+}
+
+/// Results beside the number of their schema.
+#[derive(Serialize)]
+struct Whole<'a, T> {
+    schema: u32,
+    #[serde(flatten)]
+    results: &'a T,
 }
 
 /// Results as JSON that nobody has seen yet.

@@ -3,6 +3,7 @@
 
 mod parallel;
 mod serving;
+mod share;
 
 use std::fmt::Display;
 use std::path::Path;
@@ -24,6 +25,7 @@ use rampmeter_sim::workload::{Generator, Mix, Preset};
 use serde::Serialize;
 
 pub(crate) use serving::{Requests, ServingJob, check, serve};
+pub(crate) use share::{Holding, RankingName, Row, ShareJob, Shares, Standings, standings};
 
 /// An engine, and what the user states about it.
 #[derive(Clone, Debug, PartialEq)]

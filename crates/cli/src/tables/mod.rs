@@ -1,6 +1,7 @@
 //! Tables for a terminal, readable at 80 columns (those of `--show` at 100) and without colour.
 
 mod serving;
+mod share;
 
 use std::io;
 
@@ -14,6 +15,7 @@ use crate::console::Console;
 use crate::jobs::{Document, Fitted};
 
 pub(crate) use serving::{View, serving};
+pub(crate) use share::{explained, standings};
 
 /// Rules above, below and under the heads; none between rows.
 const STYLE: TableStyle = presets::UTF8_HORIZONTAL_ONLY

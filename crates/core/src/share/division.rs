@@ -52,6 +52,7 @@ mod fill;
 mod ledger;
 
 use fill::{fill, weigh, weigh_guarantees};
+pub use ledger::ShareParts;
 
 /// Largest weight of past usage: at a million, one part in a million of the capacity weighs as much
 /// as all weights together, and history alone decides.

@@ -64,7 +64,7 @@ use quota::Quotas;
 use rate::Rates;
 
 pub use borrow::BorrowedShare;
-pub use division::{Claim, Division, Excess, Level, divide_level};
+pub use division::{Claim, Division, Excess, Level, ShareParts, divide_level};
 pub use dominant::{DominantShare, ResourceShares};
 pub use history::RawShares;
 pub use quota::{AccountQuota, Amounts, RESOURCES_MAX};

@@ -33,7 +33,7 @@
 //! | [`Ledger::next_ranked`], Fair Tree | O(depth), and the members that tie within 2^-50 |
 //! | [`Ledger::factor`], classic | O(depth) |
 //! | [`Ledger::factor`], Fair Tree; [`Ledger::standing`] | as a whole ranking |
-//! | [`Ledger::rank_users`] | O(users * log users), classic times depth |
+//! | [`Ledger::rank_users`], [`Ledger::standings`] | O(users * log users), classic times depth |
 //!
 //! # What it is bad at
 //! Equal shares of the past are not equal waiting. Fair Tree's factors are ranks: they do not say
@@ -80,7 +80,7 @@ pub struct Ranked {
 }
 
 /// Where an account stands, and what follows from what: the columns of `sshare -l`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Standing {
     /// As they were set.
     pub shares: RawShares,
@@ -192,33 +192,82 @@ impl Ledger {
         account: AccountId,
         ranking: Ranking,
     ) -> Result<Standing, Error> {
-        let usage = self.usage(now, account)?;
+        self.usage(now, account)?;
         let factor = self.factor(account, ranking)?;
         let (tree, index) = (&self.tree, account.index());
         let levels = &mut self.history.levels;
-        let seat = *levels.seat(index);
-        let above = *levels.seat(seat.above);
-        let used = seat.used.get();
-        let (shares_norm, usage_effective) = match ranking {
-            Ranking::Classic { .. } => classic_terms(levels, tree, index),
-            Ranking::FairTree => (seat.part, quotient(used, above.used.get())),
-        };
         let rank = match ranking {
-            _ if seat.has_children => None,
+            _ if levels.seat(index).has_children => None,
             Ranking::Classic { .. } => Some(classic_rank(levels, tree, index)),
             Ranking::FairTree => fair_rank(levels, tree, index),
         };
-        Ok(Standing {
+        Ok(Standing { factor, rank, ..self.standing_unranked(now, index, ranking) })
+    }
+
+    /// Where every account stands at `now`: written to `out` at its index. Costs as
+    /// [`Ledger::rank_users`], where [`Ledger::standing`] takes as much for one account.
+    ///
+    /// # Errors
+    /// As [`Ledger::factor`] about the ranking; [`Error::TimeReversed`] before the last record;
+    /// [`Error::BufferTooSmall`] for an `out` with fewer than `accounts_max` elements.
+    pub fn standings(
+        &mut self,
+        now: Nanos,
+        ranking: Ranking,
+        out: &mut [Standing],
+    ) -> Result<(), Error> {
+        self.history.decay.check_time(now)?;
+        self.settle(ranking)?;
+        let (given, needed) = (out.len() as u64, u64::from(self.tree.capacity()));
+        if given < needed {
+            return Err(Error::BufferTooSmall { field: "out", given, needed });
+        }
+        for index in self.tree.indices() {
+            out[index as usize] = self.standing_unranked(now, index, ranking);
+        }
+        let (tree, levels) = (&self.tree, &mut self.history.levels);
+        match ranking {
+            Ranking::Classic { damping } => {
+                for index in tree.indices() {
+                    let debt = levels.debt(tree, index);
+                    let factor = classic_factor(levels, tree, debt, damping);
+                    out[index as usize].factor = Some(factor);
+                }
+                rank_classic(levels, tree, damping, &mut |index, rank, _| {
+                    out[index as usize].rank = Some(rank);
+                });
+            }
+            Ranking::FairTree => {
+                let users = levels.users;
+                rank_fair_tree(levels, tree, &mut |index, rank| {
+                    let standing = &mut out[index as usize];
+                    (standing.factor, standing.rank) = (Some(fair_factor(users, rank)), Some(rank));
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// All of a standing but the factor and the rank, for levels that are settled.
+    fn standing_unranked(&self, now: Nanos, index: u32, ranking: Ranking) -> Standing {
+        let (tree, levels) = (&self.tree, &self.history.levels);
+        let seat = levels.seat(index);
+        let used = seat.used.get();
+        let (shares_norm, usage_effective) = match ranking {
+            Ranking::Classic { .. } => classic_terms(levels, tree, index),
+            Ranking::FairTree => (seat.part, quotient(used, levels.seat(seat.above).used.get())),
+        };
+        Standing {
             shares: seat.shares,
             shares_norm,
-            usage,
+            usage: self.history.decay.at(now, used),
             usage_norm: quotient(used, levels.seat(tree.root()).used.get()),
             usage_effective,
             level_fs: (!levels.stands_aside(index)).then(|| levels.level_fs(index)),
-            factor,
-            rank,
+            factor: None,
+            rank: None,
             users: levels.users,
-        })
+        }
     }
 
     /// Works out what has changed, for a question about ranks.

@@ -6,6 +6,20 @@ use crate::share::quota::Quotas;
 use crate::share::tree::AccountTree;
 use crate::share::{Ledger, RESOURCES_MAX};
 
+/// What a fair share of one resource is made of.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ShareParts {
+    /// What the account and everybody below it hold and ask for.
+    pub wanted: u64,
+    /// As much of that as its limit, and those of accounts below it, let be served.
+    pub request: u64,
+    /// As much of the request as its quota guarantees.
+    pub guaranteed: u64,
+    /// Its fair share. Less than `guaranteed` where the accounts above were given too little to
+    /// keep what is guaranteed below them; what is more comes from what others leave over.
+    pub share: u64,
+}
+
 impl Ledger {
     /// Divides the capacity among all accounts: [`Ledger::fair_share`] answers by it from now on.
     /// O(accounts * resources * log siblings), and as much again as there are levels when accounts
@@ -21,6 +35,26 @@ impl Ledger {
         check_range("resources", resources.into(), 1, RESOURCES_MAX as u64)?;
         division.check(&self.tree, resources)?;
         self.quotas.divide(&self.tree, division);
+        Ok(())
+    }
+
+    /// What the fair share of every account is made of, of one resource: written to `out` at the
+    /// index of each open account. It belongs to the last [`Ledger::divide`] as long as nothing
+    /// but time has passed since. O(accounts), and as [`Ledger::divide`] after a change of accounts.
+    ///
+    /// # Errors
+    /// [`Error::Range`] for a `resource` that is not there; [`Error::BufferTooSmall`] for an `out`
+    /// with fewer than `accounts_max` elements.
+    pub fn share_parts(&mut self, resource: u32, out: &mut [ShareParts]) -> Result<(), Error> {
+        let resources = self.quotas.resources;
+        check_range("resources", resources.into(), 1, RESOURCES_MAX as u64)?;
+        check_range("resource", resource.into(), 0, u64::from(resources) - 1)?;
+        let (given, needed) = (out.len() as u64, u64::from(self.tree.capacity()));
+        if given < needed {
+            return Err(Error::BufferTooSmall { field: "out", given, needed });
+        }
+        self.quotas.children.update(&self.tree);
+        self.quotas.share_parts(&self.tree, resource as usize, out);
         Ok(())
     }
 }
@@ -53,9 +87,7 @@ impl Quotas {
             let (row, above) = (self.row(*index), self.row(tree.parent_at(*index)));
             for resource in 0..resources {
                 let at = row.start + resource;
-                let nothing_more = self.over_quota_weight[at] == 0.0;
-                let most = if nothing_more { self.quota[at] } else { u64::MAX };
-                let sum = self.fair_share[at].min(self.limit[at]).min(most);
+                let sum = self.servable(at, self.fair_share[at]);
                 self.fair_share[at] = sum;
                 // All together hold and ask for at most 2^63.
                 self.fair_share[above.start + resource] += sum;
@@ -63,6 +95,37 @@ impl Quotas {
         }
         let root = self.row(tree.root());
         self.fair_share[root].copy_from_slice(&self.capacity.0[..resources]);
+    }
+
+    /// As much of what is wanted in this place as the account there may have.
+    fn servable(&self, place: usize, wanted: u64) -> u64 {
+        let nothing_more = self.over_quota_weight[place] == 0.0;
+        let most = if nothing_more { self.quota[place] } else { u64::MAX };
+        wanted.min(self.limit[place]).min(most)
+    }
+
+    /// Writes the parts of the shares of one resource to the index of each account.
+    fn share_parts(&self, tree: &AccountTree, resource: usize, out: &mut [ShareParts]) {
+        let place = |index: u32| index as usize * self.resources as usize + resource;
+        for index in tree.indices() {
+            let at = place(index);
+            out[index as usize] = ShareParts {
+                wanted: self.held[at] + self.asked[at],
+                request: self.held_own[at] + self.asked_own[at],
+                guaranteed: 0,
+                share: self.fair_share[at],
+            };
+        }
+        for index in self.children.top_down().iter().rev() {
+            let (at, above) = (place(*index), tree.parent_at(*index));
+            let request = self.servable(at, out[*index as usize].request);
+            let guaranteed = request.min(self.quota[at]);
+            let parts = &mut out[*index as usize];
+            (parts.request, parts.guaranteed) = (request, guaranteed);
+            if above != tree.root() {
+                out[above as usize].request += request;
+            }
+        }
     }
 
     /// Divides the share of an account, or of the root, of one resource among its children, whose

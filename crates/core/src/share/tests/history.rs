@@ -174,6 +174,26 @@ fn check_classic(driven: &mut Driven) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// All standings at once are those of each account.
+fn check_standings(driven: &mut Driven) -> Result<(), TestCaseError> {
+    let now = Nanos(driven.now);
+    for ranking in RANKINGS {
+        let mut all = vec![Standing::default(); ACCOUNTS as usize];
+        driven.ledger.standings(now, ranking, &mut all).unwrap();
+        for index in 0..ACCOUNTS {
+            let Some(account) = driven.ledger.tree().account_at(index) else {
+                prop_assert_eq!(all[index as usize], Standing::default());
+                continue;
+            };
+            let alone = driven.ledger.standing(now, account, ranking).unwrap();
+            prop_assert_eq!(all[index as usize], alone);
+        }
+        let short = driven.ledger.standings(now, ranking, &mut all[1..]).unwrap_err();
+        prop_assert_eq!(short.field(), "out");
+    }
+    Ok(())
+}
+
 /// The next is the first of the whole ranking among those that want, or ties with it.
 fn check_next(driven: &mut Driven) -> Result<(), TestCaseError> {
     for ranking in RANKINGS {
@@ -202,6 +222,7 @@ proptest! {
         for op in ops {
             driven.apply(op);
             check_next(&mut driven)?;
+            check_standings(&mut driven)?;
         }
         check_fair_tree(&mut driven)?;
         check_classic(&mut driven)?;
