@@ -178,7 +178,9 @@ fn no_call_about_resources_allocates() {
 fn bytes_needed_is_what_construction_takes() {
     let sizes = [(16, 4, 1, 1), (1_000, 64, 2, 50), (16_384, 256, 4, 1_000)];
     for (requests_max, running_max, classes, accounts) in sizes {
-        let setup = Setup { classes, accounts, running_max, requests_max, ..Setup::default() };
+        let replicas = u32::from(classes) - 1;
+        let setup =
+            Setup { classes, accounts, running_max, requests_max, replicas, ..Setup::default() };
         let (policy, kv) = (setup.policy(), setup.kv());
         let needed = Batcher::bytes_needed(&policy);
         let (tally, batcher) = tally_of(|| Batcher::new(&policy, kv, model()).unwrap());

@@ -12,6 +12,7 @@ use rampmeter::batch::continuous::{
 use rampmeter::batch::record::{Recorder, replay};
 use rampmeter::engine::{KvSwap, StepModel};
 use rampmeter::policy::{QueueLimits, RateLimits};
+use rampmeter::share::exchange::{DeltaEntry, DeltaSource, path_key};
 use rampmeter::{Blocks, Nanos, Tokens};
 use support::{Prng, Setup, model};
 
@@ -35,6 +36,7 @@ impl Swarm {
             requests_max: 40,
             adapters: 4,
             adapter_slots: 2,
+            replicas: 2,
             ..Setup::default()
         };
         let recorder = Recorder::new(&setup.policy(), setup.kv(), model(), Vec::new()).unwrap();
@@ -76,6 +78,7 @@ impl Swarm {
                 let _ = self.recorder.drop_swapped(self.now, id);
             }
             18 => self.account(),
+            19 if self.prng.chance(60) => self.exchange(),
             _ => self.settings(),
         }
     }
@@ -164,6 +167,30 @@ impl Swarm {
         }
     }
 
+    /// Another engine, or a broken one, tells whom it served; and this one is asked.
+    fn exchange(&mut self) {
+        if self.prng.chance(20) {
+            let (replica, incarnation) = (self.prng.below(4) as u32, self.prng.below(3));
+            let _ = self.recorder.set_replica(replica, incarnation);
+            let _ = self.recorder.forget_replica(self.prng.below(4) as u32);
+            let account = self.recorder.batcher().policy_account(1).unwrap();
+            let _ = self.recorder.set_account_key(account, self.prng.below(2));
+        }
+        let mut out = [DeltaEntry::default(); 3];
+        let _ = self.recorder.delta(&mut out[..self.prng.below(4) as usize]);
+        let name = format!("account-{}", self.prng.below(5));
+        let told = self.now.get() as f64 / 3.0e3;
+        let served = match self.prng.below(12) {
+            0 => f64::NAN,
+            1 => f64::NEG_INFINITY,
+            _ => told + self.prng.below(5_000) as f64 / 7.0,
+        };
+        let (key, lane) = (path_key([name.as_str()]), self.prng.below(8) / 3);
+        let entry = DeltaEntry { key, lane, began: 0.0, told, served };
+        let source = DeltaSource { replica: self.prng.below(4), incarnation: self.prng.below(3) };
+        let _ = self.recorder.merge(source, &[entry]);
+    }
+
     fn settings(&mut self) {
         let mut policy = self.setup.policy();
         policy.accounts[0].weight = 1.0 + self.prng.below(1_000_000) as f64 / 7.0e5;
@@ -231,11 +258,16 @@ fn every_kind_of_call_and_answer_is_recorded() {
         "set_model",
         "set_swap",
         "drop_swapped",
+        "set_replica",
+        "set_account_key",
+        "delta",
+        "merge",
+        "forget_replica",
     ];
     for call in calls {
         assert!(text.contains(&format!("{{\"call\":{{\"{call}\":")), "{call}");
     }
-    for answer in ["admission", "account", "formed", "observed", "refused"] {
+    for answer in ["admission", "account", "formed", "observed", "refused", "delta", "merged"] {
         assert!(text.contains(&format!("\"answer\":{{\"{answer}\":")), "{answer}");
     }
     for detail in [
@@ -246,6 +278,9 @@ fn every_kind_of_call_and_answer_is_recorded() {
         "\"weight\":\"inf\"",
         "\"asked\":[",
         "\"code\":-6",
+        "\"served\":\"NaN\"",
+        "\"is_complete\":false",
+        "\"merged\":{\"news\":1",
     ] {
         assert!(text.contains(detail), "{detail}");
     }

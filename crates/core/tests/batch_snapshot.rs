@@ -233,6 +233,7 @@ fn what_is_wrong_is_said() {
     };
     assert_eq!(limited(|policy| policy.limits.requests_max += 1), other);
     assert_eq!(limited(|policy| policy.limits.running_max -= 1), other);
+    assert_eq!(limited(|policy| policy.limits.replicas_max += 1), other);
     assert_eq!(limited(|policy| policy.limits.steps_in_flight_max = 1), other);
     assert_eq!(limited(|policy| policy.batch.mode = EngineMode::Prefill), other);
     assert_eq!(limited(|policy| policy.batch.late_ratio = 0.1), None);

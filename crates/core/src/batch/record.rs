@@ -49,7 +49,7 @@ mod replay;
 use std::io::{self, Write};
 use std::vec::Vec;
 
-pub use self::line::{Answer, Call, FORMAT, Header, RecordedCall, SwapSpace};
+pub use self::line::{Answer, Call, FORMAT, Header, RecordedCall, SwapSpace, ToldEntry};
 pub use self::replay::{Divergence, Replayed, replay};
 
 use super::continuous::{
@@ -60,6 +60,7 @@ use crate::engine::{KvGeometry, KvSwap, StepModel};
 use crate::error::Error;
 use crate::policy::{Policy, QueueLimits, RateLimits};
 use crate::share::AccountId;
+use crate::share::exchange::{Delta, DeltaEntry, DeltaSource, Merged};
 use crate::units::{Blocks, Nanos, Tokens};
 
 /// A batcher that writes down what it is asked and what it answers.
@@ -294,6 +295,53 @@ impl<W: Write> Recorder<W> {
     pub fn drop_swapped(&mut self, now: Nanos, request: RequestId) -> Result<(), Error> {
         let answer = self.batcher.drop_swapped(now, request);
         self.note(Call::DropSwapped { now, request }, answer, Answer::from)
+    }
+
+    /// As [`Batcher::set_replica`].
+    ///
+    /// # Errors
+    /// As [`Batcher::set_replica`].
+    pub fn set_replica(&mut self, replica: u32, incarnation: u64) -> Result<(), Error> {
+        let answer = self.batcher.set_replica(replica, incarnation);
+        self.note(Call::SetReplica { replica, incarnation }, answer, Answer::from)
+    }
+
+    /// As [`Batcher::set_account_key`].
+    ///
+    /// # Errors
+    /// As [`Batcher::set_account_key`].
+    pub fn set_account_key(&mut self, account: AccountId, key: u64) -> Result<(), Error> {
+        let answer = self.batcher.set_account_key(account, key);
+        self.note(Call::SetAccountKey { account, key }, answer, Answer::from)
+    }
+
+    /// As [`Batcher::delta`].
+    ///
+    /// # Errors
+    /// As [`Batcher::delta`].
+    pub fn delta(&mut self, out: &mut [DeltaEntry]) -> Result<Delta, Error> {
+        let answer = self.batcher.delta(out);
+        let call = Call::Delta { size: out.len() as u64 };
+        self.note(call, answer, |delta| Answer::delta(delta, out))
+    }
+
+    /// As [`Batcher::merge`].
+    ///
+    /// # Errors
+    /// As [`Batcher::merge`].
+    pub fn merge(&mut self, source: DeltaSource, entries: &[DeltaEntry]) -> Result<Merged, Error> {
+        let answer = self.batcher.merge(source, entries);
+        let entries = entries.iter().copied().map(ToldEntry::from).collect();
+        self.note(Call::Merge { source, entries }, answer, Answer::Merged)
+    }
+
+    /// As [`Batcher::forget_replica`].
+    ///
+    /// # Errors
+    /// As [`Batcher::forget_replica`].
+    pub fn forget_replica(&mut self, replica: u32) -> Result<(), Error> {
+        let answer = self.batcher.forget_replica(replica);
+        self.note(Call::ForgetReplica { replica }, answer, Answer::from)
     }
 
     fn note<T: Copy>(

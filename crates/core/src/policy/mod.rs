@@ -66,6 +66,10 @@ pub const ACCOUNTS_MAX: usize = 131_072;
 /// some to spare. Every charge walks them all.
 pub const DEPTH_MAX: usize = 8;
 
+/// Most other engines and routers that one exchanges service with: what a byte can name besides
+/// itself. Each costs a number for every account and class.
+pub const REPLICAS_MAX: u32 = 255;
+
 /// Longest name of a class or an account, in bytes of UTF-8. Twice the 63 that DNS labels and
 /// Kubernetes names allow, so that `namespace/name` fits.
 pub const NAME_BYTES_MAX: usize = 128;
@@ -175,6 +179,9 @@ pub struct Limits {
     pub running_max: u32,
     /// Accounts that may be open at once.
     pub accounts_max: u32,
+    /// Other engines and routers that this one tells whom it served, and hears it from; 0 for one
+    /// that is alone. See [`crate::share::exchange`].
+    pub replicas_max: u32,
     /// Adapters (`LoRA`) that requests may name: 1 to this; 0 for an engine without adapters.
     pub adapters_max: u32,
     /// Adapters that running requests may use at once.

@@ -44,6 +44,12 @@ impl Way {
         Ok(Some(above))
     }
 
+    /// Names on the way from the first level to the account looked at last, of the same list.
+    pub(crate) fn names<'a>(&'a self, accounts: &'a [Account]) -> impl Iterator<Item = &'a str> {
+        let on_the_way = self.places[..self.levels].iter();
+        on_the_way.filter_map(|place| accounts.get(*place)).map(|account| account.name.as_str())
+    }
+
     /// Goes to the account above that at `index`, which stands somewhere before it.
     fn find(&mut self, accounts: &[Account], index: usize) -> Result<(), Error> {
         let above = |index: usize| {
@@ -105,7 +111,15 @@ mod tests {
                     break;
                 }
                 let parent = accounts[index].parent.as_ref();
-                prop_assert_eq!(found, Ok(parent.map(|parent| parent.parse().unwrap())));
+                let parent = parent.map(|parent| parent.parse::<usize>().unwrap());
+                prop_assert_eq!(found, Ok(parent));
+                let mut names = std::vec![accounts[index].name.as_str()];
+                let mut above = accounts[index].parent.as_deref();
+                while let Some(name) = above {
+                    names.insert(0, name);
+                    above = accounts[name.parse::<usize>().unwrap()].parent.as_deref();
+                }
+                prop_assert_eq!(way.names(&accounts).collect::<Vec<_>>(), names);
             }
         }
     }

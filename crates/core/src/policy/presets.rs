@@ -195,6 +195,7 @@ impl Default for Limits {
             requests_max: 16_384,
             running_max: 128,
             accounts_max: 1_024,
+            replicas_max: 0,
             adapters_max: 0,
             adapter_slots_max: 8,
             step_tokens_max: Tokens(2_048),

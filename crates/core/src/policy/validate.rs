@@ -118,13 +118,6 @@ impl Policy {
         self.check_agreement().map_err(Fault::from)
     }
 
-    /// Place of the account that this one is part of, which stands before it. Looks backwards: O(1)
-    /// where the parts of an account stand together.
-    pub(crate) fn parent_index(&self, index: usize) -> Option<usize> {
-        let parent = self.accounts.get(index)?.parent.as_ref()?;
-        self.accounts[..index].iter().rposition(|account| account.name == *parent)
-    }
-
     /// Does every parent stand before its parts, and is the tree flat enough?
     fn check_parents(&self) -> Result<(), Fault> {
         let mut way = Way::default();

@@ -54,11 +54,8 @@ use super::{AccountId, Ledger, LedgerOptions};
 use crate::error::{Error, check_range, check_real};
 use keys::Keys;
 
+pub use crate::policy::REPLICAS_MAX;
 pub use keys::path_key;
-
-/// Most other ledgers that one exchanges service with: what a byte can name besides itself. Each
-/// costs a number for every account and lane.
-pub const REPLICAS_MAX: u32 = 255;
 
 /// In place of the service that was never heard of.
 const UNHEARD: f64 = -1.0;
@@ -105,6 +102,7 @@ pub struct Delta {
 
 /// What became of the entries of a delta.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "document", derive(serde::Serialize, serde::Deserialize))]
 pub struct Merged {
     /// Entries that told something new.
     pub news: u32,

@@ -6,13 +6,15 @@ use rampmeter::Error;
 const KINDS: usize = 16;
 
 /// Distinct (call, field) pairs of refused calls that one run can note.
-const FIELDS_MAX: usize = 96;
+const FIELDS_MAX: usize = 128;
 
 /// Answers by call and kind, without a heap.
 pub struct Counts {
     pub answers: [u64; KINDS],
     /// Requests whose KV came back.
     pub swapped_in: u64,
+    /// Entries of deltas that told something new, and entries told.
+    pub exchanged: [u64; 2],
     /// Refusals by the call and the field they named.
     fields: [(&'static str, &'static str, u64); FIELDS_MAX],
     fields_len: usize,
@@ -43,6 +45,7 @@ impl Default for Counts {
         Self {
             answers: [0; KINDS],
             swapped_in: 0,
+            exchanged: [0; 2],
             fields: [("", "", 0); FIELDS_MAX],
             fields_len: 0,
             text: FixedText { bytes: [0; TEXT_BYTES_MAX], len: 0 },
@@ -92,6 +95,7 @@ impl Counts {
         // Ok, and every code of the table in `Error::code`.
         assert!(self.answers[..=8].iter().all(|count| *count > 0), "{:?}", self.answers);
         assert!(self.swapped_in > 0, "nothing was swapped");
+        assert!(self.exchanged.iter().all(|count| *count > 100), "{:?}", self.exchanged);
         self.assert_refused(&[
             ("submit", "now_ns"),
             ("submit", "arrival_ns"),
@@ -145,6 +149,19 @@ impl Counts {
             ("drop_swapped", "now_ns"),
             ("drop_swapped", "request"),
             ("swap", "out_s_per_block"),
+            ("set_replica", "replica"),
+            ("set_replica", "incarnation"),
+            ("set_account_key", "account"),
+            ("set_account_key", "key"),
+            ("delta", "replica"),
+            ("delta_all", "next"),
+            ("merge", "replica"),
+            ("merge", "key"),
+            ("merge", "lane"),
+            ("merge", "served"),
+            ("merge", "told"),
+            ("forget_replica", "replica"),
+            ("account_service", "account"),
         ]);
     }
 

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses the part that it needs")]
 
 mod counts;
+mod exchange;
 pub mod ledger;
 pub mod resources;
 
@@ -49,6 +50,8 @@ pub struct Lean {
     policies: [Policy; 7],
     /// The policy taken last.
     policy: usize,
+    /// What other engines have served by now.
+    peer_served: f64,
     kv: KvGeometry,
     snapshot: Box<[u8]>,
     pub counts: Counts,
@@ -68,6 +71,7 @@ impl Lean {
             kv_blocks: 60,
             adapters: 9,
             adapter_slots: 3,
+            replicas: 2,
             ..dials.clone()
         };
         let mut policy = setup.policy();
@@ -113,6 +117,7 @@ impl Lean {
             guest: AccountId::default(),
             policies: [policy, changed, larger, fewer, wrong, twins, half],
             policy: 0,
+            peer_served: 0.0,
             kv: setup.kv(),
             snapshot,
             counts: Counts::default(),
@@ -133,6 +138,7 @@ impl Lean {
                 86..88 => self.change(),
                 88..89 => self.set_kv_blocks_free(),
                 89..90 => self.swap(),
+                90 if self.prng.chance(70) => self.exchange(),
                 90..94 => self.ask(),
                 94..98 => self.accounts(),
                 _ => self.settings(),

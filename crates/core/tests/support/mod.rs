@@ -48,6 +48,8 @@ pub struct Setup {
     pub overflow_risk: f64,
     /// Blocks that KV can be swapped to.
     pub swap_blocks: u32,
+    /// Other engines that service is exchanged with.
+    pub replicas: u32,
 }
 
 impl Default for Setup {
@@ -72,6 +74,7 @@ impl Default for Setup {
             sharing_percent: 0,
             overflow_risk: 1.0,
             swap_blocks: 0,
+            replicas: 0,
         }
     }
 }
@@ -97,6 +100,7 @@ impl Setup {
                 requests_max: self.requests_max,
                 running_max: self.running_max,
                 accounts_max: self.accounts + 2,
+                replicas_max: self.replicas,
                 step_tokens_max: Tokens(self.step_tokens_max),
                 steps_in_flight_max: self.steps_in_flight,
                 adapters_max: self.adapters,

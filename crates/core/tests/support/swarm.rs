@@ -27,6 +27,7 @@ pub fn swarm(seed: u64) -> (Setup, Prng) {
         sharing_percent: if prng.chance(40) { prng.below(80) } else { 0 },
         overflow_risk: [1.0, 1.0, 0.3, 0.03, 0.0][prng.below(5) as usize],
         swap_blocks: [0, 0, 30, 1_000][prng.below(4) as usize],
+        replicas: 0,
     };
     (setup, prng)
 }

@@ -5,15 +5,21 @@ use alloc::vec::Vec;
 
 use super::Batcher;
 use crate::error::Error;
-use crate::policy::Policy;
+use crate::policy::{Policy, Way};
+use crate::share::exchange::path_key;
 use crate::share::{AccountId, Ledger};
 
-/// Opens the accounts of the policy, parents before their parts.
+/// Opens the accounts of the policy, parents before their parts, with the keys by which other
+/// engines know them if there may be any.
 pub(super) fn open(ledger: &mut Ledger, policy: &Policy) -> Result<Box<[AccountId]>, Error> {
     let mut opened: Vec<AccountId> = Vec::with_capacity(policy.accounts.len());
+    let mut way = Way::default();
     for (index, account) in policy.accounts.iter().enumerate() {
-        let parent = policy.parent_index(index).map(|above| opened[above]);
+        let parent = way.step(&policy.accounts, index)?.map(|above| opened[above]);
         opened.push(ledger.open(parent, account.weight)?);
+    }
+    if policy.limits.replicas_max > 0 {
+        ledger.set_path_keys(policy, &opened)?;
     }
     Ok(opened.into_boxed_slice())
 }
@@ -79,14 +85,28 @@ impl Batcher {
     }
 
     /// The accounts of a changed policy must stand where they stood: moving one would have to move
-    /// the service it received.
-    pub(super) fn check_parents(&self, policy: &Policy) -> Result<(), Error> {
+    /// the service it received. Where others know them by their names, these must be the same, too.
+    pub(super) fn check_places(&self, policy: &Policy) -> Result<(), Error> {
+        let mut way = Way::default();
         for (index, account) in self.policy_accounts.iter().enumerate() {
-            let parent = policy.parent_index(index).map(|above| self.policy_accounts[above]);
+            let above = way.step(&policy.accounts, index)?;
+            let parent = above.map(|above| self.policy_accounts[above]);
             if self.lines.ledger.parent(*account)? != parent {
                 return Err(Error::Contradiction {
                     field: "account[].parent",
                     value: parent.map_or(0, AccountId::to_raw),
+                    other: "account",
+                    other_value: index as u64,
+                });
+            }
+            if policy.limits.replicas_max == 0 {
+                continue;
+            }
+            let key = path_key(way.names(&policy.accounts));
+            if self.lines.ledger.account_of(key) != Some(*account) {
+                return Err(Error::Contradiction {
+                    field: "account[].name (key)",
+                    value: key,
                     other: "account",
                     other_value: index as u64,
                 });

@@ -70,6 +70,7 @@ mod aging;
 mod ahead;
 mod aside;
 mod change;
+mod exchange;
 mod expiry;
 mod explain;
 mod forecast;
@@ -225,7 +226,8 @@ impl Batcher {
     ///
     /// # Errors
     /// As [`Policy::validate`]; [`Error::Full`] if the policy names more accounts than
-    /// `accounts_max`.
+    /// `accounts_max`; [`Error::Duplicate`] on `key` if it exchanges with others and the names of two
+    /// accounts have one.
     pub fn new(policy: &Policy, kv: KvGeometry, model: StepModel) -> Result<Self, Error> {
         policy.validate()?;
         let limits = policy.limits;
@@ -245,7 +247,7 @@ impl Batcher {
             running: vec![0; running_max].into_boxed_slice(),
             running_len: 0,
             lines: Lines::new(ledger, policy),
-            queues: Queues::new(policy, &policy_accounts),
+            queues: Queues::new(policy, &policy_accounts)?,
             expiries: Expiries::new(),
             memory: Memory::new(kv),
             forecast: Forecast::new(policy)?,
@@ -399,7 +401,8 @@ impl Batcher {
     /// # Errors
     /// As [`Policy::validate`]; [`Error::Range`] if it has another number of classes or accounts,
     /// or a different capacity or engine mode, than the one the batcher was built with: these are
-    /// fixed.
+    /// fixed; [`Error::Contradiction`] if an account has another parent, or where it may exchange
+    /// with others, another name.
     pub fn set_policy(&mut self, policy: &Policy) -> Result<(), Error> {
         policy.validate()?;
         let (new, old) = (&policy.limits, &self.limits);
@@ -409,6 +412,7 @@ impl Batcher {
             ("requests_max", new.requests_max.into(), old.requests_max.into()),
             ("running_max", new.running_max.into(), old.running_max.into()),
             ("accounts_max", new.accounts_max.into(), old.accounts_max.into()),
+            ("replicas_max", new.replicas_max.into(), old.replicas_max.into()),
             ("adapters_max", new.adapters_max.into(), old.adapters_max.into()),
             ("adapter_slots_max", new.adapter_slots_max.into(), old.adapter_slots_max.into()),
             ("steps_in_flight_max", new.steps_in_flight_max.into(), old.steps_in_flight_max.into()),
@@ -417,7 +421,7 @@ impl Batcher {
         for (field, given, built) in fixed {
             check_range(field, given, built, built)?;
         }
-        self.check_parents(policy)?;
+        self.check_places(policy)?;
         self.set_learning(policy)?;
         for (account, wanted) in self.policy_accounts.iter().zip(&policy.accounts) {
             let weighed = self.lines.ledger.set_weight(*account, wanted.weight);
@@ -481,6 +485,7 @@ fn ledger_options(limits: &Limits, classes: usize) -> LedgerOptions {
         lanes: classes.min(CLASSES_MAX) as u32,
         // Always there: a changed policy, or a call, may limit accounts that had no limit.
         rates: true,
+        replicas_max: limits.replicas_max,
         ..LedgerOptions::default()
     }
 }

@@ -32,7 +32,7 @@ use super::pace::Pace;
 use super::request::{Request, Shed, ShedReason};
 use super::{Batcher, Lines};
 use crate::error::{Error, check_range};
-use crate::policy::{Policy, QueueLimits};
+use crate::policy::{Policy, QueueLimits, Way};
 use crate::share::AccountId;
 use crate::units::Nanos;
 
@@ -122,7 +122,7 @@ pub(super) struct Queues {
 
 impl Queues {
     /// `accounts` are those of the policy, in its order.
-    pub(super) fn new(policy: &Policy, accounts: &[AccountId]) -> Self {
+    pub(super) fn new(policy: &Policy, accounts: &[AccountId]) -> Result<Self, Error> {
         let default_limits = policy.account_default_queue;
         let vacant = AccountQueue { queue: Queue::new(default_limits), parent: NOBODY };
         let mut queues = Self {
@@ -133,12 +133,14 @@ impl Queues {
             shed: 0,
             expired: 0,
         };
+        let mut way = Way::default();
         for (place, account) in accounts.iter().enumerate() {
-            let parent = policy.parent_index(place).map_or(NOBODY, |above| accounts[above].index());
+            let above = way.step(&policy.accounts, place)?;
+            let parent = above.map_or(NOBODY, |above| accounts[above].index());
             queues.accounts[account.index() as usize].parent = parent;
         }
         queues.set_policy(policy, accounts);
-        queues
+        Ok(queues)
     }
 
     pub(super) fn bytes_needed(policy: &Policy) -> u64 {

@@ -14,7 +14,8 @@
 //! # Bounds and cost
 //! O(state), of 8 bytes a word: 15 words a request, one more while it waits, and 2 for a place
 //! that is free; 12 an open account, 2 more for each of its
-//! rates, 5 more in each class, and 31 for each place of an account and
+//! rates, 5 more in each class, where it exchanges with others 1 and in each class 4 and 1 for each
+//! of those, and 31 for each place of an account and
 //! class for the lengths of outputs; 23 a seat while the KV forecast is in use. `save` allocates
 //! nothing; `restore` builds a batcher, and so allocates. Every word is checked before it is used,
 //! and against the others as far as anything relies on it: bytes from anywhere are answered with
@@ -91,7 +92,8 @@ impl Batcher {
     /// this version of the library, were cut short or changed, or contradict themselves; with
     /// [`SnapshotFault::OtherCapacity`](crate::error::SnapshotFault::OtherCapacity) if `kv`, the
     /// engine mode, a capacity, or the number of classes or accounts of `policy` is another one.
-    /// [`Error::Contradiction`] if an account of the policy had another parent.
+    /// [`Error::Contradiction`] if an account of the policy had another parent, or where it may
+    /// exchange with others, another name.
     pub fn restore(policy: &Policy, kv: KvGeometry, bytes: &[u8]) -> Result<Self, Error> {
         policy.validate()?;
         let (classes, accounts) = (policy.classes.len(), policy.accounts.len());
@@ -106,7 +108,7 @@ impl Batcher {
             let model = load_model(&mut words).map_err(|_| CONTRADICTION)?;
             let mut batcher = Self::new(policy, kv, model)?;
             let digest = batcher.load_state(&mut words).map_err(|_| CONTRADICTION)?;
-            batcher.check_parents(policy)?;
+            batcher.check_places(policy)?;
             if digest != batcher.policy_digest {
                 batcher.set_policy(policy)?;
             }
@@ -279,7 +281,7 @@ impl Batcher {
     }
 }
 
-const CAPACITIES_LEN: usize = 11;
+const CAPACITIES_LEN: usize = 12;
 
 /// What must be the same for a state to fit: all that [`Batcher::set_policy`] cannot change.
 fn capacities(
@@ -292,6 +294,7 @@ fn capacities(
         requests_max,
         running_max,
         accounts_max,
+        replicas_max,
         adapters_max,
         adapter_slots_max,
         steps_in_flight_max,
@@ -305,6 +308,7 @@ fn capacities(
         requests_max.into(),
         running_max.into(),
         accounts_max.into(),
+        replicas_max.into(),
         adapters_max.into(),
         adapter_slots_max.into(),
         steps_in_flight_max.into(),

@@ -3,6 +3,7 @@
 mod adapters;
 mod change;
 mod chunks;
+mod exchange;
 mod expiry;
 mod explain;
 mod foresight;

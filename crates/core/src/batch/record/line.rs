@@ -13,6 +13,7 @@ use crate::engine::{FEATURES, KvGeometry, KvSwap, StepModel};
 use crate::error::Error;
 use crate::policy::{Policy, QueueLimits, RateLimits};
 use crate::share::AccountId;
+use crate::share::exchange::{Delta, DeltaEntry, DeltaSource, Merged};
 use crate::units::{Blocks, Nanos, Tokens};
 
 /// Version of the format; a recording of another one is refused.
@@ -146,6 +147,54 @@ pub enum Call {
         now: Nanos,
         request: RequestId,
     },
+    SetReplica {
+        replica: u32,
+        incarnation: u64,
+    },
+    SetAccountKey {
+        account: AccountId,
+        key: u64,
+    },
+    Delta {
+        /// Elements of the array.
+        size: u64,
+    },
+    Merge {
+        source: DeltaSource,
+        entries: Vec<ToldEntry>,
+    },
+    ForgetReplica {
+        replica: u32,
+    },
+}
+
+/// A [`DeltaEntry`], whatever its numbers are.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "names and meanings are those of `DeltaEntry`")]
+pub struct ToldEntry {
+    pub key: u64,
+    pub lane: u64,
+    #[serde(with = "any_number")]
+    pub began: f64,
+    #[serde(with = "any_number")]
+    pub told: f64,
+    #[serde(with = "any_number")]
+    pub served: f64,
+}
+
+impl From<DeltaEntry> for ToldEntry {
+    fn from(entry: DeltaEntry) -> Self {
+        let DeltaEntry { key, lane, began, told, served } = entry;
+        Self { key, lane, began, told, served }
+    }
+}
+
+impl From<ToldEntry> for DeltaEntry {
+    fn from(entry: ToldEntry) -> Self {
+        let ToldEntry { key, lane, began, told, served } = entry;
+        Self { key, lane, began, told, served }
+    }
 }
 
 /// The fields of a [`KvSwap`].
@@ -200,6 +249,17 @@ pub enum Answer {
     },
     /// What the observation changed.
     Observed(Observed),
+    /// What was told to others.
+    Delta {
+        /// Who told it.
+        source: DeltaSource,
+        /// Whether it was everything.
+        is_complete: bool,
+        /// What was written to the array.
+        entries: Vec<DeltaEntry>,
+    },
+    /// What became of what others told.
+    Merged(Merged),
     /// The call was wrong.
     Refused {
         /// [`Error::code`].
@@ -212,6 +272,11 @@ pub enum Answer {
 impl Answer {
     pub(super) fn refused(error: Error) -> Self {
         Self::Refused { code: error.code(), text: error.to_string() }
+    }
+
+    pub(super) fn delta(delta: Delta, out: &[DeltaEntry]) -> Self {
+        let Delta { source, len, is_complete } = delta;
+        Self::Delta { source, is_complete, entries: out[..len].into() }
     }
 
     pub(super) fn formed(formed: Formed, plan: &Plan<'_>, asked: Vec<RequestId>) -> Self {

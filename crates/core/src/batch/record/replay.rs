@@ -16,10 +16,12 @@ use crate::batch::continuous::{
 };
 use crate::engine::{KvGeometry, StepModel};
 use crate::error::Error;
-use crate::policy::Policy;
+use crate::policy::{CLASSES_MAX, Policy};
+use crate::share::exchange::DeltaEntry;
 use crate::units::{Nanos, Tokens};
 
-/// Longest line read: 64 MiB. A step with the most seats that a policy may have takes about 10.
+/// Longest line read: 64 MiB. A step with the most seats that a policy may have takes about 10, an
+/// entry of a delta at most 190 bytes.
 const LINE_BYTES_MAX: u64 = 64 << 20;
 
 /// Every call of a recording was answered as before.
@@ -174,8 +176,27 @@ fn make(batcher: &mut Batcher, call: &Call) -> Result<Answer, String> {
         Call::DropSwapped { now, request } => {
             batcher.drop_swapped(*now, *request).map(Answer::from)
         }
+        Call::SetReplica { replica, incarnation } => {
+            batcher.set_replica(*replica, *incarnation).map(Answer::from)
+        }
+        Call::SetAccountKey { account, key } => {
+            batcher.set_account_key(*account, *key).map(Answer::from)
+        }
+        Call::Delta { size } => delta(batcher, *size),
+        Call::Merge { source, entries } => {
+            let entries: Vec<DeltaEntry> = entries.iter().copied().map(DeltaEntry::from).collect();
+            batcher.merge(*source, &entries).map(Answer::Merged)
+        }
+        Call::ForgetReplica { replica } => batcher.forget_replica(*replica).map(Answer::from),
     };
     Ok(answer.unwrap_or_else(Answer::refused))
+}
+
+fn delta(batcher: &mut Batcher, size: u64) -> Result<Answer, Error> {
+    // More entries than accounts in all classes there never are; see `form`.
+    let most = u64::from(batcher.stats().accounts) * CLASSES_MAX as u64;
+    let mut out = vec![DeltaEntry::default(); size.min(most) as usize];
+    Ok(Answer::delta(batcher.delta(&mut out)?, &out))
 }
 
 fn form(

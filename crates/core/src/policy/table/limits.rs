@@ -2,11 +2,11 @@
 
 use super::{REQUESTS_MAX, SEQUENCE_TOKENS_MAX, STEP_TOKENS_MAX};
 use crate::policy::field::{Access, Field};
-use crate::policy::{ACCOUNTS_MAX, Limits};
+use crate::policy::{ACCOUNTS_MAX, Limits, REPLICAS_MAX};
 use crate::units::Tokens;
 
 /// `[limits]`.
-pub(crate) static LIMITS: [Field<Limits>; 9] = [
+pub(crate) static LIMITS: [Field<Limits>; 10] = [
     Field {
         path: "limits.requests_max",
         unit: "requests",
@@ -43,6 +43,20 @@ pub(crate) static LIMITS: [Field<Limits>; 9] = [
         },
         about: "Accounts that may be open at once. At least the number that the policy names.",
         why: "1,024: teams and keys of one service. A step looks at each that has work waiting.",
+    },
+    Field {
+        path: "limits.replicas_max",
+        unit: "replicas",
+        access: Access::Integer {
+            min: 0,
+            max: REPLICAS_MAX as u64,
+            get: |limits| limits.replicas_max.into(),
+            set: |limits, value| limits.replicas_max = value as u32,
+        },
+        about: "Other engines and routers that exchange with this one whom they served, so that \
+                an account has one share on all of them together.",
+        why: "0: one engine alone. To 255: what a byte can name besides itself. Each takes 8 bytes \
+              for every account and class.",
     },
     Field {
         path: "limits.adapters_max",

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::policy::{Account, HistoryRules, Limits, Policy, RateLimits};
+use crate::share::exchange::path_key;
 use std::format;
 
 fn quota(gpu_milli: u64) -> AccountQuota {
@@ -46,6 +47,20 @@ fn a_ledger_has_the_accounts_of_its_policy() {
     let other = ledger.account_named(None, "other").unwrap();
     assert_eq!(ledger.quota(other).map(|it| it.quota), Ok(Amounts::ZERO));
     assert_eq!(ledger.accounts_len(), 3);
+}
+
+#[test]
+fn accounts_have_the_keys_of_their_names_where_others_may_ask() {
+    let mut policy = policy();
+    policy.limits.replicas_max = 2;
+    let options = LedgerOptions::of_policy(&policy);
+    assert_eq!(options.replicas_max, 2);
+    let ledger = Ledger::from_policy(&options, &policy).unwrap();
+    for (index, path) in [["org"].as_slice(), &["other"], &["org", "team"]].into_iter().enumerate()
+    {
+        let account = ledger.account_of(path_key(path.iter().copied()));
+        assert_eq!(account, ledger.tree().account_at(index as u32));
+    }
 }
 
 #[test]

@@ -64,6 +64,7 @@ fn put_limits(limits: &Limits, put: &mut dyn FnMut(u64)) {
         requests_max: _,
         running_max: _,
         accounts_max: _,
+        replicas_max: _,
         adapters_max: _,
         adapter_slots_max: _,
         steps_in_flight_max: _,
