@@ -4,7 +4,8 @@
 
 mod counts;
 pub mod ledger;
-pub mod resources;
+mod log;
+pub mod parts;
 
 use rampmeter::batch::continuous::{
     Admission, Batcher, Change, Expiry, HandOver, Observation, Plan, PlanEntry, Preemption,
