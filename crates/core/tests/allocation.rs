@@ -14,10 +14,10 @@ use std::hint::black_box;
 
 use lean::Lean;
 use lean::ledger::LeanLedger;
-use lean::resources::LeanResources;
+use lean::parts::{self, LeanParts};
 use rampmeter::batch::Batcher;
 use rampmeter::share::{AccountQuota, Amounts, Division, Ledger, LedgerOptions};
-use support::{Setup, model};
+use support::{Prng, Setup, model};
 
 /// What the allocator was asked for on one thread.
 #[derive(Clone, Copy, Debug, Default)]
@@ -165,12 +165,51 @@ fn no_division_allocates() {
     divided(&mut ledger, 0.0);
 }
 
+/// A ledger with all parts, and every call that it has. Each is answered and, if it can be, refused.
 #[test]
-fn no_call_about_resources_allocates() {
-    let mut lean = LeanResources::new(3);
+fn no_call_about_any_part_allocates() {
+    let mut prng = Prng(3);
+    let mut lean = LeanParts::new(4, &parts::options(&mut prng, true));
     let (tally, ()) = tally_of(|| lean.drive(20_000));
     assert_eq!(tally.calls, 0);
-    assert!(lean.taken > 5_000 && lean.refused > 1_000, "{} {}", lean.taken, lean.refused);
+    for call in ledger_calls() {
+        assert!(lean.log.counts(&call).0 > 0, "{call}: {:?}", lean.log.calls());
+    }
+    let refused = lean.log.calls().iter().filter(|call| call.2 > 0).count();
+    assert!(refused >= 50, "{refused} calls were refused: {:?}", lean.log.calls());
+}
+
+/// Names of the public calls of a ledger, out of its sources.
+fn ledger_calls() -> Vec<String> {
+    let mut folders = vec![concat!(env!("CARGO_MANIFEST_DIR"), "/src/share").into()];
+    let mut calls = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir::<std::path::PathBuf>(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("tests") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                calls.extend(calls_in(&std::fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    assert!(calls.len() >= 75, "{} calls: {calls:?}", calls.len());
+    assert!(
+        calls_in("\nimpl Ledger {\n    pub fn one() {}\n    pub fn two(&self) {}\n}\n").len() == 1
+    );
+    calls
+}
+
+fn calls_in(source: &str) -> Vec<String> {
+    let blocks = source.split("\nimpl Ledger {").skip(1);
+    let inner = blocks.map(|block| block.split_once("\n}").map_or(block, |(inner, _)| inner));
+    let public = inner.flat_map(|inner| inner.split("\n    pub ").skip(1));
+    let calls = public.filter_map(|call| {
+        let (name, arguments) = call.split_once('(')?;
+        let first = arguments.trim_start().trim_start_matches('&').trim_start_matches("mut ");
+        first.starts_with("self").then(|| name.rsplit("fn ").next().unwrap().to_owned())
+    });
+    calls.collect()
 }
 
 /// What a desk says it needs is what it takes: within 2%, and 4 KiB for the fixed fields.

@@ -281,18 +281,7 @@ impl Side {
                 self.batcher.change(self.now, self.request(*id), &change).map(nothing)
             }
             Call::LimitAccount(id, requests, wait_ns) => {
-                let limits = QueueLimits {
-                    requests_max: *requests as u32,
-                    tokens_max: *requests,
-                    wait_max: Nanos(*wait_ns),
-                };
-                let rates = RateLimits {
-                    requests_per_minute: *requests as u32,
-                    tokens_per_minute: *requests,
-                    burst: Nanos(*wait_ns),
-                };
-                self.batcher.set_account_queue(self.account(*id), limits)?;
-                self.batcher.set_account_rates(self.account(*id), rates).map(nothing)
+                self.limit(*id, *requests, Nanos(*wait_ns)).map(nothing)
             }
             Call::Release(id) => self.batcher.release(self.now, self.request(*id)).map(nothing),
             Call::SetCached(id, tokens) => {
@@ -336,6 +325,16 @@ impl Side {
                 self.batcher.drop_swapped(self.now, self.request(*id)).map(nothing)
             }
         }
+    }
+
+    fn limit(&mut self, account: Pick, requests: u64, wait: Nanos) -> Result<(), Error> {
+        let account = self.account(account);
+        let (few, tokens_max) = (requests as u32, requests);
+        let limits = QueueLimits { requests_max: few, tokens_max, wait_max: wait };
+        let rates =
+            RateLimits { requests_per_minute: few, tokens_per_minute: tokens_max, burst: wait };
+        self.batcher.set_account_queue(account, limits)?;
+        self.batcher.set_account_rates(account, rates)
     }
 
     fn form(

@@ -7,11 +7,12 @@ use std::sync::OnceLock;
 
 use lean::Lean;
 use proptest::prelude::*;
+use rampmeter::Blocks;
 use rampmeter::batch::Batcher;
 use rampmeter::engine::KvGeometry;
 use rampmeter::error::SnapshotFault;
 use rampmeter::policy::{EngineMode, Policy};
-use rampmeter::{Blocks, Error};
+use support::forgery::{fault, sign};
 use support::swarm::{round, swarm};
 use support::{Host, Prng, Setup, model};
 
@@ -107,23 +108,6 @@ fn specimens() -> &'static [Specimen] {
         };
         (0..24).map(specimen).collect()
     })
-}
-
-fn fault(answer: &Result<Batcher, Error>) -> Option<SnapshotFault> {
-    match answer {
-        Err(Error::Snapshot { fault, .. }) => Some(*fault),
-        _ => None,
-    }
-}
-
-/// Puts the checksum right, as the format says it is made.
-fn sign(bytes: &mut [u8]) {
-    let (words, _) = bytes.as_chunks_mut::<8>();
-    let (last, words) = words.split_last_mut().unwrap();
-    let sum = words.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, word| {
-        (sum ^ u64::from_le_bytes(*word)).wrapping_mul(0x0100_0000_01b3).rotate_left(29)
-    });
-    *last = sum.to_le_bytes();
 }
 
 /// Alters some words of the state in the ways in which words go wrong.

@@ -7,6 +7,7 @@ use std::fmt::Debug;
 use std::sync::OnceLock;
 
 use proptest::prelude::*;
+use rampmeter::Nanos;
 use rampmeter::batch::Batcher;
 use rampmeter::batch::dynamic::{
     Admission, BatchId, ClassOptions, Decision, DynamicBatcher, Ending, Expired, Expiry,
@@ -15,7 +16,7 @@ use rampmeter::batch::dynamic::{
 use rampmeter::engine::LatencyCurve;
 use rampmeter::error::SnapshotFault;
 use rampmeter::share::AccountId;
-use rampmeter::{Error, Nanos};
+use support::forgery::{fault, forge, sign};
 use support::{Prng, Setup, model};
 
 const MS: u64 = 1_000_000;
@@ -292,51 +293,12 @@ fn specimens() -> &'static [(Lean, Vec<u8>)] {
 
 const SPECIMENS_LEN: u64 = 40;
 
-fn fault<T>(answer: &Result<T, Error>) -> Option<SnapshotFault> {
-    match answer {
-        Err(Error::Snapshot { fault, .. }) => Some(*fault),
-        _ => None,
-    }
-}
-
-/// Puts the checksum right, as the format says it is made.
-fn sign(bytes: &mut [u8]) {
-    let (words, _) = bytes.as_chunks_mut::<8>();
-    let (last, words) = words.split_last_mut().unwrap();
-    let sum = words.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, word| {
-        (sum ^ u64::from_le_bytes(*word)).wrapping_mul(0x0100_0000_01b3).rotate_left(29)
-    });
-    *last = sum.to_le_bytes();
-}
-
-/// Alters some words of the state in the ways in which words go wrong.
-fn forge(bytes: &mut [u8], prng: &mut Prng) {
-    let (words, _) = bytes.as_chunks_mut::<8>();
-    let (first, state) = (3, words.len() as u64 - 4);
-    for _ in 0..=prng.below(4) {
-        let other = words[first + prng.below(state) as usize];
-        let at = first + prng.below(state) as usize;
-        let word = u64::from_le_bytes(words[at]);
-        words[at] = match prng.below(8) {
-            0 => prng.draw(),
-            1 => prng.below(50),
-            2 => word.wrapping_add(1),
-            3 => word.wrapping_sub(1),
-            4 => word ^ 1 << prng.below(64),
-            5 => u64::from_le_bytes(other),
-            6 => [0, u64::MAX, u32::MAX.into(), 1 << 32, 1 << 62][prng.below(5) as usize],
-            _ => word ^ (prng.below(256) << (8 * prng.below(8))),
-        }
-        .to_le_bytes();
-    }
-}
-
 /// True if what was forged was believed; it then bears 200 calls of every kind.
 fn bears(seed: u64) -> bool {
     let mut prng = Prng(seed);
     let (host, bytes) = &specimens()[prng.below(SPECIMENS_LEN) as usize];
     let (options, mut bytes) = (&host.options, bytes.clone());
-    forge(&mut bytes, &mut prng);
+    forge(&mut bytes, 0, &mut prng);
     sign(&mut bytes);
     let Ok(restored) = DynamicBatcher::restore(options, &bytes) else { return false };
     // What was believed can be saved, and is then believed again.

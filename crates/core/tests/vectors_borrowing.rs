@@ -1,47 +1,24 @@
 //! Recorded dominant shares of borrowed quota, held against ours.
 //!
-//! Every file of `$RAMPMETER_SHARED/vectors` whose cases have cluster queues is of this format.
 //! Cohorts and queues are accounts; a queue's or cohort's limit is its quota and its borrowing
 //! limit together.
 
-use std::path::Path;
+mod vectors;
 
 use rampmeter::share::borrow::borrowed_permille;
 use rampmeter::share::quota::AMOUNT_MAX;
 use rampmeter::share::{AccountId, AccountQuota, Amounts, Ledger, LedgerOptions};
 use serde_json::Value;
-
-/// Name and cases of each file whose first case has `key`.
-fn files_of(key: &str) -> Vec<(String, Vec<Value>)> {
-    let shared = std::env::var("RAMPMETER_SHARED")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared").into());
-    let Ok(folder) = std::fs::read_dir(Path::new(&shared).join("vectors")) else {
-        println!("{shared}/vectors is not there: nothing checked");
-        return Vec::new();
-    };
-    let mut files: Vec<(String, Vec<Value>)> = Vec::new();
-    for path in folder.map(|entry| entry.unwrap().path()) {
-        if path.extension().is_none_or(|extension| extension != "json") {
-            continue;
-        }
-        let file: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        let Some(cases) = file["cases"].as_array() else { continue };
-        if cases.first().is_some_and(|case| case.get(key).is_some()) {
-            files.push((path.file_name().unwrap().to_string_lossy().into(), cases.clone()));
-        }
-    }
-    files.sort_by(|one, other| one.0.cmp(&other.0));
-    files
-}
+use vectors::{Format, cases, files_of};
 
 #[test]
 fn vectors_of_borrowed_shares_agree() {
-    for (name, cases) in files_of("cluster_queues") {
-        for case in &cases {
+    for file in files_of(Format::Borrowing).into_iter().flatten() {
+        let cases = cases(&file);
+        for case in cases {
             Case::new(case).check();
         }
-        assert!(!cases.is_empty());
-        println!("{name}: {} of {} cases checked", cases.len(), cases.len());
+        println!("{}: {} cases agree", file.name, cases.len());
     }
 }
 

@@ -1,43 +1,21 @@
 //! Recorded figures of other schedulers' dominant shares, held against ours.
 //!
-//! Every file of `$RAMPMETER_SHARED/vectors` whose cases name a source and a function is of this
-//! format. Two things are not ours and are put together here from public functions: shares of
+//! Two things are not ours and are put together here from public functions: shares of
 //! signed amounts, and shares without a total, which upstream takes to be the amounts themselves.
 //! The figures for a hierarchy are what its authors meant: upstream never held its code to them.
 
-use std::path::Path;
+mod vectors;
 
 use rampmeter::share::dominant::{ResourceShares, entitlement, share};
 use rampmeter::share::{AccountId, Amounts, Ledger, LedgerOptions};
 use serde_json::{Map, Value};
-
-/// Name and cases of each file whose first case has all of `keys`.
-fn files_of(keys: &[&str]) -> Vec<(String, Vec<Value>)> {
-    let shared = std::env::var("RAMPMETER_SHARED")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared").into());
-    let Ok(folder) = std::fs::read_dir(Path::new(&shared).join("vectors")) else {
-        println!("{shared}/vectors is not there: nothing checked");
-        return Vec::new();
-    };
-    let mut files: Vec<(String, Vec<Value>)> = Vec::new();
-    for path in folder.map(|entry| entry.unwrap().path()) {
-        if path.extension().is_none_or(|extension| extension != "json") {
-            continue;
-        }
-        let file: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        let Some(cases) = file["cases"].as_array() else { continue };
-        if cases.first().is_some_and(|case| keys.iter().all(|key| case.get(key).is_some())) {
-            files.push((path.file_name().unwrap().to_string_lossy().into(), cases.clone()));
-        }
-    }
-    files.sort_by(|one, other| one.0.cmp(&other.0));
-    files
-}
+use vectors::{Format, cases, files_of};
 
 #[test]
 fn vectors_of_dominant_shares_agree() {
-    for (name, cases) in files_of(&["src", "fn"]) {
-        for case in &cases {
+    for file in files_of(Format::DominantShare).into_iter().flatten() {
+        let cases = cases(&file);
+        for case in cases {
             match (case["src"].as_str().unwrap(), case["fn"].as_str().unwrap()) {
                 ("yunikorn", "GetFairShare") => fair_share(case),
                 ("yunikorn", "GetShares") => sorted_shares(case),
@@ -46,11 +24,10 @@ fn vectors_of_dominant_shares_agree() {
                 ("yunikorn", "FairnessRatio") => fairness_ratio(case),
                 ("yunikorn", "CompUsageRatioSeparately") => separate_usage_ratio(case),
                 ("volcano", "HDRF") => hierarchy(case),
-                unknown => panic!("{name}: unknown function {unknown:?}"),
+                unknown => panic!("{}: unknown function {unknown:?}", file.name),
             }
         }
-        assert!(!cases.is_empty());
-        println!("{name}: {} of {} cases checked", cases.len(), cases.len());
+        println!("{}: {} cases agree", file.name, cases.len());
     }
 }
 
@@ -93,7 +70,7 @@ fn fair_share(case: &Value) {
     assert_eq!(found, number(&case["expected"]), "{case}");
 }
 
-/// ResourceShares of signed amounts; an amount without a total is its own share.
+/// Shares of signed amounts; an amount without a total is its own share.
 fn signed_shares(held: &Value, total: &Value) -> ResourceShares {
     let of_one = |(name, held): (&String, &Value)| {
         let total = total.get(name).map_or(0.0, number);

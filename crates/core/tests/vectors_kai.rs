@@ -6,7 +6,7 @@ mod vectors;
 
 use rampmeter::share::{Claim, Excess, Level, divide_level};
 use serde_json::{Value, json};
-use vectors::{Format, VectorFile, files, files_of, format};
+use vectors::{Format, VectorFile, cases, files, files_of, format};
 
 /// Amounts of a GPU are fractions there and thousandths here.
 const fn unit_of(resource: &str) -> u64 {
@@ -82,11 +82,10 @@ fn check(case: &Value, resource: &str, over_quota_only: bool) {
 
 /// The cases of a file that were checked.
 fn check_file(file: &VectorFile) -> usize {
-    let cases = file.content["cases"].as_array().unwrap();
+    let cases = cases(file);
     for case in cases {
         let known = ["name", "fn", "k", "total", "queues", "expect_fair_share", "expect_remaining"];
         assert_known(case, &[&known[..], &["resource"]].concat());
-        println!("{}: {}", file.name, case["name"].as_str().unwrap());
         match case["fn"].as_str() {
             Some("setResourceShare") => check(case, case["resource"].as_str().unwrap(), false),
             Some("divideOverQuotaResource") => {
@@ -106,9 +105,7 @@ fn check_file(file: &VectorFile) -> usize {
 #[test]
 fn vectors_of_kai_are_matched() {
     for file in files_of(Format::Kai).into_iter().flatten() {
-        let checked = check_file(&file);
-        assert!(checked > 0, "{} has no cases", file.name);
-        println!("{}: {checked} cases match", file.name);
+        println!("{}: {} cases agree", file.name, check_file(&file));
     }
 }
 

@@ -1,30 +1,22 @@
 //! Slurm's own figures for its two fair-share algorithms, to the six decimals that it prints.
 //!
-//! Data: every file in `vectors` of the folder `RAMPMETER_SHARED` (default `../shared`) with a
-//! `ranking` and `associations`. Without the folder the test says so and passes. An association
-//! with a user is an account without children here. What users used adds up to their accounts;
-//! what a row says of an account itself repeats that, or contradicts it, and is left out.
+//! An association with a user is an account without children here. What users used adds up to their
+//! accounts; what a row says of an account itself repeats that, or contradicts it, and is left out.
+
+mod vectors;
 
 use std::collections::HashMap;
-use std::fs;
-use std::path::PathBuf;
 
 use rampmeter::Nanos;
 use rampmeter::share::{AccountId, Ledger, LedgerOptions, Ranked, Ranking, RawShares};
 use serde_json::Value;
+use vectors::{Format, files_of};
 
 /// Slurm prints six decimals.
 const ERROR_MAX: f64 = 0.5e-6 + 1e-12;
 
 /// What `shares` says of an association with the shares of its parent.
 const PARENT: &str = "SLURMDB_FS_USE_PARENT";
-
-fn vectors() -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
-    let shared = std::env::var_os("RAMPMETER_SHARED").map_or_else(|| default.into(), PathBuf::from);
-    let folder = shared.join("vectors");
-    folder.is_dir().then_some(folder)
-}
 
 fn ledger() -> Ledger {
     let half_life = Nanos(1_000_000_000);
@@ -66,29 +58,17 @@ fn opened(ledger: &mut Ledger, file: &Value) -> HashMap<Name, AccountId> {
 
 #[test]
 fn vectors_of_slurm_to_six_decimals() {
-    let Some(folder) = vectors() else {
-        println!("no vectors: set RAMPMETER_SHARED to a folder that has `vectors`");
-        return;
-    };
-    let mut files: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    for path in files.into_iter().filter(|path| path.extension().is_some_and(|end| end == "json")) {
-        let file: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-        let (Some(ranking), true) = (file.get("ranking"), file.get("associations").is_some())
-        else {
-            continue;
-        };
-        let ranking = match ranking.as_str() {
+    for file in files_of(Format::SlurmRanking).into_iter().flatten() {
+        let ranking = match file.content["ranking"].as_str() {
             Some("classic") => Ranking::Classic { damping: 1.0 },
             Some("fair_tree") => Ranking::FairTree,
-            other => panic!("{}: unknown ranking {other:?}", path.display()),
+            other => panic!("{}: unknown ranking {other:?}", file.name),
         };
         let mut ledger = ledger();
-        let accounts = opened(&mut ledger, &file);
+        let accounts = opened(&mut ledger, &file.content);
         let mut all = [Ranked::default(); 64];
         let users = ledger.rank_users(ranking, &mut all).unwrap();
-        let expected = file["expected"].as_array().unwrap();
+        let expected = file.content["expected"].as_array().unwrap();
         for row in expected {
             let account = accounts[&name(row, "account")];
             let factor = ledger.factor(account, ranking).unwrap().unwrap();
@@ -97,6 +77,7 @@ fn vectors_of_slurm_to_six_decimals() {
             let listed = all[..users].iter().find(|entry| entry.account == account);
             assert!(listed.is_none_or(|entry| entry.factor == factor), "{row}");
         }
-        println!("{}: {} rows agree", path.display(), expected.len());
+        assert!(!expected.is_empty(), "{} expects nothing", file.name);
+        println!("{}: {} rows agree", file.name, expected.len());
     }
 }

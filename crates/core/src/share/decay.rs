@@ -65,6 +65,10 @@ impl Decay {
         Self { half_life, base: 0, last: Nanos::ZERO }
     }
 
+    pub(super) const fn half_life(&self) -> Nanos {
+        self.half_life
+    }
+
     /// Makes it as it was when new.
     pub(super) fn clear(&mut self) {
         *self = Self::new(self.half_life);

@@ -25,7 +25,9 @@
 //! In a tree the children of an account divide its share, from the top down. What the account itself
 //! holds and asks for competes with them as one more child of quota 0, without limit, of over-quota
 //! weight 1 and priority 0. A request counts as far as limits below let it be served. Where quotas
-//! exceed what there is, see [`Excess`].
+//! exceed what there is, see [`Excess`]. Usage is told ([`Ledger::divide`](super::Ledger::divide)),
+//! or out of the history that is kept
+//! ([`Ledger::divide_by_history`](super::Ledger::divide_by_history)).
 //!
 //! # Bounds and cost
 //! Every part is within one unit of `level * w`; sums are exact. O(n log n) for n siblings and one
@@ -44,14 +46,16 @@
 //! priority, usage with weight k, order of the remainder. Max-min fairness by progressive filling:
 //! Bertsekas and Gallager, "Data Networks", 6.5.2. The largest fraction: A. Hamilton, 1792.
 
-use super::quota::{AMOUNT_MAX, Amounts, OVER_QUOTA_WEIGHT_MAX};
+use super::quota::{AMOUNT_MAX, Amounts, OVER_QUOTA_WEIGHT_MAX, RESOURCES_MAX};
 use super::tree::AccountTree;
 use crate::error::{Error, check_range, check_real};
 
 mod fill;
+mod history;
 mod ledger;
 
 use fill::{fill, weigh, weigh_guarantees};
+pub use history::HistoryDivision;
 pub use ledger::ShareParts;
 
 /// Largest weight of past usage: at a million, one part in a million of the capacity weighs as much
@@ -255,16 +259,13 @@ pub struct Division<'a> {
 impl Default for Division<'_> {
     /// By ones, without regard to the past.
     fn default() -> Self {
-        Self { usage_weight: 0.0, usage: &[], units: Amounts([1; super::RESOURCES_MAX]) }
+        Self { usage_weight: 0.0, usage: &[], units: Amounts([1; RESOURCES_MAX]) }
     }
 }
 
 impl Division<'_> {
     fn check(&self, tree: &AccountTree, resources: u32) -> Result<(), Error> {
-        check_real("usage_weight", self.usage_weight, 0.0, USAGE_WEIGHT_MAX)?;
-        for unit in self.units.used(resources) {
-            check_range("units", *unit, 1, AMOUNT_MAX)?;
-        }
+        check_rules(self.usage_weight, &self.units, resources)?;
         if self.usage_weight == 0.0 {
             return Ok(());
         }
@@ -282,4 +283,14 @@ impl Division<'_> {
         }
         Ok(())
     }
+}
+
+/// `Ok` if a ledger of so many resources can be divided by these.
+fn check_rules(usage_weight: f64, units: &Amounts, resources: u32) -> Result<(), Error> {
+    check_range("resources", resources.into(), 1, RESOURCES_MAX as u64)?;
+    check_real("usage_weight", usage_weight, 0.0, USAGE_WEIGHT_MAX)?;
+    for unit in units.used(resources) {
+        check_range("units", *unit, 1, AMOUNT_MAX)?;
+    }
+    Ok(())
 }

@@ -35,7 +35,7 @@
 //! # What it is bad at
 //! An account whose children are served unevenly, because one of them came late, counts as if all
 //! had been served like the poorest, so that its siblings wait until that one has caught up. It
-//! looks at what is held now: neither at time nor at the past. ResourceShares are of the whole cluster: it
+//! looks at what is held now: neither at time nor at the past. Shares are of the whole cluster: it
 //! does not know on which node a task fits.
 //!
 //! # Source
@@ -74,7 +74,7 @@ pub const fn entitlement(guaranteed: Option<u64>, allowed: Option<u64>) -> Optio
     }
 }
 
-/// ResourceShares of several resources, largest first, to be compared from there on.
+/// Shares of several resources, largest first, to be compared from there on.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ResourceShares {
     sorted: [f64; RESOURCES_MAX],

@@ -9,7 +9,7 @@
 //!                       everybody below it
 //! part(account)       = shares / sum of the shares of its level
 //! ```
-//! RawShares are the account's weight unless told otherwise. An account that has its parent's shares
+//! Shares are the account's weight unless told otherwise. An account that has its parent's shares
 //! stands aside: its children share with its siblings. What a closed account used still counts for
 //! those above it until it has decayed.
 //!

@@ -56,7 +56,7 @@ pub(super) struct Seat {
     pub(super) part: f64,
     /// Sum of the shares of the level below it.
     sum: f64,
-    /// RawShares of every member below it; NaN where they differ, negative where there is none.
+    /// Shares of every member below it; NaN where they differ, negative where there is none.
     alike: f64,
     /// The next account above it that does not stand aside, or the root.
     pub(super) above: u32,

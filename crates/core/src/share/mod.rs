@@ -17,7 +17,7 @@
 //! | what did the other copies of this ledger serve? | deltas that merge | `exchange` |
 //!
 //! Each part takes memory only if [`LedgerOptions`] asks for it; the account ids are the same in
-//! all of them.
+//! all of them. [`Ledger::save`] and [`Ledger::restore`] keep all of it (`snapshot`).
 //!
 //! # Bounds and cost
 //! Opening, closing and changing an account are O(depth) in the tree and O(1) in each part but
@@ -44,6 +44,7 @@ pub mod quota;
 pub mod rank;
 pub mod rate;
 pub mod reclaim;
+mod snapshot;
 mod state;
 pub mod tree;
 pub mod victims;
@@ -64,7 +65,7 @@ use quota::Quotas;
 use rate::Rates;
 
 pub use borrow::BorrowedShare;
-pub use division::{Claim, Division, Excess, Level, ShareParts, divide_level};
+pub use division::{Claim, Division, Excess, HistoryDivision, Level, ShareParts, divide_level};
 pub use dominant::{DominantShare, ResourceShares};
 pub use history::RawShares;
 pub use quota::{AccountQuota, Amounts, RESOURCES_MAX};
@@ -120,6 +121,7 @@ impl Default for LedgerOptions {
 /// The accounts, and all that is kept about them.
 #[derive(Debug)]
 pub struct Ledger {
+    options: LedgerOptions,
     tree: AccountTree,
     lanes: Box<[Lane]>,
     names: Names,
@@ -142,6 +144,7 @@ impl Ledger {
         check_range("lanes", u64::from(options.lanes), 0, 64)?;
         let lanes = (0..options.lanes).map(|_| Lane::new(options.accounts_max)).collect();
         Ok(Self {
+            options: *options,
             tree: AccountTree::new(options.accounts_max)?,
             lanes,
             names: Names::new(options),
@@ -170,6 +173,12 @@ impl Ledger {
             .saturating_add(History::bytes_needed(options))
             .saturating_add(Rates::bytes_needed(options))
             .saturating_add(Exchange::bytes_needed(options))
+    }
+
+    /// Its size and parts, as it was made.
+    #[must_use]
+    pub const fn options(&self) -> &LedgerOptions {
+        &self.options
     }
 
     /// Opens an account below `parent`, or below the root, without a name, with a quota of nothing

@@ -341,9 +341,9 @@ impl Ledger {
     /// O(depth * resources).
     ///
     /// # Errors
-    /// [`Error::Stale`] for an unknown account; [`Error::Range`] or [`Error::Contradiction`] for a
-    /// job that cannot be, as in [`Ledger::reclaimable`]; [`Error::TimeReversed`] before an account
-    /// was last reclaimed from.
+    /// [`Error::Stale`] for an unknown account; [`Error::Range`] on `resources` if there are none;
+    /// [`Error::Range`] or [`Error::Contradiction`] for a job that cannot be, as in
+    /// [`Ledger::reclaimable`]; [`Error::TimeReversed`] before an account was last reclaimed from.
     pub fn reclaimed(
         &mut self,
         now: Nanos,
@@ -376,6 +376,7 @@ impl Ledger {
     ) -> Result<(), Error> {
         self.tree.check(reclaimer)?;
         self.tree.check(job.account)?;
+        check_range("resources", self.quotas.resources.into(), 1, 8)?;
         job.check(now, self.quotas.resources)?;
         let above = common(&self.tree, reclaimer.index(), job.account.index());
         let loss = loss(now, job);

@@ -7,12 +7,15 @@
 //!              own, last_left, counter of each open account, by index
 //!              waiting of each open account, by index
 //!              sum of waiting
+//! names, quotas, next tasks, protections, history, rates, exchange: each as its own file says,
+//! and nothing of a part that is not there
 //! ```
 //! Who is active and where it stands in its heap follows from that. Heaps built anew have another
 //! shape, which decides in what order [`Ledger::eligible`] answers, and nothing else.
 //!
 //! # Bounds and cost
-//! Saving is O(accounts * lanes), loading as much times log accounts. Neither allocates.
+//! Saving is O(accounts * (lanes + resources)), and each lane as often again as it has replicas to
+//! hear; loading takes as much times log accounts. Neither allocates.
 
 use super::Ledger;
 use super::lane::Lane;

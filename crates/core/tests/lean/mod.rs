@@ -5,7 +5,8 @@
 mod counts;
 mod exchange;
 pub mod ledger;
-pub mod resources;
+mod log;
+pub mod parts;
 
 use rampmeter::batch::continuous::{
     Admission, Batcher, Change, Expiry, HandOver, Observation, Plan, PlanEntry, Preemption,

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses the part that it needs")]
 
+pub mod forgery;
 mod prng;
 pub mod swarm;
 

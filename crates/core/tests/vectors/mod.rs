@@ -21,7 +21,7 @@ pub enum Format {
     Borrowing,
     /// Ranking of associations by past usage.
     SlurmRanking,
-    /// Fragmentation of a cluster.
+    /// Fragmentation of a cluster: a matter of placement, which no test checks yet.
     Fragmentation,
 }
 
@@ -51,11 +51,19 @@ pub fn files() -> Option<Vec<VectorFile>> {
 }
 
 /// The files of one format; `None`, with a message, when there is no folder.
-#[allow(dead_code, reason = "not every test that knows the formats reads one")]
 pub fn files_of(format: Format) -> Option<Vec<VectorFile>> {
     let files: Vec<_> = files()?.into_iter().filter(|file| file.format == format).collect();
     assert!(!files.is_empty(), "the folder has no file of format {format:?}");
     Some(files)
+}
+
+/// The cases of a file.
+#[allow(dead_code, reason = "Slurm's files have none")]
+pub fn cases(file: &VectorFile) -> &[Value] {
+    let cases =
+        file.content["cases"].as_array().unwrap_or_else(|| panic!("{}: no cases", file.name));
+    assert!(!cases.is_empty(), "{} has no cases", file.name);
+    cases
 }
 
 fn folder() -> PathBuf {

@@ -4,7 +4,7 @@ use super::{Claim, Division, Excess, Level, divide_checked};
 use crate::error::{Error, check_range};
 use crate::share::quota::Quotas;
 use crate::share::tree::AccountTree;
-use crate::share::{Ledger, RESOURCES_MAX};
+use crate::share::{Amounts, Ledger, RESOURCES_MAX};
 
 /// What a fair share of one resource is made of.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -32,9 +32,12 @@ impl Ledger {
     /// `accounts_max * resources` elements.
     pub fn divide(&mut self, division: &Division<'_>) -> Result<(), Error> {
         let resources = self.quotas.resources;
-        check_range("resources", resources.into(), 1, RESOURCES_MAX as u64)?;
         division.check(&self.tree, resources)?;
-        self.quotas.divide(&self.tree, division);
+        let Division { usage_weight, usage, units } = division;
+        let past = |index: u32, resource: usize| {
+            usage.get(index as usize * resources as usize + resource).copied().unwrap_or(0.0)
+        };
+        self.quotas.divide(&self.tree, &Rules { usage_weight: *usage_weight, units, past });
         Ok(())
     }
 
@@ -59,16 +62,34 @@ impl Ledger {
     }
 }
 
+/// How to divide, with `past` saying what an account, by its index, held on average of a resource.
+/// It is not asked if `usage_weight` is zero.
+pub(super) struct Rules<'a, F> {
+    pub(super) usage_weight: f64,
+    pub(super) units: &'a Amounts,
+    pub(super) past: F,
+}
+
+impl<F: Fn(u32, usize) -> f64> Rules<'_, F> {
+    fn usage(&self, index: u32, resource: usize) -> f64 {
+        if self.usage_weight > 0.0 { (self.past)(index, resource) } else { 0.0 }
+    }
+}
+
 impl Quotas {
-    fn divide(&mut self, tree: &AccountTree, division: &Division<'_>) {
+    pub(super) fn divide(
+        &mut self,
+        tree: &AccountTree,
+        rules: &Rules<'_, impl Fn(u32, usize) -> f64>,
+    ) {
         self.children.update(tree);
         self.sum_requests(tree);
         for resource in 0..self.resources as usize {
-            self.divide_below(tree, tree.root(), resource, division);
+            self.divide_below(tree, tree.root(), resource, rules);
             for at in 0..self.children.top_down().len() {
                 let parent = self.children.top_down()[at];
                 if !self.children.of(parent).is_empty() {
-                    self.divide_below(tree, parent, resource, division);
+                    self.divide_below(tree, parent, resource, rules);
                 }
             }
         }
@@ -135,15 +156,12 @@ impl Quotas {
         tree: &AccountTree,
         parent: u32,
         resource: usize,
-        division: &Division<'_>,
+        rules: &Rules<'_, impl Fn(u32, usize) -> f64>,
     ) {
         let resources = self.resources as usize;
         let place = |index: u32| index as usize * resources + resource;
         let total = self.fair_share[place(parent)];
-        let usage = |index: u32| match division.usage.get(place(index)) {
-            Some(usage) if division.usage_weight > 0.0 => *usage,
-            _ => 0.0,
-        };
+        let usage = |index: u32| rules.usage(index, resource);
         let part_of_total = |usage: f64| usage / total.max(1) as f64;
         let (mut len, mut usage_below) = (0, 0.0);
         for child in self.children.of(parent) {
@@ -177,7 +195,7 @@ impl Quotas {
             len += 1;
         }
         let excess = if parent == tree.root() { Excess::Keep } else { Excess::Cut };
-        let (unit, usage_weight) = (division.units.0[resource], division.usage_weight);
+        let (unit, usage_weight) = (rules.units.0[resource], rules.usage_weight);
         let claims = &mut self.claims[..len];
         divide_checked(&Level { total, unit, usage_weight, excess }, claims);
         for claim in claims.iter().filter(|claim| claim.id != parent) {

@@ -1,4 +1,4 @@
-//! ResourceShares of the borrowed part against their definition, on trees that change.
+//! Shares of the borrowed part against their definition, on trees that change.
 
 use super::*;
 use crate::share::quota::AMOUNT_MAX;

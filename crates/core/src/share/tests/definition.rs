@@ -45,7 +45,7 @@ impl Definition<'_> {
         members
     }
 
-    /// RawShares of the members of a level, summed up.
+    /// Shares of the members of a level, summed up.
     fn level_shares(&self, members: &[AccountId]) -> f64 {
         members.iter().filter_map(|member| self.shares(*member)).sum()
     }
