@@ -98,7 +98,7 @@ shared:
 
 # Peers at the best chunk for each load, and as engines ship them; measured traces if they are
 # there, generated ones otherwise.
-.PHONY: gains pressure clients
+.PHONY: gains pressure clients routers
 COMMAND := $(CARGO) run --release --locked --package rampmeter-cli --
 ENGINE := llama-3.1-8b
 CODE_TRACE := $(wildcard $(RAMPMETER_SHARED)/traces/azure-llm-2023/AzureLLMInferenceTrace_code.csv)
@@ -127,3 +127,6 @@ pressure: ## a KV cache that is far too small: work done twice, by policy
 clients: ## two clients in overload, one with twice the requests: service difference, and its bound
 	$(COMMAND) $(CLIENTS) --mix pair --load 1.5 --show fairness \
 	    --policy fcfs,vtc,vtc+output-cost=5,rampmeter,examples/ablation/credit-0.toml
+
+routers: ## eight routers that tell each other what they served, beside one ledger for all
+	$(CARGO) run --release --locked --package rampmeter-sim --example routers 60
