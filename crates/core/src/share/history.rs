@@ -122,8 +122,8 @@ impl History {
         for index in tree.indices() {
             let used = KeptSum::load_state(words)?;
             let kind = words.next_within("shares", 0, 2)?;
-            let number =
-                words.next_real("shares", 0.0, if kind == 1 { SHARES_MAX } else { 0.0 })?;
+            let most = if kind == 1 { SHARES_MAX } else { 0.0 };
+            let number = check_real("shares", words.next_amount("shares")?, 0.0, most)?;
             let shares = match kind {
                 0 => RawShares::Weight,
                 1 => RawShares::Number(number),
@@ -198,6 +198,11 @@ impl Ledger {
         self.history.decay.check()?;
         self.tree.check(account)?;
         check_shares(shares)?;
+        // Zero has one form, the one that can be restored.
+        let shares = match shares {
+            RawShares::Number(number) => RawShares::Number(number + 0.0),
+            other => other,
+        };
         self.history.levels.seat_mut(account.index()).shares = shares;
         Ok(())
     }

@@ -317,6 +317,7 @@ proptest! {
         word in prop_oneof![
             any::<u64>(), 0u64..12, any::<f64>().prop_map(f64::to_bits),
             Just(f64::NAN.to_bits()), Just(f64::MAX.to_bits()), Just(1e120f64.to_bits()),
+            Just((-0.0f64).to_bits()),
         ],
     ) {
         let (mut driven, mut other) = (Driven::new(), Driven::new());
