@@ -219,7 +219,7 @@ mod tests {
         let point = Point::few()[1].to_string();
         assert_eq!(read_one("form", "at_1", 8_000).unwrap()["form"][&point], 1_000);
         assert_eq!(read_one("submit", "at_1", 64_000).unwrap()["submit"][&point], 1_000);
-        assert!(read_one("form", "at_10", 8_000).is_err());
+        assert!(read_one("form", "at_12", 8_000).is_err());
         assert!(read_one("place", "at_1", 8_000).is_err());
         assert!(read_one("form", "at_1", 0).is_err(), "a count that never started");
     }
