@@ -4,6 +4,7 @@
 //!
 //! Everything is seeded; two runs of the same input give identical bytes.
 
+pub mod cluster;
 pub mod dynamic;
 pub mod engine;
 pub mod error;

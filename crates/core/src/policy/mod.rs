@@ -31,6 +31,7 @@
 mod arbitrary;
 mod field;
 mod parents;
+mod placement;
 mod presets;
 mod quota;
 mod reference;
@@ -47,6 +48,7 @@ use crate::error::Error;
 use crate::units::{Nanos, Tokens};
 
 pub(crate) use parents::Way;
+pub use placement::{Backfill, Measure, MixWeight, PendingOrder, PlacementRules};
 pub use presets::Preset;
 pub(crate) use quota::OVER_QUOTA_WEIGHT_MAX;
 pub use quota::{AMOUNT_MAX, AccountQuota, Amounts, RESOURCES_MAX};
@@ -279,6 +281,8 @@ pub struct Policy {
     pub limits: Limits,
     /// How steps are filled.
     pub batch: BatchRules,
+    /// What placement goes by.
+    pub placement: PlacementRules,
 }
 
 /// What an output token costs in prompt tokens where a policy leaves it to be measured and there is
@@ -382,6 +386,13 @@ impl Policy {
     #[must_use]
     pub fn with_batch(mut self, batch: BatchRules) -> Self {
         self.batch = batch;
+        self
+    }
+
+    /// The same policy with these rules for placement.
+    #[must_use]
+    pub const fn with_placement(mut self, placement: PlacementRules) -> Self {
+        self.placement = placement;
         self
     }
 

@@ -4,8 +4,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use super::{
-    Account, BatchRules, Class, EngineMode, HistoryRules, Limits, Objectives, Policy, QueueLimits,
-    RateLimits,
+    Account, BatchRules, Class, EngineMode, HistoryRules, Limits, Objectives, PlacementRules,
+    Policy, QueueLimits, RateLimits,
 };
 use crate::units::{Nanos, Tokens};
 
@@ -167,6 +167,7 @@ impl Default for Policy {
             account_default_rates: RateLimits::default(),
             resources: RESOURCES.map(String::from).into(),
             history: HistoryRules::default(),
+            placement: PlacementRules::default(),
             objectives: Objectives::default(),
             limits: Limits::default(),
             batch: BatchRules::default(),

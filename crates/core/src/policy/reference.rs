@@ -171,6 +171,7 @@ mod tests {
                     kv_overflow_risk_ratio: _,
                     model_memory_steps: _,
                 },
+            placement: _,
         } = Policy::default();
         let Class {
             name: _,

@@ -22,6 +22,8 @@ fn put_policy(policy: &Policy, put: &mut dyn FnMut(u64)) {
         objectives: _,
         limits,
         batch,
+        // Of clusters.
+        placement: _,
     } = policy;
     for Class { name: _, ttft_target, tpot_target, delay_value, guaranteed_ratio, queue } in classes
     {

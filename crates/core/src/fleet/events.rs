@@ -1,0 +1,1 @@
+//! Nodes and devices that drain, fail and return.

@@ -1,0 +1,46 @@
+//! What a placement costs, in seconds of delay.
+
+/// The price of a placement, part by part, each in seconds of delay times what the class's delay is
+/// worth. A negative part is a gain.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "document", derive(serde::Serialize, serde::Deserialize))]
+pub struct Price {
+    /// GPUs that it makes unusable for the task mix, for as long as they stay so.
+    pub stranding_s: f64,
+    /// Loading what is not there yet.
+    pub warm_up_s: f64,
+    /// Run time lost on slow links.
+    pub link_s: f64,
+    /// Slowing others down, and being slowed down.
+    pub interference_s: f64,
+    /// Standing where replicas of the same group stand already.
+    pub crowding_s: f64,
+    /// Work that victims lose.
+    pub lost_work_s: f64,
+}
+
+impl Price {
+    /// All of it.
+    #[must_use]
+    pub fn total_s(&self) -> f64 {
+        self.stranding_s
+            + self.warm_up_s
+            + self.link_s
+            + self.interference_s
+            + self.crowding_s
+            + self.lost_work_s
+    }
+
+    /// Part by part, both together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            stranding_s: self.stranding_s + other.stranding_s,
+            warm_up_s: self.warm_up_s + other.warm_up_s,
+            link_s: self.link_s + other.link_s,
+            interference_s: self.interference_s + other.interference_s,
+            crowding_s: self.crowding_s + other.crowding_s,
+            lost_work_s: self.lost_work_s + other.lost_work_s,
+        }
+    }
+}
