@@ -5,6 +5,7 @@
 //! [`grid`] says at which sizes and against which budgets, [`instructions`] holds counts against
 //! the committed baseline, and [`table`] prints what was measured.
 
+pub mod cluster;
 pub mod desk;
 pub mod grid;
 pub mod instructions;
