@@ -7,19 +7,34 @@ use std::sync::OnceLock;
 
 use lean::Lean;
 use proptest::prelude::*;
-use rampmeter::Blocks;
 use rampmeter::batch::Batcher;
 use rampmeter::engine::KvGeometry;
 use rampmeter::error::SnapshotFault;
 use rampmeter::policy::{EngineMode, Policy};
-use support::forgery::{fault, sign};
+use rampmeter::{Blocks, Error};
+use support::forgery::{
+    Desk, every_damage_is_refused, fault, faults_are_named, is_believed, saved, some_are_believed,
+};
 use support::swarm::{round, swarm};
 use support::{Host, Prng, Setup, model};
 
-fn saved(batcher: &Batcher) -> Vec<u8> {
-    let mut bytes = vec![0; batcher.snapshot_bytes() as usize];
-    assert_eq!(batcher.save(&mut bytes), Ok(bytes.len()));
-    bytes
+impl Desk for Batcher {
+    type Terms = (Policy, KvGeometry);
+
+    /// The lengths of outputs are half of it: the rest comes first.
+    const BUSY_WORDS: usize = 900;
+
+    fn size(&self) -> u64 {
+        self.snapshot_bytes()
+    }
+
+    fn write(&self, out: &mut [u8]) -> Result<usize, Error> {
+        self.save(out)
+    }
+
+    fn read((policy, kv): &Self::Terms, bytes: &[u8]) -> Result<Self, Error> {
+        Self::restore(policy, *kv, bytes)
+    }
 }
 
 /// The whole state on the way and at the end, and every answer.
@@ -93,7 +108,9 @@ proptest! {
 }
 
 /// A seed, the number of calls, and what they led to.
-type Specimen = (u64, u32, Policy, KvGeometry, Vec<u8>);
+type Specimen = (u64, u32, (Policy, KvGeometry), Vec<u8>);
+
+const SPECIMENS_LEN: u64 = 24;
 
 /// Snapshots of busy batchers of all kinds, with the number of calls that led there.
 fn specimens() -> &'static [Specimen] {
@@ -104,54 +121,23 @@ fn specimens() -> &'static [Specimen] {
             let mut lean = lean(seed);
             lean.drive(calls);
             let (policy, kv, bytes) = lean.saved();
-            (seed, calls, policy, kv, bytes)
+            (seed, calls, (policy, kv), bytes)
         };
-        (0..24).map(specimen).collect()
+        (0..SPECIMENS_LEN).map(specimen).collect()
     })
-}
-
-/// Alters some words of the state in the ways in which words go wrong.
-fn forge(bytes: &mut [u8], prng: &mut Prng) {
-    let (words, _) = bytes.as_chunks_mut::<8>();
-    let (first, state) = (3, words.len() as u64 - 4);
-    for _ in 0..=prng.below(5) {
-        let other = words[first + prng.below(state) as usize];
-        // The lengths of outputs are half of it: the rest comes first.
-        let state = if prng.chance(70) { state.min(900) } else { state };
-        let at = first + prng.below(state) as usize;
-        let word = u64::from_le_bytes(words[at]);
-        words[at] = match prng.below(8) {
-            0 => prng.draw(),
-            1 => prng.below(50),
-            2 => word.wrapping_add(1),
-            3 => word.wrapping_sub(1),
-            4 => word ^ 1 << prng.below(64),
-            5 => u64::from_le_bytes(other),
-            6 => [0, u64::MAX, u32::MAX.into(), 1 << 32, 1 << 62][prng.below(5) as usize],
-            _ => word ^ (prng.below(256) << (8 * prng.below(8))),
-        }
-        .to_le_bytes();
-    }
 }
 
 /// True if what was forged was believed; it then bears 200 calls of every kind.
 fn bears(seed: u64) -> bool {
     let mut prng = Prng(seed);
-    let specimens = specimens();
-    let pick = prng.below(specimens.len() as u64) as usize;
-    let (lean_seed, calls, policy, kv, bytes) = &specimens[pick];
-    let mut bytes = bytes.clone();
-    forge(&mut bytes, &mut prng);
-    sign(&mut bytes);
-    let Ok(restored) = Batcher::restore(policy, *kv, &bytes) else { return false };
-    // What was believed can be saved, and is then believed again.
-    let again = saved(&restored);
-    Batcher::restore(policy, *kv, &again).unwrap();
-    let mut lean = lean(*lean_seed);
-    lean.drive(*calls);
-    lean.go_on_with(restored);
-    lean.drive(200);
-    true
+    let (lean_seed, calls, terms, bytes) = &specimens()[prng.below(SPECIMENS_LEN) as usize];
+    is_believed(terms, bytes, &mut prng, |restored: Batcher| {
+        let mut lean = lean(*lean_seed);
+        lean.drive(*calls);
+        lean.go_on_with(restored);
+        lean.drive(200);
+        None
+    })
 }
 
 proptest! {
@@ -162,49 +148,28 @@ proptest! {
         bears(seed);
     }
 
-    /// What was damaged by accident is noticed, whatever it was.
     #[test]
-    fn every_damage_is_noticed(seed in any::<u64>(), by in 1_u8..) {
+    fn every_damage_is_noticed(seed in any::<u64>()) {
         let mut prng = Prng(seed);
-        let (.., policy, kv, bytes) = &specimens()[prng.below(24) as usize];
-        let mut bytes = bytes.clone();
-        let at = prng.below(bytes.len() as u64) as usize;
-        bytes[at] ^= by;
-        prop_assert!(fault(&Batcher::restore(policy, *kv, &bytes)).is_some());
-        bytes[at] ^= by;
-        bytes.truncate(at);
-        prop_assert!(fault(&Batcher::restore(policy, *kv, &bytes)).is_some());
+        let (.., terms, bytes) = &specimens()[prng.below(SPECIMENS_LEN) as usize];
+        every_damage_is_refused::<Batcher>(terms, bytes, &mut prng);
     }
 }
 
-/// The forger must get through at times, or the test above tests nothing.
 #[test]
 fn some_of_what_is_forged_is_believed() {
-    let believed = (0..1_000).filter(|seed| bears(*seed)).count();
-    assert!((50..950).contains(&believed), "{believed} of 1000");
+    some_are_believed(bears);
 }
 
 #[test]
 fn what_is_wrong_is_said() {
     let setup = Setup::default();
     let (policy, kv) = (setup.policy(), setup.kv());
-    let bytes = saved(&Batcher::new(&policy, kv, model()).unwrap());
-    let restore = |policy: &Policy, kv, bytes: &[u8]| fault(&Batcher::restore(policy, kv, bytes));
-    assert_eq!(restore(&policy, kv, &bytes), None);
-    assert_eq!(restore(&policy, kv, b"{}"), Some(SnapshotFault::NoSnapshot));
-    assert_eq!(restore(&policy, kv, &bytes[..99]), Some(SnapshotFault::Truncated));
-    let with = |at: usize, by: u8| {
-        let mut bytes = bytes.clone();
-        bytes[at] ^= by;
-        sign(&mut bytes);
-        restore(&policy, kv, &bytes)
-    };
-    assert_eq!(with(8, 4), Some(SnapshotFault::OtherDesk));
-    assert_eq!(with(12, 4), Some(SnapshotFault::OtherVersion));
-    let mut damaged = bytes.clone();
-    damaged[200] ^= 1;
-    assert_eq!(restore(&policy, kv, &damaged), Some(SnapshotFault::Checksum));
+    let batcher = Batcher::new(&policy, kv, model()).unwrap();
+    faults_are_named(&(policy.clone(), kv), &batcher);
 
+    let bytes = saved(&batcher);
+    let restore = |policy: &Policy, kv, bytes: &[u8]| fault(&Batcher::restore(policy, kv, bytes));
     let other = Some(SnapshotFault::OtherCapacity);
     let smaller = KvGeometry::new(Blocks(kv.blocks().get() - 1), kv.block_tokens()).unwrap();
     assert_eq!(restore(&policy, smaller, &bytes), other);
@@ -221,11 +186,6 @@ fn what_is_wrong_is_said() {
     assert_eq!(limited(|policy| policy.limits.steps_in_flight_max = 1), other);
     assert_eq!(limited(|policy| policy.batch.mode = EngineMode::Prefill), other);
     assert_eq!(limited(|policy| policy.batch.late_ratio = 0.1), None);
-
-    let mut short = vec![7; bytes.len() - 1];
-    let batcher = Batcher::new(&policy, kv, model()).unwrap();
-    assert_eq!(batcher.save(&mut short).unwrap_err().field(), "snapshot");
-    assert!(short.iter().all(|byte| *byte == 7), "nothing is written");
 }
 
 /// Restored under a changed policy it is what a changed policy would have made of it.

@@ -24,8 +24,9 @@
 //! reference all come from that row, so they cannot disagree.
 //!
 //! # Bounds and cost
-//! Construction copies and checks everything once, O(n log n) in classes and accounts. Nothing
-//! here is on a hot path.
+//! Construction copies and checks everything once: O(n log n) in classes and accounts where each
+//! account stands behind its parent and parts of it, or a level behind the other. In other orders
+//! parents are searched for, O(n) each. Nothing here is on a hot path.
 
 #[cfg(test)]
 mod arbitrary;

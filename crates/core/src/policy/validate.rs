@@ -4,6 +4,7 @@ mod quotas;
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec;
 use core::fmt;
 
 use super::field::Field;
@@ -22,10 +23,6 @@ const NAME_CHARACTER_MAX: u64 = char::MAX as u64;
 
 /// Fewest steps that a step-time model can remember: seven unknowns, seven steps for each.
 const MEMORY_STEPS_MIN: u64 = 50;
-
-/// Names compared with each other at a time: 12 KiB of stack, and a policy that names the most
-/// accounts is checked in 256 rounds.
-const NAMES_AT_ONCE: usize = 512;
 
 /// What is wrong with a policy, and where.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -98,8 +95,19 @@ impl Policy {
     /// # Errors
     /// The first fault found.
     pub fn check(&self) -> Result<(), Fault> {
+        self.check_in(&mut vec![0; self.accounts.len()])
+    }
+
+    /// As [`Policy::validate`], but takes nothing from the heap, because a running desk is handed
+    /// changed policies: `room` has a place for each account.
+    pub(crate) fn validate_in(&self, room: &mut [u32]) -> Result<(), Error> {
+        self.check_in(room).map_err(Error::from)
+    }
+
+    fn check_in(&self, room: &mut [u32]) -> Result<(), Fault> {
         check_range("class entries", self.classes.len() as u64, 1, CLASSES_MAX as u64)?;
-        check_names("class[].name", self.classes.iter().map(|class| class.name.as_str()))?;
+        let class_room = &mut [0; CLASSES_MAX][..self.classes.len()];
+        check_names("class[].name", &self.classes, |class| &class.name, class_room)?;
         check_entries(&table::CLASS, &self.classes)?;
         check_fields(&table::ACCOUNT_DEFAULT, self)?;
         quotas::check_resources(&self.resources)?;
@@ -111,7 +119,7 @@ impl Policy {
             ("account entries", self.accounts.len() as u64),
             ("limits.accounts_max", self.limits.accounts_max.into()),
         )?;
-        check_names("account[].name", self.accounts.iter().map(|account| account.name.as_str()))?;
+        check_names("account[].name", &self.accounts, |account| &account.name, room)?;
         check_entries(&table::ACCOUNT, &self.accounts)?;
         self.check_quotas()?;
         self.check_parents()?;
@@ -208,42 +216,24 @@ fn check_within(
     }
 }
 
-/// Is every name of a list usable, and none there twice?
-///
-/// Takes nothing from the heap, because a running desk is handed changed policies: names are
-/// sorted [`NAMES_AT_ONCE`] at a time, and those behind are looked up among them.
-fn check_names<'a>(
+/// Is every name of a list usable, and none there twice? `room` has a place for each.
+fn check_names<T>(
     field: &'static str,
-    names: impl Iterator<Item = &'a str> + Clone,
+    entries: &[T],
+    name: impl Fn(&T) -> &String,
+    room: &mut [u32],
 ) -> Result<(), Fault> {
-    for (index, name) in (0_u32..).zip(names.clone()) {
-        check_name(field, name).map_err(|error| Fault { error, index: Some(index) })?;
+    for (index, entry) in (0_u32..).zip(entries) {
+        check_name(field, name(entry)).map_err(|error| Fault { error, index: Some(index) })?;
     }
-    let mut behind = (0_u32..).zip(names);
-    let mut repeat: Option<(u32, u32)> = None;
-    let mut some = [("", 0); NAMES_AT_ONCE];
-    loop {
-        let mut len = 0;
-        for (place, (index, name)) in some.iter_mut().zip(behind.by_ref()) {
-            *place = (name, index);
-            len += 1;
-        }
-        if len == 0 {
-            break;
-        }
-        let some = &mut some[..len];
-        some.sort_unstable();
-        // Equal names now stand side by side, earlier entry first.
-        let beside = some.windows(2).filter(|pair| pair[0].0 == pair[1].0);
-        let beside = beside.map(|pair| (pair[1].1, pair[0].1));
-        let beyond = behind.clone().filter_map(|(index, name)| {
-            let place = some.partition_point(|(other, _)| *other < name);
-            some.get(place).filter(|found| found.0 == name).map(|found| (index, found.1))
-        });
-        repeat = beside.chain(beyond).chain(repeat).min();
-    }
-    // The least of the later places is reported, as somebody who reads from the top finds it.
-    match repeat {
+    debug_assert_eq!(room.len(), entries.len(), "a place for each");
+    let name = |index: u32| entries.get(index as usize).map(&name);
+    room.iter_mut().zip(0..).for_each(|(place, index)| *place = index);
+    room.sort_unstable_by_key(|index| (name(*index), *index));
+    // Equal names now stand side by side, earlier entry first. The least of the later ones is
+    // reported, as somebody who reads from the top finds it.
+    let beside = room.windows(2).filter(|pair| name(pair[0]) == name(pair[1]));
+    match beside.map(|pair| (pair[1], pair[0])).min() {
         None => Ok(()),
         Some((index, first_index)) => Err(Fault {
             error: Error::Duplicate { field, index: index.into(), first_index: first_index.into() },
@@ -285,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_compared_across_all_rounds() {
+    fn the_first_repeat_in_a_long_list_is_named() {
         let named = |count: usize, twice: &[(usize, usize)]| {
             let mut accounts: Vec<Account> =
                 (0..count).map(|i| Account::new(format!("{:04}", i * 37 % count), 1.0)).collect();
@@ -296,7 +286,7 @@ mod tests {
             Policy::default().with_limits(limits).with_accounts(accounts).validate()
         };
         assert_eq!(named(2_000, &[]), Ok(()));
-        for (later, first) in [(1_999, 0), (1_024, 511), (513, 512), (NAMES_AT_ONCE, 1)] {
+        for (later, first) in [(1_999, 0), (1_024, 511), (513, 512), (2, 1)] {
             // A repeat further down must not be the one that is named.
             let fault = named(2_000, &[(later, first), (1_999, 0)]).unwrap_err();
             let (index, first_index) = (later as u64, first as u64);
@@ -408,7 +398,8 @@ mod tests {
                     expected = Some((index as u64, first as u64));
                 }
             }
-            let found = check_names("class[].name", names.iter().map(String::as_str)).err();
+            let room = &mut vec![0; names.len()];
+            let found = check_names("class[].name", &names, |name| name, room).err();
             let found = found.map(|fault| match fault.error {
                 Error::Duplicate { index, first_index, .. } => (index, first_index),
                 other => panic!("{other}"),

@@ -285,9 +285,8 @@ impl Division<'_> {
     }
 }
 
-/// `Ok` if a ledger of so many resources can be divided by these.
+/// `Ok` if a ledger of so many resources, at least one, can be divided by these.
 fn check_rules(usage_weight: f64, units: &Amounts, resources: u32) -> Result<(), Error> {
-    check_range("resources", resources.into(), 1, RESOURCES_MAX as u64)?;
     check_real("usage_weight", usage_weight, 0.0, USAGE_WEIGHT_MAX)?;
     for unit in units.used(resources) {
         check_range("units", *unit, 1, AMOUNT_MAX)?;

@@ -52,7 +52,7 @@ use core::cmp::Ordering;
 
 use super::quota::{AMOUNT_MAX, Amounts, Quotas, RESOURCES_MAX};
 use super::{AccountId, Ledger};
-use crate::error::{Error, check_range, check_real};
+use crate::error::{Error, check_real};
 
 /// Part of `total` that is held: nothing of anything is nothing, something of nothing is all.
 #[must_use]
@@ -212,7 +212,7 @@ impl Ledger {
         total: impl Fn(usize, usize) -> u64,
     ) -> Result<[f64; RESOURCES_MAX], Error> {
         self.tree.check(account)?;
-        check_range("resources", self.quotas.resources.into(), 1, RESOURCES_MAX as u64)?;
+        self.quotas.check_present()?;
         let mut shares = [0.0; RESOURCES_MAX];
         for (resource, place) in self.quotas.row(account.index()).enumerate() {
             shares[resource] = share(self.quotas.held[place], total(place, resource));

@@ -271,7 +271,7 @@ impl Ledger {
         limits: &ReclaimLimits,
     ) -> Result<(), Error> {
         self.tree.check(account)?;
-        check_range("resources", self.quotas.resources.into(), 1, 8)?;
+        self.quotas.check_present()?;
         let min_runtime = match limits.min_runtime {
             Some(span) => check_range("min_runtime_ns", span.get(), 0, SPAN_MAX)?,
             None => INHERITED,
@@ -300,7 +300,7 @@ impl Ledger {
     /// [`Error::Stale`] for an unknown account; [`Error::Range`] on `resources` if there are none.
     pub fn reclaim_limits(&self, account: AccountId) -> Result<ReclaimLimits, Error> {
         self.tree.check(account)?;
-        check_range("resources", self.quotas.resources.into(), 1, 8)?;
+        self.quotas.check_present()?;
         let (of, index) = (&self.protections, account.index());
         let mut loss_budget = Amounts::UNLIMITED;
         loss_budget.0[..of.resources].copy_from_slice(&of.budget[of.row(index)]);
@@ -376,7 +376,7 @@ impl Ledger {
     ) -> Result<(), Error> {
         self.tree.check(reclaimer)?;
         self.tree.check(job.account)?;
-        check_range("resources", self.quotas.resources.into(), 1, 8)?;
+        self.quotas.check_present()?;
         job.check(now, self.quotas.resources)?;
         let above = common(&self.tree, reclaimer.index(), job.account.index());
         let loss = loss(now, job);

@@ -111,6 +111,12 @@ impl Quotas {
         }
     }
 
+    /// Kinds of resource, or the error of a ledger that has none.
+    pub(super) fn check_present(&self) -> Result<u32, Error> {
+        check_range("resources", self.resources.into(), 1, RESOURCES_MAX as u64)?;
+        Ok(self.resources)
+    }
+
     /// `Ok` if the account neither holds nor asks for anything.
     pub(super) fn check_idle(&self, account: AccountId) -> Result<(), Error> {
         let row = self.row(account.index());
@@ -241,7 +247,7 @@ impl Ledger {
     /// [`Error::RangeReal`] for a weight that is not in `0..=10^12`.
     pub fn set_quota(&mut self, account: AccountId, rules: &AccountQuota) -> Result<(), Error> {
         self.tree.check(account)?;
-        let resources = check_range("resources", self.quotas.resources.into(), 1, 8)? as u32;
+        let resources = self.quotas.check_present()?;
         rules.check(resources)?;
         self.replace_rules(account, rules);
         Ok(())
@@ -253,7 +259,7 @@ impl Ledger {
     /// [`Error::Stale`] for an unknown account; [`Error::Range`] on `resources` if there are none.
     pub fn quota(&self, account: AccountId) -> Result<AccountQuota, Error> {
         self.tree.check(account)?;
-        check_range("resources", self.quotas.resources.into(), 1, 8)?;
+        self.quotas.check_present()?;
         Ok(self.quotas.rules(account.index()))
     }
 

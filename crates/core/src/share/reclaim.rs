@@ -274,7 +274,7 @@ pub(super) fn way(tree: &AccountTree, index: u32, above: u32) -> impl Iterator<I
 impl Ledger {
     pub(super) fn check_claim(&self, claim: &Reclamation) -> Result<(), Error> {
         self.tree.check(claim.reclaimer)?;
-        let resources = check_range("resources", self.quotas.resources.into(), 1, 8)? as u32;
+        let resources = self.quotas.check_present()?;
         claim.amounts.check("amounts", resources)?;
         for (short, amount) in claim.short.0.into_iter().zip(claim.amounts.0) {
             check_range("short", short, 0, amount)?;

@@ -204,6 +204,8 @@ pub struct Batcher {
     partials: Box<[Partial]>,
     /// Accounts of the policy document, in its order.
     policy_accounts: Box<[AccountId]>,
+    /// Room for putting the names of a changed policy in order.
+    name_room: Box<[u32]>,
     /// How fast an account may send that the policy does not name.
     default_rates: RateLimits,
     /// Requests known of each account, by account index.
@@ -254,6 +256,7 @@ impl Batcher {
             swap: Swap::default(),
             steps: StepRing::new(limits.steps_in_flight_max, limits.running_max),
             partials: vec![Partial::default(); running_max].into_boxed_slice(),
+            name_room: vec![0; policy_accounts.len()].into_boxed_slice(),
             policy_accounts,
             default_rates: policy.account_default_rates,
             account_requests: vec![0; limits.accounts_max as usize].into_boxed_slice(),
@@ -282,7 +285,7 @@ impl Batcher {
             u64::from(limits.running_max) * per_seat,
             u64::from(limits.accounts_max) * size_of::<u32>() as u64,
             (policy.classes.len() * size_of::<ClassRules>()) as u64,
-            (policy.accounts.len() * size_of::<AccountId>()) as u64,
+            (policy.accounts.len() * (size_of::<AccountId>() + size_of::<u32>())) as u64,
         ];
         parts.into_iter().fold(0, u64::saturating_add)
     }
@@ -396,7 +399,8 @@ impl Batcher {
 
     /// Takes a changed policy; nothing that waits or runs is lost. Targets of requests that came
     /// before stay as they were, and so does when they expire; weights, guarantees and rules hold
-    /// from the next step on, queue limits and rates for what comes in.
+    /// from the next step on, queue limits and rates for what comes in. O(n log n) in accounts
+    /// where none has to be searched for its parent; see [`crate::policy`].
     ///
     /// # Errors
     /// As [`Policy::validate`]; [`Error::Range`] if it has another number of classes or accounts,
@@ -404,7 +408,6 @@ impl Batcher {
     /// fixed; [`Error::Contradiction`] if an account has another parent, or where it may exchange
     /// with others, another name.
     pub fn set_policy(&mut self, policy: &Policy) -> Result<(), Error> {
-        policy.validate()?;
         let (new, old) = (&policy.limits, &self.limits);
         let fixed = [
             ("classes", policy.classes.len() as u64, self.classes.len() as u64),
@@ -421,6 +424,7 @@ impl Batcher {
         for (field, given, built) in fixed {
             check_range(field, given, built, built)?;
         }
+        policy.validate_in(&mut self.name_room)?;
         self.check_places(policy)?;
         self.set_learning(policy)?;
         for (account, wanted) in self.policy_accounts.iter().zip(&policy.accounts) {

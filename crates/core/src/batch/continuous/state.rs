@@ -137,8 +137,9 @@ impl Batcher {
             forecast,
             swap,
             steps,
-            // Means nothing between two calls.
+            // Mean nothing between two calls.
             partials: _,
+            name_room: _,
             // Reasons are told anew once a step is formed.
             closing: _,
             // Follows from the requests.

@@ -65,7 +65,7 @@ impl Ledger {
         division: &HistoryDivision,
     ) -> Result<(), Error> {
         let HistoryDivision { usage_weight, usage_per_s_max, units } = division;
-        check_rules(*usage_weight, units, self.quotas.resources)?;
+        check_rules(*usage_weight, units, self.quotas.check_present()?)?;
         check_real("usage_per_s_max", *usage_per_s_max, RATE_MAX.recip(), RATE_MAX)?;
         let history = &self.history;
         history.decay.check_time(now)?;

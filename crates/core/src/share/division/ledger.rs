@@ -4,7 +4,7 @@ use super::{Claim, Division, Excess, Level, divide_checked};
 use crate::error::{Error, check_range};
 use crate::share::quota::Quotas;
 use crate::share::tree::AccountTree;
-use crate::share::{Amounts, Ledger, RESOURCES_MAX};
+use crate::share::{Amounts, Ledger};
 
 /// What a fair share of one resource is made of.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -31,7 +31,7 @@ impl Ledger {
     /// that is negative or not finite; [`Error::BufferTooSmall`] for a `usage` with fewer than
     /// `accounts_max * resources` elements.
     pub fn divide(&mut self, division: &Division<'_>) -> Result<(), Error> {
-        let resources = self.quotas.resources;
+        let resources = self.quotas.check_present()?;
         division.check(&self.tree, resources)?;
         let Division { usage_weight, usage, units } = division;
         let past = |index: u32, resource: usize| {
@@ -49,8 +49,7 @@ impl Ledger {
     /// [`Error::Range`] for a `resource` that is not there; [`Error::BufferTooSmall`] for an `out`
     /// with fewer than `accounts_max` elements.
     pub fn share_parts(&mut self, resource: u32, out: &mut [ShareParts]) -> Result<(), Error> {
-        let resources = self.quotas.resources;
-        check_range("resources", resources.into(), 1, RESOURCES_MAX as u64)?;
+        let resources = self.quotas.check_present()?;
         check_range("resource", resource.into(), 0, u64::from(resources) - 1)?;
         let (given, needed) = (out.len() as u64, u64::from(self.tree.capacity()));
         if given < needed {

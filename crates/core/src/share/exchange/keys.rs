@@ -2,7 +2,7 @@
 //!
 //! # Bounds and cost
 //! Finding is O(log accounts) whatever the keys are; setting and forgetting move the list,
-//! O(accounts). 24 bytes for each account.
+//! O(accounts). Loading them sorts it once, O(accounts * log accounts). 24 bytes for each account.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -85,6 +85,32 @@ impl Keys {
         }
     }
 
+    /// Notes the key of an account that has none, in no order: until [`Self::settle`] nothing is found.
+    pub(super) fn append(&mut self, index: u32, key: u64) {
+        let (slot, last) = (self.by_index.get_mut(index as usize), self.sorted.get_mut(self.len));
+        if let (Some(slot), Some(last)) = (slot, last) {
+            *slot = key;
+            *last = (key, index);
+            self.len += 1;
+        }
+    }
+
+    /// Puts what was appended in order.
+    ///
+    /// # Errors
+    /// [`Error::Duplicate`] if two accounts have one key.
+    pub(super) fn settle(&mut self) -> Result<(), Error> {
+        let sorted = self.sorted.get_mut(..self.len).unwrap_or_default();
+        sorted.sort_unstable();
+        match sorted.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            None => Ok(()),
+            Some(pair) => {
+                let (index, first_index) = (pair[1].1.into(), pair[0].1.into());
+                Err(Error::Duplicate { field: "key", index, first_index })
+            }
+        }
+    }
+
     pub(super) fn forget(&mut self, index: u32) {
         let Some(key) = self.by_index.get_mut(index as usize).map(core::mem::take) else { return };
         if let Ok(place) = self.search(key)
@@ -102,5 +128,48 @@ impl Keys {
 
     fn search(&self, key: u64) -> Result<usize, usize> {
         self.sorted.get(..self.len).unwrap_or_default().binary_search_by_key(&key, |entry| entry.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ACCOUNTS: u32 = 12;
+
+    proptest! {
+        /// Loaded all at once they are what they are set one by one; a second one is refused by both.
+        #[test]
+        fn keys_that_are_loaded_are_those_that_were_set(
+            keys in prop::collection::vec(0_u64..40, 0..=ACCOUNTS as usize),
+        ) {
+            let (mut set, mut loaded) = (Keys::new(ACCOUNTS), Keys::new(ACCOUNTS));
+            let with_keys = (0..).zip(keys).filter(|(_, key)| *key != 0);
+            let answers = with_keys.map(|(index, key)| {
+                loaded.append(index, key);
+                set.set(index, key)
+            });
+            let all_set = answers.fold(Ok(()), Result::and);
+            prop_assert_eq!(loaded.settle().is_ok(), all_set.is_ok());
+            if all_set.is_ok() {
+                for key in 0..40 {
+                    prop_assert_eq!(loaded.find(key), set.find(key));
+                }
+                for index in 0..ACCOUNTS {
+                    prop_assert_eq!(loaded.key(index), set.key(index));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn two_accounts_with_one_key_are_named() {
+        let mut keys = Keys::new(ACCOUNTS);
+        for (index, key) in [(1, 9), (4, 7), (6, 9)] {
+            keys.append(index, key);
+        }
+        let twice = Error::Duplicate { field: "key", index: 6, first_index: 1 };
+        assert_eq!(keys.settle(), Err(twice));
     }
 }

@@ -85,13 +85,14 @@ impl Exchange {
             let incarnation = words.next()?;
             *known = is_heard.then_some(incarnation);
         }
-        tree.indices().try_for_each(|index| self.load_account(index, words))
+        tree.indices().try_for_each(|index| self.load_account(index, words))?;
+        self.keys.settle()
     }
 
     fn load_account(&mut self, index: u32, words: &mut Words<'_>) -> Result<(), Error> {
         match words.next()? {
             0 => {}
-            key => self.keys.set(index, key)?,
+            key => self.keys.append(index, key),
         }
         let (places, length) = (self.places_of(index), self.services.len().max(1));
         for service in self.services.get_mut(places.clone()).unwrap_or_default() {

@@ -206,6 +206,17 @@ fn a_policy_of_another_size_is_refused_whole() {
 }
 
 #[test]
+fn a_changed_policy_that_names_somebody_twice_is_refused() {
+    let mut rig = Rig::new(&policy());
+    let mut changed = policy();
+    changed.accounts[2].name = changed.accounts[1].name.clone();
+    let refused = Error::Duplicate { field: "account[].name", index: 2, first_index: 1 };
+    assert_eq!(rig.batcher.set_policy(&changed), Err(refused));
+    changed.accounts[2].name = "somebody else".into();
+    assert_eq!(rig.batcher.set_policy(&changed), Ok(()));
+}
+
+#[test]
 fn a_host_that_asks_when_to_come_back_is_never_sent_in_circles() {
     let mut rig = Rig::new(&steps_in_flight(2));
     rig.submit(0, 0, 100, 1);
