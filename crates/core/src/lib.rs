@@ -80,6 +80,7 @@ pub mod engine;
 pub mod error;
 pub mod fleet;
 pub mod handle;
+pub mod headroom;
 mod heap;
 pub mod outcome;
 pub mod place;

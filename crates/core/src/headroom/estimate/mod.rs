@@ -1,0 +1,1 @@
+//! How fast does work come, and how fast does it go?

@@ -1,0 +1,1 @@
+//! May this come in at all?

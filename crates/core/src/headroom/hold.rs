@@ -1,0 +1,1 @@
+//! Should a batch job wait so that urgent work finds room?
