@@ -6,7 +6,7 @@
 //! several, or whole ones   of the smallest link group with enough; else of the smallest NUMA node
 //!                          with enough; else of all. In a link group, too, of the smallest NUMA
 //!                          node with enough. Of those the ones with the least left
-//! a partition              the place that costs the fewest places ([`super::partition`]), on
+//! a partition              the place with the least loss of room ([`super::partition`]), on
 //!                          whichever device; then the device with the least left
 //! ```
 //! The lower index of equals. "Least left" is by thousandths, then by memory.

@@ -7,19 +7,24 @@
 //!
 //! # Formula
 //! ```text
-//! room(o)    places left: over all profiles and all their starts, those whose run is free in o
+//! room(o)    places left: over all profiles and all their starts whose run is free in o, the sum of
+//!            the memory slices of that run
 //! loss(o, r) room(o) - room(o | r)     what taking the run r costs those who come later
 //! ```
-//! Of all places for a partition the one with the least loss is taken. On an empty A100 that puts
-//! one slice at the end (6), two slices at 4 and three at 4, so that a half is left for as long as
-//! there is one.
+//! Of all places for a partition, on all devices of a node, the one with the least loss is taken.
+//! On an empty A100 that puts one slice at 6, two at 4 and three at 4: a half is left whole for as
+//! long as there is one, and a device where something stands is used before an empty one. A place
+//! counts by its memory slices, since counting each as one makes the single place for all of a
+//! device so cheap that empty devices are broken first.
 //!
 //! # Bounds and cost
 //! `room` is a table of 256 bytes for each layout, filled at construction; a place is found in
 //! O(starts), at most 8.
 //!
 //! # What it is bad at
-//! `room` counts places, not what they are worth: who knows the mix of tasks should price them.
+//! `room` does not know what will be asked for: who knows the mix of tasks should price the places.
+//! In whatever order they come, some sets of partitions fit only in another one: two, two and three
+//! slices do not, three, two and two do.
 //! Profiles with media engines (`+me`) and compute instances inside of a partition are not
 //! modelled. Drivers differ in the memory of a profile by up to 2%: a host for which that matters
 //! gives a layout of its own.
@@ -157,7 +162,8 @@ pub(super) struct Table {
     reach: u8,
     /// Most memory that partitions have together.
     memory_mib: u32,
-    /// Places left, by what is occupied: at most [`PROFILES_MAX`] * [`MEMORY_SLICES_MAX`].
+    /// Memory slices of all places left, by what is occupied: runs of n slices have 9 - n starts at
+    /// most, which is 20 slices for a profile and 160 for [`PROFILES_MAX`].
     room: [u8; OCCUPANCIES],
 }
 
@@ -183,8 +189,8 @@ impl Table {
             table.profiles().iter().copied().flat_map(Profile::runs).fold(0, |set, run| set | run);
         for occupied in 0..=u8::MAX {
             let runs = table.profiles().iter().copied().flat_map(Profile::runs);
-            let left = runs.filter(|run| run & occupied == 0).count();
-            table.room[usize::from(occupied)] = left as u8;
+            let left = runs.filter(|run| run & occupied == 0).map(u8::count_ones);
+            table.room[usize::from(occupied)] = left.sum::<u32>() as u8;
         }
         table.memory_mib = table.most_together()?;
         Ok(table)
@@ -238,8 +244,8 @@ impl Table {
         profile.compute_slices as u16 * WHOLE_MILLI / self.compute_slices as u16
     }
 
-    /// Where a partition costs the fewest places, with what is occupied: that cost and the slices,
-    /// as bits. The lowest start of equals.
+    /// Where a partition costs the least room, with what is occupied: that loss and the slices, as
+    /// bits. The lowest start of equals.
     pub(super) fn best_place(&self, profile: Profile, occupied: u8) -> Option<(u8, u8)> {
         let room = |occupied: u8| self.room[usize::from(occupied)];
         let free = profile.runs().filter(|run| run & occupied == 0);

@@ -94,7 +94,9 @@ fn a_hold_that_nobody_has_is_refused() {
     let second = put(&mut fleet, node, &share(200, 4_000)).unwrap();
     let one = put(&mut fleet, node, &part(1, 0)).unwrap();
     let two = put(&mut fleet, node, &part(1, 0)).unwrap();
-    assert_eq!((whole.devices, first.devices, one.slices | two.slices), (1, 2, 0b110_0000));
+    let three = put(&mut fleet, node, &part(1, 0)).unwrap();
+    assert_eq!((whole.devices, first.devices), (1, 2));
+    assert_eq!([one.slices, two.slices, three.slices], [1 << 6, 1 << 4, 1 << 5]);
     let before = all_of(&fleet);
     let refused = |fleet: &mut Fleet, hold: Hold| {
         assert!(fleet.give(&hold).is_err(), "{hold:?}");
@@ -116,13 +118,14 @@ fn a_hold_that_nobody_has_is_refused() {
     all(Hold { device_milli: 0, ..first });
     all(Hold { device_memory_mib: 8_001, ..first });
     all(Hold { slices: 0, ..one });
-    all(Hold { device_milli: 284, device_memory_mib: 9_728, slices: 0b110_0000, ..one });
-    all(Hold { device_milli: 285, device_memory_mib: 9_856, slices: 0b110_0000, ..one });
+    all(Hold { device_milli: 284, device_memory_mib: 9_728, slices: 0b011_0000, ..one });
+    all(Hold { device_milli: 285, device_memory_mib: 9_856, slices: 0b011_0000, ..one });
+    all(Hold { device_memory_mib: 9_856, slices: 0b011_0000, ..one });
     all(Hold { slices: 1, ..one });
     all(Hold { device_memory_mib: 4_863, ..one });
-    for hold in [one, first, whole, two, second] {
+    for hold in [one, first, whole, two, three, second] {
         fleet.give(&hold).unwrap();
-        assert!(fleet.give(&hold).is_err() || hold == first, "twice");
+        assert!(fleet.give(&hold).is_err(), "twice");
     }
     assert!(fleet.give(&second).is_err());
 }
