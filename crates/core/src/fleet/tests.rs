@@ -73,7 +73,7 @@ fn a_node_of_8_devices_takes_248_bytes() {
 
 #[test]
 fn whole_devices_stay_in_one_link_group_then_on_one_numa_node() {
-    let at = |link_group, numa| DeviceSpec { link_group, numa, ..device(Sharing::Exclusive) };
+    let at = |link_group, numa| DeviceSpec { numa, link_group, ..device(Sharing::Exclusive) };
     // Link groups of 3, 2 and 3 devices, the last over two NUMA nodes.
     let groups = [(0, 0), (0, 0), (0, 0), (1, 0), (1, 0), (2, 0), (2, 1), (2, 1)];
     let (mut fleet, node) = one_node(&groups.map(|(group, numa)| at(group, numa)));

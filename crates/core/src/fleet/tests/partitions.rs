@@ -179,7 +179,9 @@ proptest! {
             let milli: u16 = held.iter().map(|hold| hold.device_milli).sum();
             prop_assert_eq!(here.free_milli, 1_000 - milli);
         }
-        held.iter().for_each(|hold| fleet.give(hold).unwrap());
+        for hold in &held {
+            fleet.give(hold).unwrap();
+        }
         prop_assert_eq!(all_of(&fleet), empty);
     }
 

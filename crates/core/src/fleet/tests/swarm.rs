@@ -139,9 +139,9 @@ fn recount(fleet: &Fleet) {
     assert_eq!(counts, fleet.counts);
 }
 
-fn apply(fleet: &mut Fleet, nodes: &mut [NodeId], held: &mut Vec<Hold>, event: Event) {
+fn apply(fleet: &mut Fleet, nodes: &mut [NodeId], held: &mut Vec<Hold>, event: &Event) {
     let at = |pick: usize| pick % nodes.len();
-    match event {
+    match *event {
         Event::Put(pick, demand) => {
             let node = nodes[at(pick)];
             let before = all_of(fleet);
@@ -194,7 +194,7 @@ proptest! {
         let (mut fleet, mut nodes) = mixed();
         let mut held = Vec::new();
         for event in events {
-            apply(&mut fleet, &mut nodes, &mut held, event);
+            apply(&mut fleet, &mut nodes, &mut held, &event);
             agrees(&fleet, &held);
             recount(&fleet);
         }
@@ -222,7 +222,7 @@ fn sums_are_right_after_a_thousand_events() {
     let mut held = Vec::new();
     for _ in 0..1_000 {
         let event = events().new_tree(&mut runner).unwrap().current();
-        apply(&mut fleet, &mut nodes, &mut held, event);
+        apply(&mut fleet, &mut nodes, &mut held, &event);
     }
     agrees(&fleet, &held);
     recount(&fleet);
