@@ -38,7 +38,7 @@ struct Footprint {
 }
 
 impl Footprint {
-    fn of(demand: &DeviceDemand, devices: u16) -> Self {
+    fn of(demand: DeviceDemand, devices: u16) -> Self {
         Self {
             devices,
             whole: matches!(demand, DeviceDemand::Whole { .. }),
@@ -47,7 +47,7 @@ impl Footprint {
     }
 
     /// Share of its run time that somebody with `other` loses for this one.
-    fn felt_by(&self, other: &Self, rules: &PlacementRules) -> f64 {
+    fn felt_by(self, other: Self, rules: &PlacementRules) -> f64 {
         if self.devices & other.devices != 0 {
             let apart = self.partition && other.partition;
             return if apart { 0.0 } else { rules.interference_sharer_ratio };
@@ -89,14 +89,14 @@ impl Placer {
             return Interference::default();
         }
         let run_s = self.horizon.run_s(gang.task);
-        let mine = Footprint::of(&gang.task.member.devices, choice.devices);
+        let mine = Footprint::of(gang.task.member.devices, choice.devices);
         let mut felt = Interference::default();
         for member in self.members.of_node(index).filter(|member| member.task != gang.index) {
             let Some(entry) = self.tasks.at(member.task) else { continue };
             let Hold { devices, .. } = member.hold;
-            let theirs = Footprint::of(&entry.task.member.devices, devices);
-            felt.own_ratio += theirs.felt_by(&mine, &self.rules);
-            let ratio = mine.felt_by(&theirs, &self.rules);
+            let theirs = Footprint::of(entry.task.member.devices, devices);
+            felt.own_ratio += theirs.felt_by(mine, &self.rules);
+            let ratio = mine.felt_by(theirs, &self.rules);
             let left = entry.started.saturating_add(entry.task.duration).saturating_sub(self.now);
             let left_s = if left.get() == 0 { run_s } else { left.as_seconds().min(run_s) };
             felt.others_s += ratio * left_s * self.worth_of_second(&entry.task);
