@@ -1,48 +1,142 @@
 //! Which node takes the next member?
+//!
+//! # Formula
+//! ```text
+//! stranding = weight * stranded GPUs * pi * holding_s          (`horizon` says how long)
+//! total     = stranding + extras,   extras >= 0
+//! ```
+//! The node with the smallest total; on a tie the one that strands least, then the lowest index. So
+//! with no extras ([`Task::has_extras`]) what strands least is the answer, and while an empty queue
+//! makes all holes free (`pi = 0`) it still decides between nodes that cost the same.
+//!
+//! Since extras only add, a node whose stranding alone costs more than the best total so far is not
+//! looked at further; where nodes come in the order of what they strand, none after it is either.
+//!
+//! # Bounds and cost
+//! O(nodes of the domain looked at).
 
 use super::Placer;
+use super::domains::Run;
+use super::gang::{Gang, Pace};
 use super::price::Price;
 use super::task::Task;
-use crate::fleet::{DeviceChoice, Lack, NodeId};
+use crate::fleet::{DeviceChoice, Lack, NodeId, NodeStatus};
 
 /// A node for one member, and what it costs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Choice {
     pub(super) node: NodeId,
     pub(super) devices: DeviceChoice,
+    pub(super) stranded_milli: i64,
     pub(super) price: Price,
+    /// How the gang goes with it.
+    pub(super) pace: Pace,
+}
+
+impl Choice {
+    /// Whether it goes before one with a lower index.
+    fn beats(&self, other: &Self) -> bool {
+        let (own_s, other_s) = (self.price.total_s(), other.price.total_s());
+        own_s < other_s || own_s == other_s && self.stranded_milli < other.stranded_milli
+    }
 }
 
 impl Placer {
-    /// The cheapest node for one more member of a task; ties go to the lower index.
-    pub(super) fn choose(&self, task: &Task) -> Option<Choice> {
+    /// The cheapest node of a domain for one more member of a gang, or what the node that comes
+    /// closest lacks.
+    pub(super) fn choose(&self, gang: &Gang<'_>, run: Run) -> Result<Choice, Lack> {
         let mut best: Option<Choice> = None;
-        for (node, _) in self.fleet.iter() {
-            let Ok((devices, price)) = self.price_at(node.index(), task) else { continue };
-            if best.is_none_or(|best| price.total_s() < best.price.total_s()) {
-                best = Some(Choice { node, devices, price });
+        let mut closest = Lack::Status;
+        let second_s = self.stranding_second_s(gang.task);
+        for index in self.domains.nodes(run) {
+            let bound_s = best.map_or(f64::INFINITY, |best| best.price.total_s());
+            match self.price_below(index, gang, second_s, bound_s) {
+                Ok(Some(choice)) if best.is_none_or(|best| choice.beats(&best)) => {
+                    best = Some(choice);
+                }
+                Ok(_) => {}
+                Err(lack) => closest = closest.max(lack),
             }
         }
-        best
+        best.ok_or(closest)
     }
 
-    /// What one more member of a task would cost on the node with this index, and on which
+    /// What one more member of a gang would cost on the node with this index, and on which
     /// devices; or what the node lacks.
-    pub(super) fn price_at(&self, index: u32, task: &Task) -> Result<(DeviceChoice, Price), Lack> {
+    pub(super) fn price_at(&self, index: u32, gang: &Gang<'_>) -> Result<Choice, Lack> {
+        let second_s = self.stranding_second_s(gang.task);
+        let choice = self.price_below(index, gang, second_s, f64::INFINITY)?;
+        // Nothing is above infinity, so there is one.
+        choice.ok_or(Lack::Status)
+    }
+
+    /// As [`Placer::price_at`]; `None` where stranding alone costs more than the bound.
+    fn price_below(
+        &self,
+        index: u32,
+        gang: &Gang<'_>,
+        second_s: f64,
+        bound_s: f64,
+    ) -> Result<Option<Choice>, Lack> {
+        let task = gang.task;
+        let (stranded_milli, devices) = self.stranded_at(index, task)?;
+        let stranding_s = stranded_milli as f64 / 1_000.0 * second_s;
+        let Some(node) = self.fleet.id_at(index) else { return Err(Lack::Status) };
+        self.allowed_at(index, task, devices)?;
+        if stranding_s > bound_s {
+            return Ok(None);
+        }
+        let mut price = Price { stranding_s, ..Price::default() };
+        let mut pace = gang.pace;
+        if task.has_extras(&self.rules) {
+            let extras = self.extras_at(index, devices, gang);
+            price = price.plus(&extras.price);
+            pace = extras.pace;
+        }
+        Ok(Some(Choice { node, devices, stranded_milli, price, pace }))
+    }
+
+    /// Thousandths of devices that one more member would strand on a node, and where it would
+    /// stand.
+    fn stranded_at(&self, index: u32, task: &Task) -> Result<(i64, DeviceChoice), Lack> {
         let node = self.fleet.at(index).ok_or(Lack::Status)?;
+        if node.status != NodeStatus::Ready {
+            return Err(Lack::Status);
+        }
         let missing = task.labels_required & !node.labels;
         if missing | task.labels_forbidden & node.labels != 0 {
             return Err(Lack::Labels);
         }
-        let (stranded_milli, devices) = self.stranding.price(&self.fleet, index, &task.member)?;
-        let ends = self.now.saturating_add(task.duration);
+        self.stranding.price(&self.fleet, index, &task.member)
+    }
+
+    /// What forbids a node that has room.
+    pub(super) fn allowed_at(
+        &self,
+        index: u32,
+        task: &Task,
+        devices: DeviceChoice,
+    ) -> Result<(), Lack> {
+        if !self.crowds.may(&task.spreading, index) {
+            return Err(Lack::Spread);
+        }
+        let ends = task.ends(self.now);
         if !self.promises.leave_room(&self.fleet, index, &task.member, devices, ends) {
             return Err(Lack::Reserved);
         }
-        let rules = &self.rules;
-        let stranded = stranded_milli as f64 / 1_000.0;
-        let holding_s = rules.holding.as_seconds();
-        let stranding_s = rules.stranding_weight * stranded * self.shadow_price * holding_s;
-        Ok((devices, Price { stranding_s, ..Price::default() }))
+        Ok(())
+    }
+
+    /// What a stranded GPU costs a task, for as long as the hole lasts.
+    fn stranding_second_s(&self, task: &Task) -> f64 {
+        let holding_s = self.horizon.holding_s(task, &self.rules);
+        self.rules.stranding_weight * self.shadow_price * holding_s
+    }
+
+    /// What a second of a task's run time is worth: somebody waits for it, and all its devices are
+    /// held.
+    pub(super) fn worth_of_second(&self, task: &Task) -> f64 {
+        let gpus = task.gpu_milli() as f64 / 1_000.0;
+        self.delay_values[task.class as usize] + gpus * self.shadow_price
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Member {
     /// Index of its task.
     pub(super) task: u32,
     pub(super) next_of_task: u32,
+    /// The one before it in the list of its task; so too for its node.
+    pub(super) last_of_task: u32,
     pub(super) next_of_node: u32,
     pub(super) last_of_node: u32,
 }
@@ -47,14 +49,14 @@ impl Members {
         members_max as u64 * size_of::<Member>() as u64 + nodes_max as u64 * size_of::<u32>() as u64
     }
 
-    /// Members in use.
-    pub(super) const fn len(&self) -> u32 {
-        self.len
-    }
-
     /// Members that could be in use.
     pub(super) const fn capacity(&self) -> u32 {
         self.members.len() as u32
+    }
+
+    /// Members that could still come into use.
+    pub(super) const fn vacant_len(&self) -> u32 {
+        self.capacity() - self.len
     }
 
     /// Puts a hold in front of the list of its task (`first`) and of its node; `false` if full.
@@ -63,21 +65,35 @@ impl Members {
         let Some(member) = self.members.get_mut(at as usize) else { return false };
         self.vacant = member.next_of_task;
         let of_node = &mut self.of_node[hold.node.index() as usize];
-        *member =
-            Member { hold, task, next_of_task: *first, next_of_node: *of_node, last_of_node: NONE };
-        let behind = core::mem::replace(of_node, at);
-        *first = at;
+        *member = Member {
+            hold,
+            task,
+            next_of_task: *first,
+            last_of_task: NONE,
+            next_of_node: *of_node,
+            last_of_node: NONE,
+        };
+        let of_node_behind = core::mem::replace(of_node, at);
+        let of_task_behind = core::mem::replace(first, at);
         self.len += 1;
-        if let Some(behind) = self.members.get_mut(behind as usize) {
+        if let Some(behind) = self.members.get_mut(of_node_behind as usize) {
             behind.last_of_node = at;
+        }
+        if let Some(behind) = self.members.get_mut(of_task_behind as usize) {
+            behind.last_of_task = at;
         }
         true
     }
 
-    /// Takes the first of a task's list out.
+    /// Takes the first of a task's list out. What was put in last and is taken out first leaves
+    /// no trace.
     pub(super) fn pop(&mut self, first: &mut u32) -> Option<Hold> {
-        let at = *first;
-        let Member { hold, next_of_task, next_of_node, last_of_node, .. } =
+        self.remove(first, *first)
+    }
+
+    /// Takes the member at a place out of the list that begins at `first`.
+    pub(super) fn remove(&mut self, first: &mut u32, at: u32) -> Option<Hold> {
+        let Member { hold, next_of_task, last_of_task, next_of_node, last_of_node, .. } =
             *self.members.get(at as usize)?;
         if let Some(behind) = self.members.get_mut(next_of_node as usize) {
             behind.last_of_node = last_of_node;
@@ -86,11 +102,28 @@ impl Members {
             Some(before) => before.next_of_node = next_of_node,
             None => self.of_node[hold.node.index() as usize] = next_of_node,
         }
+        if let Some(behind) = self.members.get_mut(next_of_task as usize) {
+            behind.last_of_task = last_of_task;
+        }
+        match self.members.get_mut(last_of_task as usize) {
+            Some(before) => before.next_of_task = next_of_task,
+            None => *first = next_of_task,
+        }
         self.members[at as usize].next_of_task = self.vacant;
         self.vacant = at;
-        *first = next_of_task;
         self.len -= 1;
         Some(hold)
+    }
+
+    /// The member at a place.
+    pub(super) fn at(&self, at: u32) -> Option<&Member> {
+        self.members.get(at as usize)
+    }
+
+    /// The member at a place holds something else on the same node.
+    pub(super) fn replace(&mut self, at: u32, hold: Hold) {
+        debug_assert_eq!(self.members[at as usize].hold.node, hold.node, "it stays where it is");
+        self.members[at as usize].hold = hold;
     }
 
     /// The members of the task whose list begins at `first`, the last one placed first.

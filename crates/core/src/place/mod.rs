@@ -1,33 +1,70 @@
 //! Where does it run?
 //!
 //! # What it decides
-//! On which nodes and devices a task runs ([`Placer::place`]), and, for all that wait, which start
-//! now ([`Placer::cycle`]).
+//! On which nodes and devices a task runs: [`Placer::place`], [`Placer::resize`].
 //!
 //! # Formula
 //! Filter, then price, then choose: of the nodes that can take a member the one where that costs
-//! the fewest seconds of delay ([`Price`]).
+//! the fewest seconds of delay. The parts of a [`Price`], with `pi` the shadow price of a GPU
+//! ([`Placer::set_shadow_price`]), `v` the delay value of the class, `g` the GPUs of the task and
+//! T its run time:
+//!
+//! ```text
+//! stranding     stranded GPUs * pi * max(T, holding)                  (choose, horizon)
+//! warm-up       warm_up * (v + g*pi), once, where it is cold          (warm, extras)
+//! links         ratio * T * (v + g*pi), once, where it is apart       (links, extras)
+//! interference  x*T*(v + g*pi) + sum x_j*min(T, left_j)*(v_j + g_j*pi) (interference)
+//! crowding      crowding_s * replicas in the domain * v               (spreading, extras)
+//! ```
+//! The whole page: `docs/policies/place.md`.
+//!
+//! # Bounds and cost
+//! Nothing allocates after [`Placer::new`]; memory is [`Placer::bytes_needed`]. A task is priced on
+//! every node for each of its members, O(members * nodes); release is O(members).
+//!
+//! # What it is bad at
+//! One task after the other, one member after the other: it does not look for the best way to place
+//! several at once. What a task does not say (duration, artifact, who it disturbs) is not priced.
+//!
+//! # Source
+//! Shadow price and prices in delay: `docs/policies/place.md`. Stranding: see `stranding`.
 
 mod choose;
+mod domains;
+mod extras;
+mod gang;
+mod horizon;
+mod interference;
+mod links;
 mod members;
 pub mod price;
 mod promises;
 mod reclaim;
+pub mod resize;
+mod rules;
+mod spreading;
 mod stranding;
 pub mod task;
+pub mod warm;
 
 use alloc::boxed::Box;
 
 use crate::error::{Error, check_range};
-use crate::fleet::{Fleet, Hold, Lack, NodeId, NodeSpec};
+use crate::fleet::{Fleet, FleetOptions, Hold, Lack, NodeId, NodeSpec};
 use crate::handle::{Handle, Slab};
 use crate::policy::{PlacementRules, Policy};
 use crate::units::Nanos;
+use domains::Domains;
+use horizon::Horizon;
 use members::{Members, NONE};
 use promises::Promises;
+use spreading::Crowds;
 use stranding::Stranding;
+use warm::Warm;
 
 pub use price::Price;
+pub use resize::Resized;
+pub use rules::SHADOW_PRICE_MAX;
 pub use task::{Domain, Spreading, Task, Topology};
 
 /// A task that a placer knows.
@@ -96,7 +133,8 @@ pub enum Placed {
     },
     /// Nothing can take it now; it is forgotten.
     NoRoom {
-        /// What most nodes that came close lack.
+        /// What the node that came closest lacks; [`Lack::Topology`] where there is room, but
+        /// not in one domain.
         lack: Lack,
     },
 }
@@ -109,9 +147,15 @@ pub struct Placer {
     /// Worth of a second of delay, by class.
     delay_values: Box<[f64]>,
     shadow_price: f64,
+    /// Whether the host has said what it is; else it is the policy's.
+    shadow_price_told: bool,
     fleet: Fleet,
+    domains: Domains,
     tasks: Slab<Entry>,
     members: Members,
+    crowds: Crowds,
+    warm: Warm,
+    horizon: Horizon,
     stranding: Stranding,
     promises: Promises,
     now: Nanos,
@@ -142,13 +186,32 @@ impl Placer {
             rules: policy.placement,
             delay_values: policy.classes.iter().map(|class| class.delay_value).collect(),
             shadow_price: policy.placement.shadow_price,
+            shadow_price_told: false,
+            domains: Domains::new(nodes_max),
             tasks: Slab::new("tasks", options.tasks_max)?,
             members: Members::new(options.members_max, nodes_max),
+            crowds: Crowds::new(options.tasks_max, nodes_max),
+            warm: Warm::new(nodes_max),
+            horizon: Horizon::default(),
             stranding: Stranding::new(),
             promises: Promises::new(),
             now: Nanos::ZERO,
             fleet,
         })
+    }
+
+    /// Bytes that a placer of this size takes from the heap, with its fleet.
+    #[must_use]
+    pub fn bytes_needed(fleet: &FleetOptions, policy: &Policy, options: &PlacerOptions) -> u64 {
+        let nodes_max = fleet.nodes_max;
+        let PlacerOptions { tasks_max, members_max, .. } = *options;
+        Fleet::bytes_needed(fleet)
+            + Slab::<Entry>::bytes_needed(tasks_max)
+            + Members::bytes_needed(members_max, nodes_max)
+            + Domains::bytes_needed(nodes_max)
+            + Crowds::bytes_needed(tasks_max, nodes_max)
+            + Warm::bytes_needed(nodes_max)
+            + policy.classes.len() as u64 * size_of::<f64>() as u64
     }
 
     /// Its size, as it was made.
@@ -170,6 +233,8 @@ impl Placer {
     pub fn add_node(&mut self, spec: &NodeSpec<'_>) -> Result<NodeId, Error> {
         let node = self.fleet.add_node(spec)?;
         self.stranding.changed(&self.fleet, node.index());
+        self.domains.changed();
+        self.warm.clear(node.index());
         Ok(node)
     }
 
@@ -190,12 +255,13 @@ impl Placer {
         Ok(self.members.of_task(first).map(|member| &member.hold))
     }
 
-    /// Places a task now, or says what is in the way. The holds of its members go to the front of
-    /// `out`.
+    /// Places a task now, or says what is in the way: then all is as it was, but that the task mix
+    /// knows of one more arrival. The holds of its members go to the front of `out`.
+    /// O(members * nodes).
     ///
     /// # Errors
     /// [`Error::Range`] or [`Error::RangeReal`] for a task that cannot be; [`Error::Full`] on
-    /// `tasks`; [`Error::BufferTooSmall`] on `out` for fewer places than members wanted;
+    /// `tasks` or `members`; [`Error::BufferTooSmall`] on `out` for fewer places than members wanted;
     /// [`Error::TimeReversed`]. Nothing is changed then.
     pub fn place(&mut self, now: Nanos, task: &Task, out: &mut [Hold]) -> Result<Placed, Error> {
         self.check_now(now)?;
@@ -207,6 +273,7 @@ impl Placer {
         if self.tasks.is_full() {
             return Err(Error::Full { field: "tasks", capacity: self.tasks.capacity().into() });
         }
+        self.check_members(task.members_needed())?;
         self.now = now;
         self.stranding.arrived(&task.member, f64::from(task.members));
         let id = self.tasks.insert(Entry {
@@ -229,38 +296,6 @@ impl Placer {
         Ok(Placed::Running { task: id, members_len, price })
     }
 
-    /// Starts a pending task, or changes nothing and says what is in the way.
-    fn start(&mut self, now: Nanos, id: TaskId) -> Result<Result<(), Lack>, Error> {
-        let Entry { task, mut first_member, .. } = *self.tasks.get(id)?;
-        let (mut members_len, mut price) = (0, Price::default());
-        while members_len < task.members {
-            let Some(choice) = self.choose(&task) else { break };
-            let hold = self.fleet.take(choice.node, &task.member, choice.devices)?;
-            if !self.members.push(&mut first_member, id.index(), hold) {
-                self.fleet.give(&hold)?;
-                break;
-            }
-            self.stranding.changed(&self.fleet, choice.node.index());
-            price = price.plus(&choice.price);
-            members_len += 1;
-        }
-        let enough = members_len >= task.members_needed();
-        if enough {
-            let entry = self.tasks.get_mut(id)?;
-            *entry = Entry {
-                stage: Stage::Running,
-                started: now,
-                members_len,
-                price,
-                first_member,
-                ..*entry
-            };
-            return Ok(Ok(()));
-        }
-        self.give_all(first_member)?;
-        Ok(Err(Lack::Devices))
-    }
-
     /// A task is gone, whatever its stage: what it held is free.
     ///
     /// # Errors
@@ -270,6 +305,12 @@ impl Placer {
         self.check_now(now)?;
         self.now = now;
         let entry = self.tasks.remove(task)?;
+        if entry.task.duration == Nanos::ZERO {
+            // What was not told is known now; a task that has not run adds nothing.
+            let gpu_milli = u64::from(entry.task.member.gpu_milli()) * u64::from(entry.members_len);
+            self.horizon.learn(gpu_milli, now.saturating_sub(entry.started));
+        }
+        self.crowds.leave(task.index());
         self.give_all(entry.first_member)
     }
 
@@ -281,6 +322,14 @@ impl Placer {
         Ok(())
     }
 
+    /// `Ok` if so many more members can be kept.
+    fn check_members(&self, more: u32) -> Result<(), Error> {
+        if self.members.vacant_len() < more {
+            return Err(Error::Full { field: "members", capacity: self.members.capacity().into() });
+        }
+        Ok(())
+    }
+
     fn check_now(&self, now: Nanos) -> Result<(), Error> {
         if now < self.now {
             return Err(Error::TimeReversed { now_ns: now.get(), last_ns: self.now.get() });
@@ -288,3 +337,6 @@ impl Placer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

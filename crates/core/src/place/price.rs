@@ -43,4 +43,17 @@ impl Price {
             lost_work_s: self.lost_work_s + other.lost_work_s,
         }
     }
+
+    /// Part by part, what it is worth to be rid of it.
+    #[must_use]
+    pub(super) fn bought_back(&self) -> Self {
+        Self {
+            stranding_s: -self.stranding_s,
+            warm_up_s: -self.warm_up_s,
+            link_s: -self.link_s,
+            interference_s: -self.interference_s,
+            crowding_s: -self.crowding_s,
+            lost_work_s: -self.lost_work_s,
+        }
+    }
 }

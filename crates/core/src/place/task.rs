@@ -133,6 +133,11 @@ impl Task {
         self.member.gpu_milli() as u64 * self.members as u64
     }
 
+    /// When it ends if it starts now; never, as far as is known, where its duration is not.
+    pub(super) const fn ends(&self, started: Nanos) -> Nanos {
+        if self.duration.get() == 0 { Nanos::MAX } else { started.saturating_add(self.duration) }
+    }
+
     pub(super) fn check(&self, classes: u32, members_max: u32) -> Result<(), Error> {
         check_range("class", self.class.into(), 0, u64::from(classes) - 1)?;
         let priority = u64::from(self.priority.unsigned_abs());
