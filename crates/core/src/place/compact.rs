@@ -124,7 +124,8 @@ impl Placer {
         self.fleet.give(&from)?;
         let there = DeviceChoice { devices: to.devices, slices: to.slices };
         let wanted = demand.devices.devices();
-        let enough = check_range("devices", to.devices.count_ones().into(), wanted.into(), wanted.into());
+        let enough =
+            check_range("devices", to.devices.count_ones().into(), wanted.into(), wanted.into());
         let taken = enough.and_then(|_| self.fleet.take(to.node, demand, there));
         let hold = match taken {
             Ok(hold) => hold,
@@ -210,13 +211,7 @@ impl Placer {
     }
 
     /// The best place for one task, if moving there pays.
-    fn best_place(
-        &mut self,
-        now: Nanos,
-        id: TaskId,
-        entry: &Entry,
-        second_s: f64,
-    ) -> Option<Move> {
+    fn best_place(&mut self, now: Nanos, id: TaskId, entry: &Entry, second_s: f64) -> Option<Move> {
         let task = &entry.task;
         let lost_work_s = self.worth().lost_work_s(now, entry);
         let from = self.members.at(entry.first_member)?.hold;

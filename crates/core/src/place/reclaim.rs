@@ -94,7 +94,8 @@ impl Placer {
         let Some(len) = found else { return Ok(None) };
         let mut books = Books::new(now, ledger, &entry.task)?;
         for (out, index) in out.iter_mut().zip(&self.scratch.victims[..len]) {
-            let (Some(id), Some(victim)) = (self.tasks.handle_at(*index), self.tasks.at_mut(*index))
+            let (Some(id), Some(victim)) =
+                (self.tasks.handle_at(*index), self.tasks.at_mut(*index))
             else {
                 continue;
             };
@@ -200,9 +201,9 @@ impl Search<'_> {
         for (_, entry) in tasks.iter().filter(|(_, entry)| entry.stage == Stage::Ending) {
             let ends_for = entry.ends.ends_for;
             let for_other = ends_for != id
-                && tasks.get(ends_for).is_ok_and(|other| {
-                    other.stage == Stage::Pending && other.ends.claims
-                });
+                && tasks
+                    .get(ends_for)
+                    .is_ok_and(|other| other.stage == Stage::Pending && other.ends.claims);
             if !for_other {
                 all.of_task(entry.first_member).for_each(|member| self.room.end(&member.hold));
             }
@@ -240,4 +241,4 @@ fn not_in(task: TaskId, stage: Stage) -> Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::place) mod tests;

@@ -79,13 +79,7 @@ impl Room<'_> {
 
     /// Members that find room in a domain, at most `most`: the first that fits takes one after the
     /// other. The room is as before. O(nodes + members), with `out` for the members found.
-    pub(super) fn members_in(
-        &mut self,
-        run: Run,
-        task: &Task,
-        most: u32,
-        out: &mut [Hold],
-    ) -> u32 {
+    pub(super) fn members_in(&mut self, run: Run, task: &Task, most: u32, out: &mut [Hold]) -> u32 {
         let (domains, mut len) = (self.domains, 0);
         for index in domains.nodes(run) {
             while len < most.min(out.len() as u32) {

@@ -145,8 +145,8 @@ impl Room<'_> {
         let demand = &task.member;
         match lack {
             Lack::Labels => {
-                let right = task.labels_required & node.labels
-                    | task.labels_forbidden & !node.labels;
+                let right =
+                    task.labels_required & node.labels | task.labels_forbidden & !node.labels;
                 let asked = task.labels_required.count_ones() + task.labels_forbidden.count_ones();
                 (right.count_ones().into(), asked.into())
             }

@@ -8,12 +8,10 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 
-use super::super::room::{needed, Room};
+use super::super::room::{Room, needed};
 use super::*;
+use crate::fleet::{Demand, DeviceDemand, DeviceSpec, Fleet, FleetOptions, Hold, NodeId, NodeSpec};
 use crate::place::what_if::Change;
-use crate::fleet::{
-    Demand, DeviceDemand, DeviceSpec, Fleet, FleetOptions, Hold, NodeId, NodeSpec,
-};
 use crate::place::{NONE, Placed, PlacerOptions, Task};
 use crate::policy::{PlacementRules, Policy};
 use crate::share::protection::ReclaimLimits;
@@ -168,10 +166,17 @@ impl World {
     }
 
     /// Whether there is an order in which the ledger allows all of these on a node.
-    fn is_allowed(&mut self, wanted: &Task, node: NodeId, gone: &mut Vec<TaskId>, left: &[TaskId]) -> bool {
+    fn is_allowed(
+        &mut self,
+        wanted: &Task,
+        node: NodeId,
+        gone: &mut Vec<TaskId>,
+        left: &[TaskId],
+    ) -> bool {
         let amounts = needed(&wanted.member, 1);
         if left.is_empty() {
-            let own = |task: &TaskId| self.placer.task(*task).unwrap().task.account == wanted.account;
+            let own =
+                |task: &TaskId| self.placer.task(*task).unwrap().task.account == wanted.account;
             if !gone.iter().all(own) {
                 return true;
             }
