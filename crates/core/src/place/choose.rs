@@ -128,7 +128,7 @@ impl Placer {
     }
 
     /// What a stranded GPU costs a task, for as long as the hole lasts.
-    fn stranding_second_s(&self, task: &Task) -> f64 {
+    pub(super) fn stranding_second_s(&self, task: &Task) -> f64 {
         let holding_s = self.horizon.holding_s(task, &self.rules);
         self.rules.stranding_weight * self.shadow_price * holding_s
     }

@@ -17,6 +17,13 @@ pub(super) struct Run {
     pub(super) end: u32,
 }
 
+impl Run {
+    /// Places in it, some of which may be vacant.
+    pub(super) const fn len(self) -> u32 {
+        self.end - self.begin
+    }
+}
+
 /// All nodes by rack and by zone, in order of number and index: the nodes of a domain stand in a
 /// row. Sorted again when first asked after nodes have come; a node that has gone is found vacant.
 #[derive(Debug)]
@@ -97,6 +104,11 @@ impl Domains {
                 Run { domain, begin, end }
             }
         }
+    }
+
+    /// Whether the node with this index stands in a domain.
+    pub(super) fn holds(&self, fleet: &Fleet, run: Run, index: u32) -> bool {
+        self.of(fleet, run.domain, index) == run
     }
 
     /// Indices of the nodes of a domain, in order; some may be vacant.

@@ -31,22 +31,28 @@
 
 mod choose;
 mod lost;
+pub mod compact;
 mod domains;
 mod extras;
 mod gang;
 mod horizon;
 mod interference;
 mod links;
+mod lost_work;
 mod members;
 pub mod price;
 mod promises;
 mod reclaim;
 pub mod resize;
+mod room;
 mod rules;
+mod scratch;
 mod spreading;
 mod stranding;
 pub mod task;
 pub mod warm;
+pub mod what_if;
+pub mod why;
 
 use alloc::boxed::Box;
 
@@ -57,8 +63,10 @@ use crate::policy::{PlacementRules, Policy};
 use crate::units::Nanos;
 use domains::Domains;
 use horizon::Horizon;
+use lost_work::Ends;
 use members::{Members, NONE};
 use promises::Promises;
+use scratch::Scratch;
 use spreading::Crowds;
 use stranding::Stranding;
 use warm::Warm;
@@ -118,6 +126,7 @@ pub struct Entry {
     /// What its placement costs.
     pub price: Price,
     first_member: u32,
+    ends: Ends,
 }
 
 /// What [`Placer::place`] decided.
@@ -159,6 +168,7 @@ pub struct Placer {
     horizon: Horizon,
     stranding: Stranding,
     promises: Promises,
+    scratch: Scratch,
     now: Nanos,
 }
 
@@ -196,6 +206,7 @@ impl Placer {
             horizon: Horizon::default(),
             stranding: Stranding::new(),
             promises: Promises::new(),
+            scratch: Scratch::new(fleet.options(), options)?,
             now: Nanos::ZERO,
             fleet,
         })
@@ -212,6 +223,7 @@ impl Placer {
             + Domains::bytes_needed(nodes_max)
             + Crowds::bytes_needed(tasks_max, nodes_max)
             + Warm::bytes_needed(nodes_max)
+            + Scratch::bytes_needed(fleet, options)
             + policy.classes.len() as u64 * size_of::<f64>() as u64
     }
 
@@ -285,6 +297,7 @@ impl Placer {
             members_len: 0,
             price: Price::default(),
             first_member: NONE,
+            ends: Ends::default(),
         })?;
         if let Err(lack) = self.start(now, id)? {
             self.tasks.remove(id)?;

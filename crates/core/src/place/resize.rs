@@ -276,7 +276,7 @@ impl Placer {
         !ready || held.any(|(_, device)| device.health != Health::Ready)
     }
 
-    fn running(&self, task: TaskId, field: &'static str) -> Result<&Entry, Error> {
+    pub(super) fn running(&self, task: TaskId, field: &'static str) -> Result<&Entry, Error> {
         let entry = self.tasks.get(task)?;
         if entry.stage != Stage::Running || entry.first_member == NONE {
             return Err(Error::Contradiction {
