@@ -22,11 +22,19 @@ impl Fleet {
     /// of those that will do the ones with the least left, and whole devices from the smallest link
     /// group that has enough. O(devices).
     pub(crate) fn choose_devices(&self, index: u32, demand: &Demand) -> Result<DeviceChoice, Lack> {
-        let node = self.at(index).ok_or(Lack::Status)?;
+        self.choose_on(self.at(index).ok_or(Lack::Status)?, self.devices_at(index), demand)
+    }
+
+    /// The same for a node in any state, with any of its devices free.
+    pub(crate) fn choose_on(
+        &self,
+        node: &Node,
+        devices: &[Device],
+        demand: &Demand,
+    ) -> Result<DeviceChoice, Lack> {
         if node.status != NodeStatus::Ready {
             return Err(Lack::Status);
         }
-        let devices = self.devices_at(index);
         if demand.devices.devices() == 0 {
             host_lack(node, demand).map_or(Ok(DeviceChoice::default()), Err)
         } else if usable(devices, demand) == 0 {
@@ -52,15 +60,7 @@ impl Fleet {
         let hold = hold_of(node, demand, choice);
         let (here, devices) = self.split(node)?;
         check(here, devices, &hold)?;
-        here.cpu_free_milli -= hold.cpu_milli;
-        here.memory_free_mib -= hold.memory_mib;
-        here.holds += 1;
-        for device in chosen(devices, hold.devices) {
-            device.free_milli -= hold.device_milli;
-            device.memory_free_mib -= memory_of(device, &hold);
-            device.slices |= hold.slices;
-            device.holders += 1;
-        }
+        take_from(here, devices, &hold);
         Ok(hold)
     }
 
@@ -72,15 +72,7 @@ impl Fleet {
     pub fn give(&mut self, hold: &Hold) -> Result<(), Error> {
         let (here, devices) = self.split(hold.node)?;
         check_taken(here, devices, hold)?;
-        here.cpu_free_milli += hold.cpu_milli;
-        here.memory_free_mib += hold.memory_mib;
-        here.holds -= 1;
-        for device in chosen(devices, hold.devices) {
-            device.free_milli += hold.device_milli;
-            device.memory_free_mib += memory_of(device, hold);
-            device.slices &= !hold.slices;
-            device.holders -= 1;
-        }
+        give_to(here, devices, hold);
         Ok(())
     }
 
@@ -89,6 +81,32 @@ impl Fleet {
         let here = self.nodes.get_mut(node)?;
         let devices = &mut self.devices[begin..begin + usize::from(here.devices_len)];
         Ok((here, devices))
+    }
+}
+
+/// Takes what is known to be free.
+pub(crate) fn take_from(node: &mut Node, devices: &mut [Device], hold: &Hold) {
+    node.cpu_free_milli -= hold.cpu_milli;
+    node.memory_free_mib -= hold.memory_mib;
+    node.holds += 1;
+    for device in chosen(devices, hold.devices) {
+        device.free_milli -= hold.device_milli;
+        device.memory_free_mib -= memory_of(device, hold);
+        device.slices |= hold.slices;
+        device.holders += 1;
+    }
+}
+
+/// Gives back what is known to be taken.
+pub(crate) fn give_to(node: &mut Node, devices: &mut [Device], hold: &Hold) {
+    node.cpu_free_milli += hold.cpu_milli;
+    node.memory_free_mib += hold.memory_mib;
+    node.holds -= 1;
+    for device in chosen(devices, hold.devices) {
+        device.free_milli += hold.device_milli;
+        device.memory_free_mib += memory_of(device, hold);
+        device.slices &= !hold.slices;
+        device.holders -= 1;
     }
 }
 
@@ -104,7 +122,7 @@ fn chosen(devices: &mut [Device], set: u16) -> impl Iterator<Item = &mut Device>
         .filter_map(move |(at, device)| (set >> at & 1 == 1).then_some(device))
 }
 
-fn hold_of(node: NodeId, demand: &Demand, choice: DeviceChoice) -> Hold {
+pub(crate) fn hold_of(node: NodeId, demand: &Demand, choice: DeviceChoice) -> Hold {
     let (device_milli, device_memory_mib) = match demand.devices {
         DeviceDemand::None => (0, 0),
         DeviceDemand::Whole { .. } => (WHOLE_MILLI, 0),

@@ -3,6 +3,7 @@
 use super::Placer;
 use super::price::Price;
 use super::task::Task;
+use super::timeline::end_of;
 use crate::fleet::{DeviceChoice, Lack, NodeId};
 
 /// A node for one member, and what it costs.
@@ -35,8 +36,8 @@ impl Placer {
             return Err(Lack::Labels);
         }
         let (stranded_milli, devices) = self.stranding.price(&self.fleet, index, &task.member)?;
-        let ends = self.now.saturating_add(task.duration);
-        if !self.promises.leave_room(&self.fleet, index, &task.member, devices, ends) {
+        let ends = end_of(self.now, task);
+        if !self.leaves_room(index, &task.member, devices, ends) {
             return Err(Lack::Reserved);
         }
         let rules = &self.rules;

@@ -93,6 +93,11 @@ impl Members {
         Some(hold)
     }
 
+    /// The member at this position; for a whole list that changes meanwhile.
+    pub(super) fn at(&self, at: u32) -> Option<&Member> {
+        self.members.get(at as usize)
+    }
+
     /// The members of the task whose list begins at `first`, the last one placed first.
     pub(super) fn of_task(&self, first: u32) -> impl Iterator<Item = &Member> {
         let at = |at: u32| self.members.get(at as usize);

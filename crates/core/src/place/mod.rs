@@ -8,13 +8,22 @@
 //! Filter, then price, then choose: of the nodes that can take a member the one where that costs
 //! the fewest seconds of delay ([`Price`]).
 
+pub mod backfill;
+mod blocked;
 mod choose;
+pub mod cycle;
+pub mod expected;
+mod future;
+pub mod holdings;
 mod members;
+mod order;
+pub mod pending;
 pub mod price;
-mod promises;
+pub mod promises;
 mod reclaim;
 mod stranding;
 pub mod task;
+mod timeline;
 
 use alloc::boxed::Box;
 
@@ -23,11 +32,20 @@ use crate::fleet::{Fleet, Hold, Lack, NodeId, NodeSpec};
 use crate::handle::{Handle, Slab};
 use crate::policy::{PlacementRules, Policy};
 use crate::units::Nanos;
-use members::{Members, NONE};
-use promises::Promises;
+use blocked::Blocked;
+use future::Future;
+use holdings::Holdings;
+use members::Members;
+use pending::Pending;
+use promises::{Promises, RESERVATIONS_MAX};
 use stranding::Stranding;
+use timeline::expected_end;
 
+pub use cycle::{Cycle, CyclePlan};
+pub use expected::{Because, Expected};
+pub use holdings::RESOURCES;
 pub use price::Price;
+pub use promises::Reservation;
 pub use task::{Domain, Spreading, Task, Topology};
 
 /// A task that a placer knows.
@@ -42,12 +60,20 @@ pub struct PlacerOptions {
     pub members_max: u32,
     /// Members of one task, 1 to 2^16.
     pub task_members_max: u32,
+    /// Accounts that tasks may belong to, by the index of their ids, 1 to 2^24.
+    pub accounts_max: u32,
 }
 
 impl Default for PlacerOptions {
-    /// 16,384 tasks with as many members together, at most 1,024 of them in one task.
+    /// 16,384 tasks with as many members together, at most 1,024 of them in one task, of 1,024
+    /// accounts.
     fn default() -> Self {
-        Self { tasks_max: 16_384, members_max: 16_384, task_members_max: 1_024 }
+        Self {
+            tasks_max: 16_384,
+            members_max: 16_384,
+            task_members_max: 1_024,
+            accounts_max: 1_024,
+        }
     }
 }
 
@@ -113,7 +139,19 @@ pub struct Placer {
     tasks: Slab<Entry>,
     members: Members,
     stranding: Stranding,
+    pending: Pending,
+    holdings: Holdings,
     promises: Promises,
+    future: Future,
+    /// Tasks that find no room now.
+    blocked: Blocked,
+    /// Tasks for which no time is known at which they would.
+    hopeless: Blocked,
+    /// Times that something was given back.
+    given_back: u64,
+    /// Of them, how often before it was expected.
+    early_ends: u64,
+    cycles: u64,
     now: Nanos,
 }
 
@@ -128,6 +166,9 @@ impl Placer {
         check_range("tasks_max", options.tasks_max.into(), 1, 1 << 24)?;
         check_range("members_max", options.members_max.into(), 1, 1 << 24)?;
         check_range("task_members_max", options.task_members_max.into(), 1, 1 << 16)?;
+        check_range("accounts_max", options.accounts_max.into(), 1, 1 << 24)?;
+        let reservations_max = policy.placement.reservations_max;
+        check_range("reservations_max", reservations_max.into(), 0, RESERVATIONS_MAX.into())?;
         if let Some((node, taken)) = fleet.iter().find(|(_, node)| node.holds > 0) {
             return Err(Error::Contradiction {
                 field: "fleet",
@@ -137,6 +178,8 @@ impl Placer {
             });
         }
         let nodes_max = fleet.options().nodes_max;
+        let &PlacerOptions { tasks_max, members_max, task_members_max, accounts_max } = options;
+        let places_max = members_max.max(task_members_max);
         Ok(Self {
             options: *options,
             rules: policy.placement,
@@ -145,10 +188,37 @@ impl Placer {
             tasks: Slab::new("tasks", options.tasks_max)?,
             members: Members::new(options.members_max, nodes_max),
             stranding: Stranding::new(),
-            promises: Promises::new(),
+            pending: Pending::new(tasks_max, accounts_max),
+            holdings: Holdings::new(accounts_max),
+            promises: Promises::new(reservations_max, places_max, nodes_max)?,
+            future: Future::new(tasks_max, reservations_max.max(1), nodes_max),
+            blocked: Blocked::new(),
+            hopeless: Blocked::new(),
+            given_back: 0,
+            early_ends: 0,
+            cycles: 0,
             now: Nanos::ZERO,
             fleet,
         })
+    }
+
+    /// Bytes that a placer of this size takes from the heap, its fleet not included.
+    #[must_use]
+    pub const fn bytes_needed(
+        options: &PlacerOptions,
+        nodes_max: u32,
+        reservations_max: u32,
+    ) -> u64 {
+        let &PlacerOptions { tasks_max, members_max, task_members_max, accounts_max } = options;
+        let places_max =
+            if members_max > task_members_max { members_max } else { task_members_max };
+        Slab::<Entry>::bytes_needed(tasks_max)
+            + Members::bytes_needed(members_max, nodes_max)
+            + Pending::bytes_needed(tasks_max, accounts_max)
+            + Holdings::bytes_needed(accounts_max)
+            + Promises::bytes_needed(reservations_max, places_max, nodes_max)
+            + Future::bytes_needed(tasks_max, reservations_max, nodes_max)
+            + 2 * Blocked::bytes_needed()
     }
 
     /// Its size, as it was made.
@@ -169,6 +239,9 @@ impl Placer {
     /// As [`Fleet::add_node`].
     pub fn add_node(&mut self, spec: &NodeSpec<'_>) -> Result<NodeId, Error> {
         let node = self.fleet.add_node(spec)?;
+        self.given_back += 1;
+        self.early_ends += 1;
+        self.clear_blocked();
         self.stranding.changed(&self.fleet, node.index());
         Ok(node)
     }
@@ -207,19 +280,14 @@ impl Placer {
         if self.tasks.is_full() {
             return Err(Error::Full { field: "tasks", capacity: self.tasks.capacity().into() });
         }
+        self.holdings.check(task.account)?;
         self.now = now;
         self.stranding.arrived(&task.member, f64::from(task.members));
-        let id = self.tasks.insert(Entry {
-            task: *task,
-            stage: Stage::Pending,
-            submitted: now,
-            started: now,
-            members_len: 0,
-            price: Price::default(),
-            first_member: NONE,
-        })?;
-        if let Err(lack) = self.start(now, id)? {
+        let id = self.tasks.insert(Entry::pending(now, task))?;
+        self.holdings.join(task.account);
+        if let Err(lack) = self.start(id)? {
             self.tasks.remove(id)?;
+            self.holdings.leave(task.account);
             return Ok(Placed::NoRoom { lack });
         }
         let &Entry { members_len, price, first_member, .. } = self.tasks.get(id)?;
@@ -230,7 +298,7 @@ impl Placer {
     }
 
     /// Starts a pending task, or changes nothing and says what is in the way.
-    fn start(&mut self, now: Nanos, id: TaskId) -> Result<Result<(), Lack>, Error> {
+    fn start(&mut self, id: TaskId) -> Result<Result<(), Lack>, Error> {
         let Entry { task, mut first_member, .. } = *self.tasks.get(id)?;
         let (mut members_len, mut price) = (0, Price::default());
         while members_len < task.members {
@@ -246,19 +314,26 @@ impl Placer {
         }
         let enough = members_len >= task.members_needed();
         if enough {
-            let entry = self.tasks.get_mut(id)?;
-            *entry = Entry {
-                stage: Stage::Running,
-                started: now,
-                members_len,
-                price,
-                first_member,
-                ..*entry
-            };
+            self.set_running(id, members_len, first_member, price)?;
             return Ok(Ok(()));
         }
         self.give_all(first_member)?;
         Ok(Err(Lack::Devices))
+    }
+
+    /// A task that has its members runs from now on.
+    fn set_running(
+        &mut self,
+        id: TaskId,
+        members_len: u32,
+        first_member: u32,
+        price: Price,
+    ) -> Result<(), Error> {
+        let (stage, started) = (Stage::Running, self.now);
+        let entry = self.tasks.get_mut(id)?;
+        *entry = Entry { stage, started, members_len, price, first_member, ..*entry };
+        self.holdings.hold(self.now, &entry.task, members_len);
+        Ok(())
     }
 
     /// A task is gone, whatever its stage: what it held is free.
@@ -269,7 +344,24 @@ impl Placer {
         self.tasks.get(task)?;
         self.check_now(now)?;
         self.now = now;
-        let entry = self.tasks.remove(task)?;
+        self.forget(task)
+    }
+
+    /// A task is gone: from its queue, its reservation, its account and its nodes.
+    fn forget(&mut self, id: TaskId) -> Result<(), Error> {
+        let entry = self.tasks.remove(id)?;
+        if entry.stage == Stage::Pending {
+            self.pending.take(self.queue_of(&entry.task), id.index());
+            if let Some(promise) = self.promises.of_task(id) {
+                self.forget_promise(promise)?;
+            }
+        } else {
+            self.given_back += 1;
+            self.early_ends += u64::from(expected_end(self.now, &entry) > self.now);
+            self.clear_blocked();
+        }
+        self.holdings.give(self.now, &entry.task, entry.members_len);
+        self.holdings.leave(entry.task.account);
         self.give_all(entry.first_member)
     }
 
