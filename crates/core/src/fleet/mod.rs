@@ -34,7 +34,7 @@ use alloc::vec;
 use crate::error::{Error, check_range};
 use crate::handle::{Handle, Slab};
 
-pub(crate) use occupy::{give_to, hold_of, take_from};
+pub(crate) use occupy::{check, give_to, hold_of, take_from};
 
 pub use demand::{Demand, DeviceDemand, Lack};
 pub use device::{Device, DeviceSpec, Health, ModelId, ModelSet, Sharing};

@@ -221,7 +221,8 @@ fn least_left(devices: &[Device], mut from: u16, count: u32) -> u16 {
     chosen
 }
 
-fn check(node: &Node, devices: &[Device], hold: &Hold) -> Result<(), Error> {
+/// `Ok` if a hold can be taken.
+pub(crate) fn check(node: &Node, devices: &[Device], hold: &Hold) -> Result<(), Error> {
     let full = |field, capacity: u64| Err(Error::Full { field, capacity });
     if hold.cpu_milli > node.cpu_free_milli {
         return full("cpu_milli", node.cpu_milli.into());

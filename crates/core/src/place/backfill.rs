@@ -26,10 +26,10 @@
 //! [`Backfill::Easy`].
 //!
 //! # Bounds and cost
-//! Working out a time is what costs. At most [`REPLAYS_MAX`] are worked out in one call. With
-//! [`Backfill::Conservative`] the call ends there and the next one goes on; with [`Backfill::Easy`]
-//! those behind that have no known time (tasks of unknown run time are in their way, or they never
-//! fit) go without.
+//! Working out a time is what costs. At most [`REPLAYS_MAX`] are worked out in one call; it ends
+//! there, and the next one goes on. Tasks for which no time is known (others of unknown run time are
+//! in their way, or they never fit) are remembered, so that nobody like them is looked at again
+//! until something is given back.
 //!
 //! # What it is bad at
 //! Where run times are not known there is nothing to reserve, and large tasks can wait for ever.
@@ -40,14 +40,16 @@
 
 use super::cycle::{Attempt, Cycle, CyclePlan};
 use super::future::Start;
-use super::promises::{Promise, Reservation};
+use super::promises::{Place, Promise, Reservation};
+use super::task::Task;
 use super::timeline::end_of;
 use super::{Placer, TaskId};
 use crate::error::Error;
-use crate::fleet::NodeStatus;
+use crate::fleet::{DeviceChoice, Hold, NodeStatus};
 use crate::handle::Handle;
 use crate::policy::Backfill;
 use crate::share::Ledger;
+use crate::units::Nanos;
 
 /// Starts that are worked out in one call: each takes one to two milliseconds at 1,213 nodes with
 /// 10,000 running tasks, and a whole cycle should take 20.
@@ -138,25 +140,18 @@ impl Placer {
         let (mut first_member, mut members_len) = (super::members::NONE, 0);
         let task = self.tasks.get(promise.task)?.task;
         let ends = end_of(self.now, &task);
-        let mut nth = 0;
-        'nodes: while let Some((index, members)) = self.promises.place_at(handle.index(), nth) {
-            nth += 1;
-            for _ in 0..members {
-                let Some(node) = self.fleet.id_at(index) else { break 'nodes };
-                let Ok(devices) = self.fleet.choose_devices(index, &task.member) else {
-                    break 'nodes;
-                };
-                if !self.leaves_room(index, &task.member, devices, ends) {
-                    break 'nodes;
-                }
-                let hold = self.fleet.take(node, &task.member, devices)?;
-                if !self.members.push(&mut first_member, promise.task.index(), hold) {
-                    self.fleet.give(&hold)?;
-                    break 'nodes;
-                }
-                self.stranding.changed(&self.fleet, index);
-                members_len += 1;
+        let mut next = promise.first;
+        while let Some(&Place { node: index, plan, next_of_promise, .. }) =
+            self.promises.place(next)
+        {
+            next = next_of_promise;
+            let Some(hold) = self.take_planned(index, plan, &task, ends)? else { break };
+            if !self.members.push(&mut first_member, promise.task.index(), hold) {
+                self.fleet.give(&hold)?;
+                break;
             }
+            self.stranding.changed(&self.fleet, index);
+            members_len += 1;
         }
         if members_len < task.members_needed() {
             self.give_all(first_member)?;
@@ -168,12 +163,34 @@ impl Placer {
         Ok(Attempt::Started)
     }
 
+    /// Takes for one member on a node, on the devices that are planned if they are free; `None` if
+    /// there is no room that nobody else was promised.
+    fn take_planned(
+        &mut self,
+        index: u32,
+        plan: Option<DeviceChoice>,
+        task: &Task,
+        ends: Nanos,
+    ) -> Result<Option<Hold>, Error> {
+        let Some(node) = self.fleet.id_at(index) else { return Ok(None) };
+        let demand = &task.member;
+        let Ok(chosen) = self.fleet.choose_devices(index, demand) else { return Ok(None) };
+        for devices in [plan.unwrap_or(chosen), chosen] {
+            if self.leaves_room(index, demand, devices, ends)
+                && let Ok(hold) = self.fleet.take(node, demand, devices)
+            {
+                return Ok(Some(hold));
+            }
+        }
+        Ok(None)
+    }
+
     /// Whether all nodes of a reservation can still be used.
     fn is_sound(&self, promise: &Promise) -> bool {
         let is_ready = |index| {
             self.fleet.at(index).is_some_and(|node| node.status == NodeStatus::Ready)
         };
-        self.promises.places_of(promise).all(|(index, _)| is_ready(index))
+        self.promises.places_of(promise).all(|place| is_ready(place.node))
     }
 
     /// Looks for a better time, or for any if the one that was promised is past.
@@ -248,7 +265,7 @@ impl Placer {
         }
         let is_wanted = match self.rules.backfill {
             Backfill::None => return Ok(Blocked::HoldsUp),
-            Backfill::Easy => self.promises.waiting_len() == 0 && cycle.replays < REPLAYS_MAX,
+            Backfill::Easy => self.promises.waiting_len() == 0,
             Backfill::Conservative => true,
         };
         if !is_wanted || !has_place || self.hopeless.contains(&task, self.now) {
@@ -269,8 +286,8 @@ impl Placer {
         Ok(Blocked::Waits)
     }
 
-    /// Keeps the start that was found last for a task; `false`, with nothing changed, if it takes
-    /// more nodes than reservations can name.
+    /// Keeps the start that was found last for a task; `false`, with no reservation made, if there
+    /// are not enough places for its members.
     pub(super) fn reserve(
         &mut self,
         id: TaskId,
@@ -288,7 +305,8 @@ impl Placer {
         let mut wanted = task.members_needed();
         for index in 0..self.fleet.options().nodes_max {
             let members = self.place_of(start, index, wanted);
-            if members > 0 && self.promises.add_place(handle, index, members).is_err() {
+            let is_full = (0..members).any(|_| self.promises.add_place(handle, index).is_err());
+            if is_full || members > 0 && !self.plan_node(index) {
                 break;
             }
             wanted -= members;

@@ -25,7 +25,8 @@ use alloc::vec;
 
 use super::members::{Member, NONE};
 use super::task::{Domain, Task};
-use super::timeline::{Candidate, Timeline, end_of, expected_end};
+use super::promises::Place;
+use super::timeline::{Candidate, PLAYED_MAX, Planning, Timeline, end_of, expected_end};
 use super::{Placer, Stage};
 use crate::fleet::{Fleet, Node};
 use crate::units::Nanos;
@@ -187,16 +188,19 @@ impl Placer {
         at: Nanos,
         best: &mut Option<u32>,
     ) {
+        let mut last = None;
         if ending & IS_PROMISE != 0 {
-            let mut nth = 0;
-            while let Some((index, _)) = self.promises.place_at(ending & !IS_PROMISE, nth) {
-                self.look_again(task, index, at, best);
-                nth += 1;
+            let promise = self.promises.at(ending & !IS_PROMISE);
+            let mut next = promise.map_or(NONE, |promise| promise.first);
+            while let Some(&Place { node, next_of_promise, .. }) = self.promises.place(next) {
+                if last != Some(node) {
+                    self.look_again(task, node, at, best);
+                }
+                (last, next) = (Some(node), next_of_promise);
             }
             return;
         }
-        let (mut last, mut next) =
-            (None, self.tasks.at(ending).map_or(NONE, |entry| entry.first_member));
+        let mut next = self.tasks.at(ending).map_or(NONE, |entry| entry.first_member);
         while let Some(&Member { hold, next_of_task, .. }) = self.members.at(next) {
             let index = hold.node.index();
             if last != Some(index) {
@@ -232,7 +236,6 @@ impl Placer {
         {
             return 0;
         }
-        let Some(mut timeline) = Timeline::new(self, index) else { return 0 };
         let mut members = task.members_needed();
         let spreading = &task.spreading;
         if spreading.group != 0
@@ -245,14 +248,16 @@ impl Placer {
         let mut candidate =
             Candidate { demand, devices: None, starts, ends, members };
         loop {
-            match timeline.play(&candidate) {
-                Some(takes) => return takes,
+            let plannings = [Planning::Kept, Planning::Anew];
+            let played = plannings.into_iter().find_map(|planning| {
+                Timeline::new(self, index, planning)?.play(&candidate)
+            });
+            match played {
+                Some(played) => return played.put_len,
                 None if candidate.members == 0 => return 0,
                 // The promises are not kept with so many: with fewer they may be.
-                None => candidate.members = timeline.put_len.saturating_sub(1),
+                None => candidate.members = (candidate.members - 1).min(PLAYED_MAX as u32),
             }
-            let Some(again) = Timeline::new(self, index) else { return 0 };
-            timeline = again;
         }
     }
 

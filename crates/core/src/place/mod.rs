@@ -333,6 +333,7 @@ impl Placer {
         let entry = self.tasks.get_mut(id)?;
         *entry = Entry { stage, started, members_len, price, first_member, ..*entry };
         self.holdings.hold(self.now, &entry.task, members_len);
+        self.plan_around(first_member);
         Ok(())
     }
 

@@ -2,18 +2,21 @@
 //!
 //! # What it decides
 //! Whether a start now breaks a promise ([`Placer::leaves_room`]). A reservation says from when to
-//! when so many members of a task stand on which nodes, not on which devices: those are worked out
-//! anew whenever something is to go beside them ([`super::timeline`]), so that a reservation blocks
-//! no more of a node than it needs.
+//! when the members of a task stand on which nodes, and on which devices they are planned to. What
+//! comes beside them is first tried with that plan, and then with another one for all that is
+//! promised on the node ([`super::timeline`]): so a reservation blocks no more of a node than it
+//! needs, and there is always one plan that keeps every promise, which nothing that ends early can
+//! spoil.
 //!
 //! # Bounds and cost
 //! On a node where nothing is promised the answer is O(1); else it is O(promises there * (promises +
-//! members there)). Memory: 104 bytes a reservation, 20 for each node that one of them names.
+//! members there)). Memory: 120 bytes a reservation, 24 for each member of one.
 
 use alloc::boxed::Box;
 use alloc::vec;
 
-use super::timeline::{Candidate, Timeline};
+use super::members::Member;
+use super::timeline::{Candidate, Planning, Timeline};
 use super::{Placer, TaskId};
 use crate::error::Error;
 use crate::fleet::{Demand, DeviceChoice};
@@ -72,15 +75,19 @@ impl Promise {
     }
 }
 
-/// So many members of one reservation on one node.
+/// One member of a reservation on its node.
 #[derive(Clone, Copy, Debug, Default)]
-struct Place {
+pub(super) struct Place {
     promise: u32,
-    node: u32,
-    members: u32,
-    next_of_promise: u32,
+    pub(super) node: u32,
+    /// The devices that it is planned to have; `None`: not planned yet.
+    pub(super) plan: Option<DeviceChoice>,
+    pub(super) next_of_promise: u32,
     next_of_node: u32,
 }
+
+/// The turn of a member on its node: start and number of its reservation, then its place.
+pub(super) type Turn = (Nanos, u64, u32);
 
 /// All reservations.
 #[derive(Debug)]
@@ -136,9 +143,9 @@ impl Promises {
         self.iter().filter(|(_, promise)| !promise.is_reclaimed).count() as u32
     }
 
-    /// Whether one more reservation on so many nodes can be kept.
-    pub(super) const fn has_place(&self, nodes: u32) -> bool {
-        !self.promises.is_full() && nodes <= self.vacant_len
+    /// Whether one more reservation of so many members can be kept.
+    pub(super) const fn has_place(&self, members: u32) -> bool {
+        !self.promises.is_full() && members <= self.vacant_len
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Handle<Promise>, &Promise)> {
@@ -183,13 +190,8 @@ impl Promises {
         Ok(handle)
     }
 
-    /// Reserves for so many members on a node.
-    pub(super) fn add_place(
-        &mut self,
-        promise: Handle<Promise>,
-        node: u32,
-        members: u32,
-    ) -> Result<(), Error> {
+    /// Reserves for one more member on a node.
+    pub(super) fn add_place(&mut self, promise: Handle<Promise>, node: u32) -> Result<(), Error> {
         let at = self.vacant;
         let capacity = self.places.len() as u64;
         let full = Error::Full { field: "reserved places", capacity };
@@ -201,7 +203,7 @@ impl Promises {
         *place = Place {
             promise: promise.index(),
             node,
-            members,
+            plan: None,
             next_of_promise: core::mem::replace(first, at),
             next_of_node: core::mem::replace(of_node, at),
         };
@@ -228,28 +230,41 @@ impl Promises {
         Ok(removed)
     }
 
-    /// The nodes of a reservation, and how many members on each.
-    pub(super) fn places_of(&self, promise: &Promise) -> impl Iterator<Item = (u32, u32)> {
-        let at = |at: u32| self.places.get(at as usize);
-        core::iter::successors(at(promise.first), move |place| at(place.next_of_promise))
-            .map(|place| (place.node, place.members))
+    /// A place: the first of a reservation is its `first`.
+    pub(super) fn place(&self, at: u32) -> Option<&Place> {
+        self.places.get(at as usize)
     }
 
-    /// The node at a position among those of the reservation with this index, and how many members
-    /// on it. O(position).
-    pub(super) fn place_at(&self, promise: u32, nth: u32) -> Option<(u32, u32)> {
-        self.places_of(self.promises.at(promise)?).nth(nth as usize)
+    /// The reservation with this index.
+    pub(super) fn at(&self, promise: u32) -> Option<&Promise> {
+        self.promises.at(promise)
     }
 
-    /// What is promised on a node to others than the task that is being started, and to how many
-    /// members.
-    pub(super) fn on_node(&self, index: u32) -> impl Iterator<Item = (&Promise, u32)> {
-        let at = |at: u32| self.places.get(at as usize);
+    /// The places of a reservation.
+    pub(super) fn places_of(&self, promise: &Promise) -> impl Iterator<Item = &Place> {
+        core::iter::successors(self.place(promise.first), |place| {
+            self.place(place.next_of_promise)
+        })
+    }
+
+    /// The devices that a member is to have.
+    pub(super) fn plan(&mut self, at: u32, devices: DeviceChoice) {
+        if let Some(place) = self.places.get_mut(at as usize) {
+            place.plan = Some(devices);
+        }
+    }
+
+    /// Members that are promised a node, by turn; not those of the task that is being started.
+    pub(super) fn on_node(&self, index: u32) -> impl Iterator<Item = (Turn, &Promise, &Place)> {
+        let at = |at: u32| Some((at, self.place(at)?));
         let first = self.of_node.get(index as usize).copied().unwrap_or(NONE);
         let own = self.own.map_or(NONE, Handle::index);
-        core::iter::successors(at(first), move |place| at(place.next_of_node))
-            .filter(move |place| place.promise != own)
-            .filter_map(|place| Some((self.promises.at(place.promise)?, place.members)))
+        core::iter::successors(at(first), move |(_, place)| at(place.next_of_node))
+            .filter(move |(_, place)| place.promise != own)
+            .filter_map(|(at, place)| {
+                let promise = self.promises.at(place.promise)?;
+                Some(((promise.starts, promise.number, at), promise, place))
+            })
     }
 }
 
@@ -263,12 +278,41 @@ impl Placer {
         devices: DeviceChoice,
         ends: Nanos,
     ) -> bool {
-        if self.promises.on_node(index).all(|(promise, _)| ends <= promise.starts) {
+        if self.promises.on_node(index).all(|(_, promise, _)| ends <= promise.starts) {
             return true;
         }
-        let Some(mut timeline) = Timeline::new(self, index) else { return false };
-        let candidate =
-            Candidate { demand, devices: Some(devices), starts: self.now, ends, members: 1 };
-        timeline.play(&candidate) == Some(1)
+        let starts = self.now;
+        let candidate = Candidate { demand, devices: Some(devices), starts, ends, members: 1 };
+        let with_plan = Timeline::new(self, index, Planning::Kept).and_then(|t| t.play(&candidate));
+        let found = with_plan
+            .or_else(|| Timeline::new(self, index, Planning::Anew).and_then(|t| t.play(&candidate)));
+        found.is_some_and(|played| played.put_len == 1)
+    }
+
+    /// Makes the plan for a node fit what stands there now; `false` if none does.
+    pub(super) fn plan_node(&mut self, index: u32) -> bool {
+        if self.promises.on_node(index).next().is_none() {
+            return true;
+        }
+        let played = Timeline::new(self, index, Planning::Kept)
+            .and_then(|timeline| timeline.play(&Candidate::NOBODY))
+            .or_else(|| {
+                Timeline::new(self, index, Planning::Anew)
+                    .and_then(|timeline| timeline.play(&Candidate::NOBODY))
+            });
+        let Some(played) = played else { return false };
+        for (place, devices) in played.plan() {
+            self.promises.plan(*place, *devices);
+        }
+        true
+    }
+
+    /// Makes the plans for all nodes of a task that has just started fit.
+    pub(super) fn plan_around(&mut self, first_member: u32) {
+        let mut next = first_member;
+        while let Some(&Member { hold, next_of_task, .. }) = self.members.at(next) {
+            self.plan_node(hold.node.index());
+            next = next_of_task;
+        }
     }
 }

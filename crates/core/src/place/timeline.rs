@@ -10,23 +10,24 @@
 //!   that was told to end  now
 //! ```
 //! Time passes from one start of a promise to the next. What has ended by then is given back, then
-//! the members of the promise are put where the fleet would put them, until they end.
+//! a member of the promise is put on the devices of its plan, or, where all is planned anew, on
+//! those that the fleet would choose, until it ends.
 //!
 //! # Bounds and cost
-//! O(promises there * (promises + members there)). A node is copied to the stack. At most
-//! [`PLAYED_MAX`] members that are promised something are played at once; with more, the answer is
-//! no.
+//! O(promised members there * (promised + running members there)). A node is copied to the stack.
+//! At most [`PLAYED_MAX`] promised members are played; with more, the answer is no.
 
 use super::task::Task;
 use super::{Entry, Placer, Stage};
+use crate::fleet::NodeId;
 use crate::fleet::{
-    DEVICES_PER_NODE_MAX, Demand, Device, DeviceChoice, Hold, Node, NodeId, give_to, hold_of,
-    take_from,
+    DEVICES_PER_NODE_MAX, Demand, Device, DeviceChoice, DeviceDemand, Hold, ModelSet, Node, check,
+    give_to, hold_of, take_from,
 };
 use crate::units::Nanos;
 
 /// Members with a promise that are played on one node at once: 16 devices in 8 parts each.
-const PLAYED_MAX: usize = 128;
+pub(super) const PLAYED_MAX: usize = 128;
 
 /// Whoever wants to go on the node.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,32 @@ pub(super) struct Candidate<'a> {
     pub(super) ends: Nanos,
     /// How many members at most.
     pub(super) members: u32,
+}
+
+impl Candidate<'_> {
+    /// Nobody wants to go there: only the promises are played.
+    pub(super) const NOBODY: Candidate<'static> = Candidate {
+        demand: &Demand {
+            cpu_milli: 0,
+            memory_mib: 0,
+            devices: DeviceDemand::None,
+            models: ModelSet::ANY,
+            one_link_group: false,
+        },
+        devices: None,
+        starts: Nanos::ZERO,
+        ends: Nanos::ZERO,
+        members: 0,
+    };
+}
+
+/// On which devices promised members go.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Planning {
+    /// Those that are planned; where none are, those that the fleet would choose.
+    Kept,
+    /// Those that the fleet would choose.
+    Anew,
 }
 
 /// When a member that is played ends, and what it holds.
@@ -53,8 +80,28 @@ pub(super) struct Timeline<'a> {
     at: Option<Nanos>,
     played: [Played; PLAYED_MAX],
     played_len: usize,
+    planning: Planning,
+    /// Where each promised member went.
+    plan: [(u32, DeviceChoice); PLAYED_MAX],
+    plan_len: usize,
+    /// Members of the candidate that found room.
+    put_len: u32,
+}
+
+/// What came of it: all promises are kept.
+#[derive(Debug)]
+pub(super) struct Outcome {
     /// Members of the candidate that found room.
     pub(super) put_len: u32,
+    plan: [(u32, DeviceChoice); PLAYED_MAX],
+    plan_len: usize,
+}
+
+impl Outcome {
+    /// Promised members, by place, and the devices that they have.
+    pub(super) fn plan(&self) -> &[(u32, DeviceChoice)] {
+        self.plan.get(..self.plan_len).unwrap_or_default()
+    }
 }
 
 /// When a task that starts now ends.
@@ -80,28 +127,38 @@ pub(super) fn expected_end(now: Nanos, entry: &Entry) -> Nanos {
 
 impl<'a> Timeline<'a> {
     /// The node with this index as it is now; `None` if there is none.
-    pub(super) fn new(placer: &'a Placer, index: u32) -> Option<Self> {
+    pub(super) fn new(placer: &'a Placer, index: u32, planning: Planning) -> Option<Self> {
         let fleet = &placer.fleet;
         let (id, node) = (fleet.id_at(index)?, *fleet.at(index)?);
         let mut devices = [Device::default(); DEVICES_PER_NODE_MAX as usize];
         let there = fleet.devices_at(index);
         devices[..there.len()].copy_from_slice(there);
-        let played = [(Nanos::MAX, Hold::default()); PLAYED_MAX];
-        Some(Self { placer, id, node, devices, at: None, played, played_len: 0, put_len: 0 })
+        Some(Self {
+            placer,
+            id,
+            node,
+            devices,
+            at: None,
+            played: [(Nanos::MAX, Hold::default()); PLAYED_MAX],
+            played_len: 0,
+            planning,
+            plan: [(0, DeviceChoice::default()); PLAYED_MAX],
+            plan_len: 0,
+            put_len: 0,
+        })
     }
 
     /// How many members of the candidate find room if all promises are kept; `None`: not all are,
     /// with that many.
-    pub(super) fn play(&mut self, candidate: &Candidate<'_>) -> Option<u32> {
+    pub(super) fn play(mut self, candidate: &Candidate<'_>) -> Option<Outcome> {
         let promises = &self.placer.promises;
         let now = self.placer.now;
         let (mut last, mut is_put) = (None, false);
-        loop {
+        for _ in 0..=PLAYED_MAX {
             let next = promises
                 .on_node(self.id.index())
-                .map(|(promise, members)| ((promise.starts, promise.number), promise, members))
-                .filter(|(order, ..)| last.is_none_or(|last| *order > last))
-                .min_by_key(|(order, ..)| *order);
+                .filter(|(turn, ..)| last.is_none_or(|last| *turn > last))
+                .min_by_key(|(turn, ..)| *turn);
             let starts = next.map_or(Nanos::MAX, |(_, promise, _)| promise.starts.max(now));
             // Of those with the same start, whoever has the devices already goes first.
             let is_turn = candidate.devices.is_some() || starts > candidate.starts;
@@ -109,19 +166,26 @@ impl<'a> Timeline<'a> {
                 self.put_candidate(candidate, next.is_some());
                 is_put = true;
             }
-            let Some((order, promise, members)) = next else { return Some(self.put_len) };
+            let Some((turn, promise, place)) = next else {
+                let Self { put_len, plan, plan_len, .. } = self;
+                return Some(Outcome { put_len, plan, plan_len });
+            };
             self.advance(starts);
-            for _ in 0..members {
-                self.put(&promise.demand, None, promise.ends, true).then_some(())?;
-            }
-            last = Some(order);
+            let planned = place.plan.filter(|_| self.planning == Planning::Kept);
+            let devices = self.put(&promise.demand, planned, promise.ends, true)?;
+            *self.plan.get_mut(self.plan_len)? = (turn.2, devices);
+            self.plan_len += 1;
+            last = Some(turn);
         }
+        None
     }
 
     fn put_candidate(&mut self, candidate: &Candidate<'_>, is_watched: bool) {
         self.advance(candidate.starts);
         while self.put_len < candidate.members
-            && self.put(candidate.demand, candidate.devices, candidate.ends, is_watched)
+            && self
+                .put(candidate.demand, candidate.devices, candidate.ends, is_watched)
+                .is_some()
         {
             self.put_len += 1;
         }
@@ -134,20 +198,20 @@ impl<'a> Timeline<'a> {
         devices: Option<DeviceChoice>,
         ends: Nanos,
         is_watched: bool,
-    ) -> bool {
-        let len = usize::from(self.node.devices_len);
-        let here = &mut self.devices[..len];
-        let fleet = &self.placer.fleet;
-        let choice = devices.or_else(|| fleet.choose_on(&self.node, here, demand).ok());
-        let Some(choice) = choice else { return false };
+    ) -> Option<DeviceChoice> {
+        let here = &mut self.devices[..usize::from(self.node.devices_len)];
+        let choice = match devices {
+            Some(devices) => devices,
+            None => self.placer.fleet.choose_on(&self.node, here, demand).ok()?,
+        };
         let hold = hold_of(self.id, demand, choice);
+        check(&self.node, here, &hold).ok()?;
         if is_watched {
-            let Some(place) = self.played.get_mut(self.played_len) else { return false };
-            *place = (ends, hold);
+            *self.played.get_mut(self.played_len)? = (ends, hold);
             self.played_len += 1;
         }
         take_from(&mut self.node, here, &hold);
-        true
+        Some(choice)
     }
 
     /// Gives back what ends by `to`, and did not before.
