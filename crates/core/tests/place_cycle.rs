@@ -41,17 +41,14 @@ fn placer(policy: &Policy, nodes: &[(u32, u8)]) -> Placer {
     let options = FleetOptions { nodes_max: 8, devices_per_node_max: 8 };
     let mut fleet = Fleet::new(&options).unwrap();
     for (cpu_milli, gpus) in nodes {
-        let device = DeviceSpec { model: ModelId(0), sharing: Sharing::Shared, ..DeviceSpec::default() };
+        let device =
+            DeviceSpec { model: ModelId(0), sharing: Sharing::Shared, ..DeviceSpec::default() };
         let devices = vec![device; usize::from(*gpus)];
         let spec = NodeSpec { cpu_milli: *cpu_milli, devices: &devices, ..NodeSpec::default() };
         fleet.add_node(&spec).unwrap();
     }
-    let options = PlacerOptions {
-        tasks_max: 128,
-        members_max: 128,
-        task_members_max: 16,
-        accounts_max: 8,
-    };
+    let options =
+        PlacerOptions { tasks_max: 128, members_max: 128, task_members_max: 16, accounts_max: 8 };
     Placer::new(fleet, policy, &options).unwrap()
 }
 
@@ -196,7 +193,10 @@ impl Run {
             for Reservation { task, start_at } in &reserved[..cycle.reserved_len as usize] {
                 let job = self.ids[&task.to_raw()];
                 let before = self.promised.insert(job, *start_at);
-                assert!(before.is_none_or(|before| *start_at < before), "job {job} was promised {before:?}, now {start_at} at {now}");
+                assert!(
+                    before.is_none_or(|before| *start_at < before),
+                    "job {job} was promised {before:?}, now {start_at} at {now}"
+                );
             }
             self.check();
             if !cycle.more {
@@ -424,9 +424,11 @@ fn limits_are_kept_and_said() {
     let policy = policy(PendingOrder::DominantShare, Backfill::Easy, 0);
     let mut placer = placer(&policy, &[(64, 4)]);
     let (mut ledger, accounts) = ledger(&[1.0], [4_000, 64, 0]);
-    let limit = Amounts([2_000, u64::MAX, u64::MAX, u64::MAX, u64::MAX, u64::MAX, u64::MAX, u64::MAX]);
+    let limit =
+        Amounts([2_000, u64::MAX, u64::MAX, u64::MAX, u64::MAX, u64::MAX, u64::MAX, u64::MAX]);
     ledger.set_quota(accounts[0], &AccountQuota { limit, ..AccountQuota::default() }).unwrap();
-    let member = Demand { devices: DeviceDemand::Whole { count: 1, memory_mib: 0 }, ..Demand::default() };
+    let member =
+        Demand { devices: DeviceDemand::Whole { count: 1, memory_mib: 0 }, ..Demand::default() };
     let task = Task { account: accounts[0], member, ..Task::default() };
     let first = placer.submit(Nanos::ZERO, &task).unwrap();
     for _ in 0..3 {

@@ -187,9 +187,8 @@ impl Placer {
 
     /// Whether all nodes of a reservation can still be used.
     fn is_sound(&self, promise: &Promise) -> bool {
-        let is_ready = |index| {
-            self.fleet.at(index).is_some_and(|node| node.status == NodeStatus::Ready)
-        };
+        let is_ready =
+            |index| self.fleet.at(index).is_some_and(|node| node.status == NodeStatus::Ready);
         self.promises.places_of(promise).all(|place| is_ready(place.node))
     }
 
@@ -204,7 +203,10 @@ impl Placer {
         let promise = *self.promises.get(handle)?;
         self.promises.get_mut(handle)?.given_back = self.given_back;
         let may_be_earlier = promise.early_ends != self.early_ends;
-        if !is_due && !may_be_earlier || cycle.replays >= REPLAYS_MAX || !plan.has_room_to_reserve(cycle) {
+        if !is_due && !may_be_earlier
+            || cycle.replays >= REPLAYS_MAX
+            || !plan.has_room_to_reserve(cycle)
+        {
             return Ok(());
         }
         cycle.replays += 1;

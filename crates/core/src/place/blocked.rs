@@ -86,10 +86,7 @@ fn is_no_less(one: &Demand, other: &Demand) -> bool {
     let kinds = other.devices == DeviceDemand::None
         || one.models.intersection(other.models) == one.models
             && one.one_link_group >= other.one_link_group;
-    devices
-        && kinds
-        && one.cpu_milli >= other.cpu_milli
-        && one.memory_mib >= other.memory_mib
+    devices && kinds && one.cpu_milli >= other.cpu_milli && one.memory_mib >= other.memory_mib
 }
 
 impl Blocked {
@@ -108,9 +105,14 @@ impl Blocked {
     }
 
     /// Whether a task that would end then is known to find no room.
-    pub(super) fn contains(&self, task: &Task, ends: Nanos) -> bool {
+    pub(super) fn contains(&mut self, task: &Task, ends: Nanos) -> bool {
         let shape = Shape::new(task, ends);
-        self.shapes[..self.len].iter().any(|blocked| shape.is_no_easier(blocked))
+        let known = self.shapes[..self.len].iter().position(|blocked| shape.is_no_easier(blocked));
+        if let Some(at) = known {
+            // What many are turned away by comes to the front.
+            self.shapes.swap(at, at / 2);
+        }
+        known.is_some()
     }
 
     /// A task that would end then found no room. Where that has nothing to do with what is
@@ -145,10 +147,8 @@ mod tests {
     fn demand() -> impl Strategy<Value = Demand> {
         let devices = prop_oneof![
             Just(DeviceDemand::None),
-            (1_u8..4, 0_u32..3).prop_map(|(count, mib)| DeviceDemand::Whole {
-                count,
-                memory_mib: mib * 8
-            }),
+            (1_u8..4, 0_u32..3)
+                .prop_map(|(count, mib)| DeviceDemand::Whole { count, memory_mib: mib * 8 }),
             (1_u8..4, 1_u16..4, 0_u32..3).prop_map(|(count, milli, mib)| DeviceDemand::Share {
                 count,
                 milli: milli * 300,

@@ -26,8 +26,7 @@
 //! only that comparison ([`super::blocked`]). Nothing allocates.
 //!
 //! # What it is bad at
-//! A task goes through with all members that it wants or, if its account may have fewer, not at all:
-//! limits do not make an elastic task smaller. Once a task has a reservation, its place in the
+//! Limits do not make an elastic task smaller: it starts if its account may have all members. Once a task has a reservation, its place in the
 //! order is that: a more urgent one that comes later starts first only if it is out before or finds
 //! room beside it.
 
@@ -216,12 +215,21 @@ impl Placer {
             return Ok(Attempt::NoRoom);
         }
         if self.start(id)?.is_err() {
-            let ends = if self.promises.len() == 0 { Nanos::ZERO } else { ends };
+            let ends = if self.would_fit_where_promised(&task) { ends } else { Nanos::ZERO };
             self.blocked.insert(&task, ends);
             return Ok(Attempt::NoRoom);
         }
         self.tell_started(ledger, id)?;
         Ok(Attempt::Started)
+    }
+
+    /// Whether a member finds room now on a node where something is promised: then it may be for
+    /// that alone that the task was turned away, and a shorter one may start.
+    fn would_fit_where_promised(&self, task: &Task) -> bool {
+        self.promises
+            .iter()
+            .flat_map(|(_, promise)| self.promises.places_of(promise))
+            .any(|place| self.fleet.choose_devices(place.node, &task.member).is_ok())
     }
 
     /// Tells the ledger about a task that has just started; if it refuses, nothing has.
@@ -252,7 +260,8 @@ fn is_within_limits(ledger: &Ledger, task: &Task) -> Result<bool, Error> {
         let Some(account) = above else { break };
         let (held, limit) = (ledger.held(account)?, ledger.quota(account)?.limit);
         let mut amounts = wanted.0.iter().zip(held.0).zip(limit.0);
-        if amounts.any(|((wanted, held), limit)| *wanted > 0 && held.saturating_add(*wanted) > limit)
+        if amounts
+            .any(|((wanted, held), limit)| *wanted > 0 && held.saturating_add(*wanted) > limit)
         {
             return Ok(false);
         }

@@ -24,9 +24,11 @@ use alloc::boxed::Box;
 use alloc::vec;
 
 use super::members::{Member, NONE};
-use super::task::{Domain, Task};
 use super::promises::Place;
-use super::timeline::{Candidate, PLAYED_MAX, Planning, Timeline, end_of, expected_end};
+use super::task::{Domain, Task};
+use super::timeline::{
+    Candidate, PLAYED_MAX, Planning, Timeline, end_of, expected_end, takes_alone,
+};
 use super::{Placer, Stage};
 use crate::fleet::{Fleet, Node};
 use crate::units::Nanos;
@@ -69,11 +71,7 @@ impl Future {
         }
     }
 
-    pub(super) const fn bytes_needed(
-        tasks_max: u32,
-        reservations_max: u32,
-        nodes_max: u32,
-    ) -> u64 {
+    pub(super) const fn bytes_needed(tasks_max: u32, reservations_max: u32, nodes_max: u32) -> u64 {
         let ends = tasks_max as u64 + reservations_max as u64;
         let node = (3 * size_of::<u32>() + size_of::<u64>()) as u64;
         ends * size_of::<(Nanos, u32)>() as u64 + nodes_max as u64 * node
@@ -176,18 +174,12 @@ impl Placer {
 
     /// The nodes of the start that was found last, and how many members each would have.
     pub(super) fn place_of(&self, start: Start, index: u32, wanted: u32) -> u32 {
-        let is_in = self.fleet.at(index).is_some()
-            && self.future.domains[index as usize] == start.domain;
+        let is_in =
+            self.fleet.at(index).is_some() && self.future.domains[index as usize] == start.domain;
         if is_in { self.future.takes[index as usize].min(wanted) } else { 0 }
     }
 
-    fn look_where_it_ends(
-        &mut self,
-        task: &Task,
-        ending: u32,
-        at: Nanos,
-        best: &mut Option<u32>,
-    ) {
+    fn look_where_it_ends(&mut self, task: &Task, ending: u32, at: Nanos, best: &mut Option<u32>) {
         let mut last = None;
         if ending & IS_PROMISE != 0 {
             let promise = self.promises.at(ending & !IS_PROMISE);
@@ -245,13 +237,15 @@ impl Placer {
             members = members.min(spreading.domain_members_max);
         }
         let ends = end_of(starts, task);
-        let mut candidate =
-            Candidate { demand, devices: None, starts, ends, members };
+        let mut candidate = Candidate { demand, devices: None, starts, ends, members };
+        if self.promises.on_node(index).next().is_none() {
+            return takes_alone(self, index, &candidate);
+        }
         loop {
             let plannings = [Planning::Kept, Planning::Anew];
-            let played = plannings.into_iter().find_map(|planning| {
-                Timeline::new(self, index, planning)?.play(&candidate)
-            });
+            let played = plannings
+                .into_iter()
+                .find_map(|planning| Timeline::new(self, index, planning)?.play(&candidate));
             match played {
                 Some(played) => return played.put_len,
                 None if candidate.members == 0 => return 0,
@@ -267,8 +261,7 @@ impl Placer {
         let running = tasks.iter().filter(|(_, entry)| entry.stage != Stage::Pending);
         let running = running.map(|(id, entry)| (expected_end(*now, entry), id.index()));
         let promised = promises.iter();
-        let promised =
-            promised.map(|(id, promise)| (promise.ends, id.index() | IS_PROMISE));
+        let promised = promised.map(|(id, promise)| (promise.ends, id.index() | IS_PROMISE));
         let mut len = 0;
         for (ends, ending) in running.chain(promised) {
             if ends > *now && ends < Nanos::MAX {

@@ -242,9 +242,7 @@ impl Promises {
 
     /// The places of a reservation.
     pub(super) fn places_of(&self, promise: &Promise) -> impl Iterator<Item = &Place> {
-        core::iter::successors(self.place(promise.first), |place| {
-            self.place(place.next_of_promise)
-        })
+        core::iter::successors(self.place(promise.first), |place| self.place(place.next_of_promise))
     }
 
     /// The devices that a member is to have.
@@ -284,8 +282,9 @@ impl Placer {
         let starts = self.now;
         let candidate = Candidate { demand, devices: Some(devices), starts, ends, members: 1 };
         let with_plan = Timeline::new(self, index, Planning::Kept).and_then(|t| t.play(&candidate));
-        let found = with_plan
-            .or_else(|| Timeline::new(self, index, Planning::Anew).and_then(|t| t.play(&candidate)));
+        let found = with_plan.or_else(|| {
+            Timeline::new(self, index, Planning::Anew).and_then(|t| t.play(&candidate))
+        });
         found.is_some_and(|played| played.put_len == 1)
     }
 

@@ -70,12 +70,18 @@ pub(super) enum Planning {
 /// When a member that is played ends, and what it holds.
 type Played = (Nanos, Hold);
 
+/// A copy of a node, to take from and give back to.
 #[derive(Debug)]
-pub(super) struct Timeline<'a> {
+struct View<'a> {
     placer: &'a Placer,
     id: NodeId,
     node: Node,
     devices: [Device; DEVICES_PER_NODE_MAX as usize],
+}
+
+#[derive(Debug)]
+pub(super) struct Timeline<'a> {
+    view: View<'a>,
     /// What ends by then is given back.
     at: Option<Nanos>,
     played: [Played; PLAYED_MAX],
@@ -125,19 +131,64 @@ pub(super) fn expected_end(now: Nanos, entry: &Entry) -> Nanos {
     }
 }
 
-impl<'a> Timeline<'a> {
+/// Members that the node with this index takes, where nothing is promised.
+pub(super) fn takes_alone(placer: &Placer, index: u32, candidate: &Candidate<'_>) -> u32 {
+    let Some(mut view) = View::new(placer, index) else { return 0 };
+    view.give_running(None, candidate.starts);
+    let mut takes = 0;
+    while takes < candidate.members && view.put(candidate.demand, None).is_some() {
+        takes += 1;
+    }
+    takes
+}
+
+impl<'a> View<'a> {
     /// The node with this index as it is now; `None` if there is none.
-    pub(super) fn new(placer: &'a Placer, index: u32, planning: Planning) -> Option<Self> {
+    fn new(placer: &'a Placer, index: u32) -> Option<Self> {
         let fleet = &placer.fleet;
         let (id, node) = (fleet.id_at(index)?, *fleet.at(index)?);
         let mut devices = [Device::default(); DEVICES_PER_NODE_MAX as usize];
         let there = fleet.devices_at(index);
         devices[..there.len()].copy_from_slice(there);
+        Some(Self { placer, id, node, devices })
+    }
+
+    /// Gives back what runs now and ends by `to`, but not by `after`.
+    fn give_running(&mut self, after: Option<Nanos>, to: Nanos) {
+        let Placer { members, tasks, now, .. } = self.placer;
+        for member in members.of_node(self.id.index()) {
+            let Some(entry) = tasks.at(member.task) else { continue };
+            let ends = expected_end(*now, entry);
+            if ends <= to && after.is_none_or(|after| ends > after) {
+                self.give(&member.hold);
+            }
+        }
+    }
+
+    fn give(&mut self, hold: &Hold) {
+        let here = &mut self.devices[..usize::from(self.node.devices_len)];
+        give_to(&mut self.node, here, hold);
+    }
+
+    /// Puts one member on the node, if there is room.
+    fn put(&mut self, demand: &Demand, devices: Option<DeviceChoice>) -> Option<Hold> {
+        let here = &mut self.devices[..usize::from(self.node.devices_len)];
+        let choice = match devices {
+            Some(devices) => devices,
+            None => self.placer.fleet.choose_on(&self.node, here, demand).ok()?,
+        };
+        let hold = hold_of(self.id, demand, choice);
+        check(&self.node, here, &hold).ok()?;
+        take_from(&mut self.node, here, &hold);
+        Some(hold)
+    }
+}
+
+impl<'a> Timeline<'a> {
+    /// The node with this index as it is now; `None` if there is none.
+    pub(super) fn new(placer: &'a Placer, index: u32, planning: Planning) -> Option<Self> {
         Some(Self {
-            placer,
-            id,
-            node,
-            devices,
+            view: View::new(placer, index)?,
             at: None,
             played: [(Nanos::MAX, Hold::default()); PLAYED_MAX],
             played_len: 0,
@@ -151,12 +202,12 @@ impl<'a> Timeline<'a> {
     /// How many members of the candidate find room if all promises are kept; `None`: not all are,
     /// with that many.
     pub(super) fn play(mut self, candidate: &Candidate<'_>) -> Option<Outcome> {
-        let promises = &self.placer.promises;
-        let now = self.placer.now;
+        let View { placer, id, .. } = self.view;
+        let (promises, now) = (&placer.promises, placer.now);
         let (mut last, mut is_put) = (None, false);
         for _ in 0..=PLAYED_MAX {
             let next = promises
-                .on_node(self.id.index())
+                .on_node(id.index())
                 .filter(|(turn, ..)| last.is_none_or(|last| *turn > last))
                 .min_by_key(|(turn, ..)| *turn);
             let starts = next.map_or(Nanos::MAX, |(_, promise, _)| promise.starts.max(now));
@@ -183,9 +234,7 @@ impl<'a> Timeline<'a> {
     fn put_candidate(&mut self, candidate: &Candidate<'_>, is_watched: bool) {
         self.advance(candidate.starts);
         while self.put_len < candidate.members
-            && self
-                .put(candidate.demand, candidate.devices, candidate.ends, is_watched)
-                .is_some()
+            && self.put(candidate.demand, candidate.devices, candidate.ends, is_watched).is_some()
         {
             self.put_len += 1;
         }
@@ -199,37 +248,22 @@ impl<'a> Timeline<'a> {
         ends: Nanos,
         is_watched: bool,
     ) -> Option<DeviceChoice> {
-        let here = &mut self.devices[..usize::from(self.node.devices_len)];
-        let choice = match devices {
-            Some(devices) => devices,
-            None => self.placer.fleet.choose_on(&self.node, here, demand).ok()?,
-        };
-        let hold = hold_of(self.id, demand, choice);
-        check(&self.node, here, &hold).ok()?;
+        let hold = self.view.put(demand, devices)?;
         if is_watched {
             *self.played.get_mut(self.played_len)? = (ends, hold);
             self.played_len += 1;
         }
-        take_from(&mut self.node, here, &hold);
-        Some(choice)
+        Some(DeviceChoice { devices: hold.devices, slices: hold.slices })
     }
 
     /// Gives back what ends by `to`, and did not before.
     fn advance(&mut self, to: Nanos) {
-        let Placer { members, tasks, now, .. } = self.placer;
-        let here = &mut self.devices[..usize::from(self.node.devices_len)];
-        for member in members.of_node(self.id.index()) {
-            let Some(entry) = tasks.at(member.task) else { continue };
-            let ends = expected_end(*now, entry);
-            if ends <= to && self.at.is_none_or(|at| ends > at) {
-                give_to(&mut self.node, here, &member.hold);
-            }
-        }
+        self.view.give_running(self.at, to);
         let mut at = 0;
         while at < self.played_len {
             let (ends, hold) = self.played[at];
             if ends <= to {
-                give_to(&mut self.node, here, &hold);
+                self.view.give(&hold);
                 self.played_len -= 1;
                 self.played[at] = self.played[self.played_len];
             } else {
