@@ -51,8 +51,8 @@ use crate::policy::Backfill;
 use crate::share::Ledger;
 use crate::units::Nanos;
 
-/// Starts that are worked out in one call: each takes one to two milliseconds at 1,213 nodes with
-/// 10,000 running tasks, and a whole cycle should take 20.
+/// Starts that are worked out in one call: each takes some milliseconds at 1,213 nodes with
+/// thousands of running tasks, and a whole cycle should take 20.
 pub(super) const REPLAYS_MAX: u32 = 8;
 
 /// What becomes of a task that found no room.
@@ -145,7 +145,7 @@ impl Placer {
             self.promises.place(next)
         {
             next = next_of_promise;
-            let Some(hold) = self.take_planned(index, plan, &task, ends)? else { break };
+            let Some(hold) = self.take_planned(index, plan, &task, ends) else { break };
             if !self.members.push(&mut first_member, promise.task.index(), hold) {
                 self.fleet.give(&hold)?;
                 break;
@@ -171,18 +171,18 @@ impl Placer {
         plan: Option<DeviceChoice>,
         task: &Task,
         ends: Nanos,
-    ) -> Result<Option<Hold>, Error> {
-        let Some(node) = self.fleet.id_at(index) else { return Ok(None) };
+    ) -> Option<Hold> {
+        let node = self.fleet.id_at(index)?;
         let demand = &task.member;
-        let Ok(chosen) = self.fleet.choose_devices(index, demand) else { return Ok(None) };
+        let chosen = self.fleet.choose_devices(index, demand).ok()?;
         for devices in [plan.unwrap_or(chosen), chosen] {
             if self.leaves_room(index, demand, devices, ends)
                 && let Ok(hold) = self.fleet.take(node, demand, devices)
             {
-                return Ok(Some(hold));
+                return Some(hold);
             }
         }
-        Ok(None)
+        None
     }
 
     /// Whether all nodes of a reservation can still be used.

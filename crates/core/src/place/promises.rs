@@ -92,7 +92,7 @@ pub(super) type Turn = (Nanos, u64, u32);
 /// All reservations.
 #[derive(Debug)]
 pub(super) struct Promises {
-    promises: Slab<Promise>,
+    slab: Slab<Promise>,
     places: Box<[Place]>,
     vacant: u32,
     vacant_len: u32,
@@ -114,7 +114,7 @@ impl Promises {
             ..Place::default()
         };
         Ok(Self {
-            promises: Slab::new("reservations", reservations_max.max(1))?,
+            slab: Slab::new("reservations", reservations_max.max(1))?,
             places: (0..places_max).map(place).collect(),
             vacant: if places_max == 0 { NONE } else { 0 },
             vacant_len: places_max,
@@ -135,7 +135,7 @@ impl Promises {
     }
 
     pub(super) const fn len(&self) -> u32 {
-        self.promises.len()
+        self.slab.len()
     }
 
     /// Reservations for which nobody is ending.
@@ -145,19 +145,19 @@ impl Promises {
 
     /// Whether one more reservation of so many members can be kept.
     pub(super) const fn has_place(&self, members: u32) -> bool {
-        !self.promises.is_full() && members <= self.vacant_len
+        !self.slab.is_full() && members <= self.vacant_len
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Handle<Promise>, &Promise)> {
-        self.promises.iter()
+        self.slab.iter()
     }
 
     pub(super) fn get(&self, promise: Handle<Promise>) -> Result<&Promise, Error> {
-        self.promises.get(promise)
+        self.slab.get(promise)
     }
 
     pub(super) fn get_mut(&mut self, promise: Handle<Promise>) -> Result<&mut Promise, Error> {
-        self.promises.get_mut(promise)
+        self.slab.get_mut(promise)
     }
 
     pub(super) fn of_task(&self, task: TaskId) -> Option<Handle<Promise>> {
@@ -185,7 +185,7 @@ impl Promises {
 
     /// Makes a reservation, and gives it the next number.
     pub(super) fn insert(&mut self, promise: Promise) -> Result<Handle<Promise>, Error> {
-        let handle = self.promises.insert(Promise { number: self.numbers, ..promise })?;
+        let handle = self.slab.insert(Promise { number: self.numbers, ..promise })?;
         self.numbers += 1;
         Ok(handle)
     }
@@ -196,7 +196,7 @@ impl Promises {
         let capacity = self.places.len() as u64;
         let full = Error::Full { field: "reserved places", capacity };
         let place = self.places.get_mut(at as usize).ok_or(full)?;
-        let first = &mut self.promises.get_mut(promise)?.first;
+        let first = &mut self.slab.get_mut(promise)?.first;
         self.vacant = place.next_of_promise;
         self.vacant_len -= 1;
         let of_node = &mut self.of_node[node as usize];
@@ -212,7 +212,7 @@ impl Promises {
 
     /// Forgets a reservation. O(its nodes * promises there).
     pub(super) fn remove(&mut self, promise: Handle<Promise>) -> Result<Promise, Error> {
-        let removed = self.promises.remove(promise)?;
+        let removed = self.slab.remove(promise)?;
         let mut at = removed.first;
         while let Some(&Place { node, next_of_promise, next_of_node, .. }) =
             self.places.get(at as usize)
@@ -237,7 +237,7 @@ impl Promises {
 
     /// The reservation with this index.
     pub(super) fn at(&self, promise: u32) -> Option<&Promise> {
-        self.promises.at(promise)
+        self.slab.at(promise)
     }
 
     /// The places of a reservation.
@@ -260,7 +260,7 @@ impl Promises {
         core::iter::successors(at(first), move |(_, place)| at(place.next_of_node))
             .filter(move |(_, place)| place.promise != own)
             .filter_map(|(at, place)| {
-                let promise = self.promises.at(place.promise)?;
+                let promise = self.slab.at(place.promise)?;
                 Some(((promise.starts, promise.number, at), promise, place))
             })
     }
