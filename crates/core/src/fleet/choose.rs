@@ -49,11 +49,19 @@ impl Fleet {
 
     /// The same for the node with this index.
     pub(crate) fn choose_devices(&self, index: u32, demand: &Demand) -> Result<DeviceChoice, Lack> {
-        let node = self.at(index).ok_or(Lack::Status)?;
+        self.choose_on(self.at(index).ok_or(Lack::Status)?, self.devices_at(index), demand)
+    }
+
+    /// The same for a node in any state, with any of its devices free.
+    pub(crate) fn choose_on(
+        &self,
+        node: &Node,
+        devices: &[Device],
+        demand: &Demand,
+    ) -> Result<DeviceChoice, Lack> {
         if node.status != NodeStatus::Ready {
             return Err(Lack::Status);
         }
-        let devices = self.devices_at(index);
         if demand.devices.devices() == 0 {
             return host_lack(node, demand).map_or(Ok(DeviceChoice::default()), Err);
         }

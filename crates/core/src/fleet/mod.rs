@@ -41,6 +41,8 @@ use crate::handle::{Handle, Slab};
 use partition::Layouts;
 use totals::{Counts, Step};
 
+pub(crate) use occupy::{check_free, give_to, take_from};
+
 pub use demand::{Demand, DeviceDemand, Lack};
 pub use device::{Device, DeviceSpec, Health, ModelId, ModelSet, Sharing};
 pub use hold::{DeviceChoice, Hold};

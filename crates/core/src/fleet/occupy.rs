@@ -35,19 +35,52 @@ impl Fleet {
         let hold = hold_of(layouts, devices, node, demand, choice);
         check_free(here, devices, &hold)?;
         change(here, devices, counts, hold.devices, |here, device| match device {
-            None => {
-                here.cpu_free_milli -= hold.cpu_milli;
-                here.memory_free_mib -= hold.memory_mib;
-                here.holds += 1;
-            }
-            Some(device) => {
-                device.free_milli -= hold.device_milli;
-                device.memory_free_mib -= memory_of(device, &hold);
-                device.slices |= hold.slices;
-                device.holders += 1;
-            }
+            None => take_host(here, &hold),
+            Some(device) => take_device(device, &hold),
         });
         Ok(hold)
+    }
+
+    /// Takes again what was taken and given back, in whatever state node and devices are.
+    /// O(devices).
+    ///
+    /// # Errors
+    /// As [`Fleet::give`]; [`Error::Full`] on what is not free. Nothing is taken then.
+    pub(crate) fn put_back(&mut self, hold: &Hold) -> Result<(), Error> {
+        let (here, devices, counts, layouts) = self.split(hold.node)?;
+        check_form(layouts, devices, hold)?;
+        check_free(here, devices, hold)?;
+        change(here, devices, counts, hold.devices, |here, device| match device {
+            None => take_host(here, hold),
+            Some(device) => take_device(device, hold),
+        });
+        Ok(())
+    }
+
+    /// Takes other amounts in the place of a hold, of the same devices, in whatever state they and
+    /// their node are. O(devices).
+    ///
+    /// # Errors
+    /// As [`Fleet::give`] and [`Fleet::put_back`], with what was held held as before.
+    pub(crate) fn exchange(&mut self, hold: &Hold, demand: &Demand) -> Result<Hold, Error> {
+        self.give(hold)?;
+        let choice = DeviceChoice { devices: hold.devices, slices: hold.slices };
+        let other = self.hold_of(hold.node, self.devices_at(hold.node.index()), demand, choice);
+        match self.put_back(&other) {
+            Ok(()) => Ok(other),
+            Err(error) => self.put_back(hold).and(Err(error)),
+        }
+    }
+
+    /// What a choice that is right would take of a node whose devices are as these.
+    pub(crate) fn hold_of(
+        &self,
+        node: NodeId,
+        devices: &[Device],
+        demand: &Demand,
+        choice: DeviceChoice,
+    ) -> Hold {
+        hold_of(&self.layouts, devices, node, demand, choice)
     }
 
     /// Gives back what was taken, in whatever state node and devices are. O(devices).
@@ -81,11 +114,40 @@ fn change(
     counts.host(Step::Out, node);
     change(node, None);
     counts.host(Step::In, node);
-    for (_, device) in devices.iter_mut().enumerate().filter(|(at, _)| set >> at & 1 == 1) {
+    for device in of_set(devices, set) {
         counts.device(Step::Out, node, device);
         change(node, Some(device));
         counts.device(Step::In, node, device);
     }
+}
+
+/// Takes of a node that is thought of what is known to be free there.
+pub(crate) fn take_from(node: &mut Node, devices: &mut [Device], hold: &Hold) {
+    take_host(node, hold);
+    of_set(devices, hold.devices).for_each(|device| take_device(device, hold));
+}
+
+/// Gives back to a node that is thought of what is known to be taken there.
+pub(crate) fn give_to(node: &mut Node, devices: &mut [Device], hold: &Hold) {
+    give_host(node, hold);
+    of_set(devices, hold.devices).for_each(|device| give_device(device, hold));
+}
+
+fn of_set(devices: &mut [Device], set: u16) -> impl Iterator<Item = &mut Device> {
+    devices.iter_mut().enumerate().filter(move |(at, _)| set >> at & 1 == 1).map(|(_, at)| at)
+}
+
+fn take_host(node: &mut Node, hold: &Hold) {
+    node.cpu_free_milli -= hold.cpu_milli;
+    node.memory_free_mib -= hold.memory_mib;
+    node.holds += 1;
+}
+
+fn take_device(device: &mut Device, hold: &Hold) {
+    device.free_milli -= hold.device_milli;
+    device.memory_free_mib -= memory_of(device, hold);
+    device.slices |= hold.slices;
+    device.holders += 1;
 }
 
 fn give_host(node: &mut Node, hold: &Hold) {
@@ -191,7 +253,7 @@ fn hold_of(
     }
 }
 
-fn check_free(node: &Node, devices: &[Device], hold: &Hold) -> Result<(), Error> {
+pub(crate) fn check_free(node: &Node, devices: &[Device], hold: &Hold) -> Result<(), Error> {
     let full = |field, capacity: u64| Err(Error::Full { field, capacity });
     if hold.cpu_milli > node.cpu_free_milli {
         return full("cpu_milli", node.cpu_milli.into());

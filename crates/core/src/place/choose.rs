@@ -120,8 +120,7 @@ impl Placer {
         if !self.crowds.may(&task.spreading, index) {
             return Err(Lack::Spread);
         }
-        let ends = task.ends(self.now);
-        if !self.promises.leave_room(&self.fleet, index, &task.member, devices, ends) {
+        if !self.leaves_room(index, &task.member, devices, task.ends(self.now)) {
             return Err(Lack::Reserved);
         }
         Ok(())

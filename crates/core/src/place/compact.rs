@@ -92,10 +92,9 @@ impl Placer {
         let mut compaction = Compaction::default();
         for out in &mut out[..max_moves as usize] {
             let Some((at, best)) = self.best_move(now, movable_len) else { break };
-            let demand = self.tasks.get(best.task)?.task.member;
             let mut room = self.room(now);
             room.end(&best.from);
-            room.go_on(&demand, &best.to);
+            room.go_on(&best.to);
             self.scratch.movable[at].1 = TaskId::default();
             compaction.moves_len += 1;
             compaction.stranded_milli += best.stranded_milli;
@@ -191,7 +190,7 @@ impl Placer {
         room.end(from);
         let Self { scratch, stranding, .. } = self;
         let here = stranding.price(&scratch.fleet, from.node.index(), &task.member);
-        self.room(now).go_on(&task.member, from);
+        self.room(now).go_on(from);
         here.ok().map(|(milli, _)| milli)
     }
 
@@ -222,7 +221,7 @@ impl Placer {
         room.end(&from);
         let place = stranding.cheapest(&room, domains.everywhere(), task, |index| index != home);
         let here = stranding.price(room.fleet, home, &task.member);
-        room.go_on(&task.member, &from);
+        room.go_on(&from);
         let (there_milli, index, choice) = place?;
         let stranded_milli = here.ok()?.0 - there_milli;
         let gain_s = stranded_milli as f64 / MILLI * second_s - lost_work_s;

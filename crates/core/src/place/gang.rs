@@ -20,10 +20,9 @@ use super::domains::Run;
 use super::members::NONE;
 use super::price::Price;
 use super::task::Task;
-use super::{Entry, Placer, Stage, TaskId};
+use super::{Placer, TaskId};
 use crate::error::Error;
-use crate::fleet::Lack;
-use crate::units::Nanos;
+use crate::fleet::{Hold, Lack};
 
 /// What slows a gang already: it begins with its last member and goes at the pace of its slowest.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -69,7 +68,7 @@ impl Placer {
     /// Starts a pending task, or changes nothing and says what is in the way: what the node that
     /// came closest lacks, or [`Lack::Devices`] where there is no place left in the list of
     /// members.
-    pub(super) fn start(&mut self, now: Nanos, id: TaskId) -> Result<Result<(), Lack>, Error> {
+    pub(super) fn start(&mut self, id: TaskId) -> Result<Result<(), Lack>, Error> {
         let task = self.tasks.get(id)?.task;
         let (needed, vacant) = (task.members_needed(), self.members.vacant_len());
         if vacant < needed {
@@ -80,20 +79,7 @@ impl Placer {
         if let Err(lack) = self.place_gang(&mut gang, needed, task.members.min(vacant))? {
             return Ok(Err(lack));
         }
-        let Gang { members_len, price, first_member, .. } = gang;
-        let entry = self.tasks.get_mut(id)?;
-        *entry = Entry {
-            stage: Stage::Running,
-            started: now,
-            members_len,
-            price,
-            first_member,
-            ..*entry
-        };
-        self.crowds.join(id.index(), task.spreading.group);
-        let gpu_milli = u64::from(task.member.gpu_milli()) * u64::from(members_len);
-        self.horizon.learn(gpu_milli, task.duration);
-        self.warm_members(first_member, NONE, task.artifact);
+        self.set_running(id, &gang)?;
         Ok(Ok(()))
     }
 
@@ -132,14 +118,20 @@ impl Placer {
 
     fn add(&mut self, gang: &mut Gang<'_>, choice: &Choice) -> Result<(), Error> {
         let hold = self.fleet.take(choice.node, &gang.task.member, choice.devices)?;
+        self.keep(gang, hold)?;
+        gang.price = gang.price.plus(&choice.price);
+        gang.pace = choice.pace;
+        Ok(())
+    }
+
+    /// What was taken is a member of the gang from now on.
+    pub(super) fn keep(&mut self, gang: &mut Gang<'_>, hold: Hold) -> Result<(), Error> {
         if !self.members.push(&mut gang.first_member, gang.index, hold) {
             self.fleet.give(&hold)?;
             return Err(Error::Full { field: "members", capacity: self.members.capacity().into() });
         }
-        self.moved(gang.task, choice.node.index(), true);
+        self.moved(gang.task, hold.node.index(), true);
         gang.members_len += 1;
-        gang.price = gang.price.plus(&choice.price);
-        gang.pace = choice.pace;
         Ok(())
     }
 

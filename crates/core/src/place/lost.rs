@@ -60,6 +60,7 @@ impl Placer {
     /// [`Error::Stale`] for an unknown node.
     pub fn return_node(&mut self, node: NodeId) -> Result<(), Error> {
         self.fleet.return_node(node)?;
+        self.freed(true);
         self.stranding.changed(&self.fleet, node.index());
         Ok(())
     }
@@ -104,6 +105,7 @@ impl Placer {
     /// have.
     pub fn return_device(&mut self, node: NodeId, device: u32) -> Result<(), Error> {
         self.fleet.return_device(node, device)?;
+        self.freed(true);
         self.stranding.changed(&self.fleet, node.index());
         Ok(())
     }
@@ -115,6 +117,7 @@ impl Placer {
     /// [`Error::Stale`] for an unknown node.
     pub fn set_labels(&mut self, node: NodeId, labels: u64) -> Result<(), Error> {
         self.fleet.set_labels(node, labels)?;
+        self.freed(true);
         self.stranding.changed(&self.fleet, node.index());
         Ok(())
     }

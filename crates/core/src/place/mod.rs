@@ -29,19 +29,29 @@
 //! # Source
 //! Shadow price and prices in delay: `docs/policies/place.md`. Stranding: see `stranding`.
 
+pub mod backfill;
+mod blocked;
 mod choose;
-mod lost;
 pub mod compact;
+pub mod cycle;
 mod domains;
+mod entry;
+pub mod expected;
 mod extras;
+mod future;
 mod gang;
+pub mod holdings;
 mod horizon;
 mod interference;
+mod life;
 mod links;
+mod lost;
 mod lost_work;
 mod members;
+mod order;
+pub mod pending;
 pub mod price;
-mod promises;
+pub mod promises;
 mod reclaim;
 pub mod resize;
 mod room;
@@ -50,6 +60,7 @@ mod scratch;
 mod spreading;
 mod stranding;
 pub mod task;
+mod timeline;
 pub mod warm;
 pub mod what_if;
 pub mod why;
@@ -57,21 +68,29 @@ pub mod why;
 use alloc::boxed::Box;
 
 use crate::error::{Error, check_range};
-use crate::fleet::{Fleet, FleetOptions, Hold, Lack, NodeId, NodeSpec};
+use crate::fleet::{Fleet, FleetOptions, Hold, NodeId, NodeSpec};
 use crate::handle::{Handle, Slab};
 use crate::policy::{PlacementRules, Policy};
 use crate::units::Nanos;
+use blocked::Blocked;
 use domains::Domains;
+use future::Future;
+use holdings::Holdings;
 use horizon::Horizon;
-use lost_work::Ends;
-use members::{Members, NONE};
-use promises::Promises;
+use members::Members;
+use pending::Pending;
+use promises::{Promises, RESERVATIONS_MAX};
 use scratch::Scratch;
 use spreading::Crowds;
 use stranding::Stranding;
 use warm::Warm;
 
+pub use cycle::{Cycle, CyclePlan};
+pub use entry::{Entry, Placed, Stage};
+pub use expected::{Because, Expected};
+pub use holdings::RESOURCES;
 pub use price::Price;
+pub use promises::Reservation;
 pub use resize::Resized;
 pub use rules::SHADOW_PRICE_MAX;
 pub use task::{Domain, Spreading, Task, Topology};
@@ -88,65 +107,21 @@ pub struct PlacerOptions {
     pub members_max: u32,
     /// Members of one task, 1 to 2^16.
     pub task_members_max: u32,
+    /// Accounts that tasks may belong to, by the index of their ids, 1 to 2^24.
+    pub accounts_max: u32,
 }
 
 impl Default for PlacerOptions {
-    /// 16,384 tasks with as many members together, at most 1,024 of them in one task.
+    /// 16,384 tasks with as many members together, at most 1,024 of them in one task, of 1,024
+    /// accounts.
     fn default() -> Self {
-        Self { tasks_max: 16_384, members_max: 16_384, task_members_max: 1_024 }
+        Self {
+            tasks_max: 16_384,
+            members_max: 16_384,
+            task_members_max: 1_024,
+            accounts_max: 1_024,
+        }
     }
-}
-
-/// How far a task has come.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-#[cfg_attr(feature = "document", derive(serde::Serialize, serde::Deserialize))]
-pub enum Stage {
-    /// It waits for a cycle to start it.
-    #[default]
-    Pending,
-    /// It holds what it was given.
-    Running,
-    /// It holds what it was given, and was told to end for somebody else.
-    Ending,
-}
-
-/// What a placer knows of a task.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    /// What it asked for.
-    pub task: Task,
-    /// How far it has come.
-    pub stage: Stage,
-    /// When it came.
-    pub submitted: Nanos,
-    /// When it started, unless it is pending.
-    pub started: Nanos,
-    /// Members that it has.
-    pub members_len: u32,
-    /// What its placement costs.
-    pub price: Price,
-    first_member: u32,
-    ends: Ends,
-}
-
-/// What [`Placer::place`] decided.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Placed {
-    /// It runs, from now on.
-    Running {
-        /// The task.
-        task: TaskId,
-        /// Members placed, at the front of the caller's array.
-        members_len: u32,
-        /// What that costs.
-        price: Price,
-    },
-    /// Nothing can take it now; it is forgotten.
-    NoRoom {
-        /// What the node that came closest lacks; [`Lack::Topology`] where there is room, but
-        /// not in one domain.
-        lack: Lack,
-    },
 }
 
 /// Places tasks on the nodes of a fleet.
@@ -167,7 +142,19 @@ pub struct Placer {
     warm: Warm,
     horizon: Horizon,
     stranding: Stranding,
+    pending: Pending,
+    holdings: Holdings,
     promises: Promises,
+    future: Future,
+    /// Tasks that find no room now.
+    blocked: Blocked,
+    /// Tasks for which no time is known at which they would.
+    hopeless: Blocked,
+    /// Times that something was given back.
+    given_back: u64,
+    /// Of them, how often before it was expected.
+    early_ends: u64,
+    cycles: u64,
     scratch: Scratch,
     now: Nanos,
 }
@@ -183,6 +170,9 @@ impl Placer {
         check_range("tasks_max", options.tasks_max.into(), 1, 1 << 24)?;
         check_range("members_max", options.members_max.into(), 1, 1 << 24)?;
         check_range("task_members_max", options.task_members_max.into(), 1, 1 << 16)?;
+        check_range("accounts_max", options.accounts_max.into(), 1, 1 << 24)?;
+        let reservations_max = policy.placement.reservations_max;
+        check_range("reservations_max", reservations_max.into(), 0, RESERVATIONS_MAX.into())?;
         if let Some((node, taken)) = fleet.iter().find(|(_, node)| node.holds > 0) {
             return Err(Error::Contradiction {
                 field: "fleet",
@@ -192,6 +182,8 @@ impl Placer {
             });
         }
         let nodes_max = fleet.options().nodes_max;
+        let &PlacerOptions { tasks_max, members_max, task_members_max, accounts_max } = options;
+        let places_max = members_max.max(task_members_max);
         Ok(Self {
             options: *options,
             rules: policy.placement,
@@ -205,7 +197,15 @@ impl Placer {
             warm: Warm::new(nodes_max),
             horizon: Horizon::default(),
             stranding: Stranding::new(),
-            promises: Promises::new(),
+            pending: Pending::new(tasks_max, accounts_max),
+            holdings: Holdings::new(accounts_max),
+            promises: Promises::new(reservations_max, places_max, nodes_max)?,
+            future: Future::new(tasks_max, reservations_max.max(1), nodes_max),
+            blocked: Blocked::new(),
+            hopeless: Blocked::new(),
+            given_back: 0,
+            early_ends: 0,
+            cycles: 0,
             scratch: Scratch::new(fleet.options(), options)?,
             now: Nanos::ZERO,
             fleet,
@@ -216,13 +216,19 @@ impl Placer {
     #[must_use]
     pub fn bytes_needed(fleet: &FleetOptions, policy: &Policy, options: &PlacerOptions) -> u64 {
         let nodes_max = fleet.nodes_max;
-        let PlacerOptions { tasks_max, members_max, .. } = *options;
+        let reservations_max = policy.placement.reservations_max;
+        let &PlacerOptions { tasks_max, members_max, task_members_max, accounts_max } = options;
         Fleet::bytes_needed(fleet)
             + Slab::<Entry>::bytes_needed(tasks_max)
             + Members::bytes_needed(members_max, nodes_max)
             + Domains::bytes_needed(nodes_max)
             + Crowds::bytes_needed(tasks_max, nodes_max)
             + Warm::bytes_needed(nodes_max)
+            + Pending::bytes_needed(tasks_max, accounts_max)
+            + Holdings::bytes_needed(accounts_max)
+            + Promises::bytes_needed(reservations_max, members_max.max(task_members_max), nodes_max)
+            + Future::bytes_needed(tasks_max, reservations_max.max(1), nodes_max)
+            + 2 * Blocked::bytes_needed()
             + Scratch::bytes_needed(fleet, options)
             + policy.classes.len() as u64 * size_of::<f64>() as u64
     }
@@ -245,6 +251,7 @@ impl Placer {
     /// As [`Fleet::add_node`].
     pub fn add_node(&mut self, spec: &NodeSpec<'_>) -> Result<NodeId, Error> {
         let node = self.fleet.add_node(spec)?;
+        self.freed(true);
         self.stranding.changed(&self.fleet, node.index());
         self.domains.changed();
         self.warm.clear(node.index());
@@ -266,89 +273,6 @@ impl Placer {
     pub fn holds(&self, task: TaskId) -> Result<impl Iterator<Item = &Hold>, Error> {
         let first = self.tasks.get(task)?.first_member;
         Ok(self.members.of_task(first).map(|member| &member.hold))
-    }
-
-    /// Places a task now, or says what is in the way: then all is as it was, but that the task mix
-    /// knows of one more arrival. The holds of its members go to the front of `out`.
-    /// O(members * nodes).
-    ///
-    /// # Errors
-    /// [`Error::Range`] or [`Error::RangeReal`] for a task that cannot be; [`Error::Full`] on
-    /// `tasks` or `members`; [`Error::BufferTooSmall`] on `out` for fewer places than members wanted;
-    /// [`Error::TimeReversed`]. Nothing is changed then.
-    pub fn place(&mut self, now: Nanos, task: &Task, out: &mut [Hold]) -> Result<Placed, Error> {
-        self.check_now(now)?;
-        task.check(self.delay_values.len() as u32, self.options.task_members_max)?;
-        if out.len() < task.members as usize {
-            let (given, needed) = (out.len() as u64, task.members.into());
-            return Err(Error::BufferTooSmall { field: "out", given, needed });
-        }
-        if self.tasks.is_full() {
-            return Err(Error::Full { field: "tasks", capacity: self.tasks.capacity().into() });
-        }
-        self.check_members(task.members_needed())?;
-        self.now = now;
-        self.stranding.arrived(&task.member, f64::from(task.members));
-        let id = self.tasks.insert(Entry {
-            task: *task,
-            stage: Stage::Pending,
-            submitted: now,
-            started: now,
-            members_len: 0,
-            price: Price::default(),
-            first_member: NONE,
-            ends: Ends::default(),
-        })?;
-        if let Err(lack) = self.start(now, id)? {
-            self.tasks.remove(id)?;
-            return Ok(Placed::NoRoom { lack });
-        }
-        let &Entry { members_len, price, first_member, .. } = self.tasks.get(id)?;
-        for (out, member) in out.iter_mut().zip(self.members.of_task(first_member)) {
-            *out = member.hold;
-        }
-        Ok(Placed::Running { task: id, members_len, price })
-    }
-
-    /// A task is gone, whatever its stage: what it held is free.
-    ///
-    /// # Errors
-    /// [`Error::Stale`] for an unknown task; [`Error::TimeReversed`].
-    pub fn release(&mut self, now: Nanos, task: TaskId) -> Result<(), Error> {
-        self.tasks.get(task)?;
-        self.check_now(now)?;
-        self.now = now;
-        let entry = self.tasks.remove(task)?;
-        if entry.task.duration == Nanos::ZERO {
-            // What was not told is known now; a task that has not run adds nothing.
-            let gpu_milli = u64::from(entry.task.member.gpu_milli()) * u64::from(entry.members_len);
-            self.horizon.learn(gpu_milli, now.saturating_sub(entry.started));
-        }
-        self.crowds.leave(task.index());
-        self.give_all(entry.first_member)
-    }
-
-    fn give_all(&mut self, mut first_member: u32) -> Result<(), Error> {
-        while let Some(hold) = self.members.pop(&mut first_member) {
-            self.fleet.give(&hold)?;
-            self.stranding.changed(&self.fleet, hold.node.index());
-        }
-        Ok(())
-    }
-
-    /// `Ok` if so many more members can be kept.
-    fn check_members(&self, more: u32) -> Result<(), Error> {
-        if self.members.vacant_len() < more {
-            return Err(Error::Full { field: "members", capacity: self.members.capacity().into() });
-        }
-        Ok(())
-    }
-
-    fn check_now(&self, now: Nanos) -> Result<(), Error> {
-        if now < self.now {
-            return Err(Error::TimeReversed { now_ns: now.get(), last_ns: self.now.get() });
-        }
-        Ok(())
     }
 }
 

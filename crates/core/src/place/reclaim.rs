@@ -51,11 +51,9 @@ mod books;
 pub(super) mod node;
 mod search;
 
-use super::lost_work::{Ends, Worth};
-use super::members::NONE;
-use super::price::Price;
+use super::lost_work::Worth;
 use super::room::Room;
-use super::{Domain, Entry, Placer, Stage, TaskId};
+use super::{Domain, Placer, Stage, TaskId};
 use crate::error::Error;
 use crate::share::Ledger;
 use crate::units::Nanos;
@@ -113,35 +111,6 @@ impl Placer {
         self.tasks
             .iter()
             .any(|(_, entry)| entry.stage == Stage::Ending && entry.ends.ends_for == task)
-    }
-
-    /// A running or ending task has ended and wants to run again: what it held is free, and it is
-    /// pending with the number of times that it was made to end. The ledger is told by the host, as
-    /// of any task that ends and asks again. O(members).
-    ///
-    /// # Errors
-    /// [`Error::Stale`] for an unknown task; [`Error::Contradiction`] for a pending one;
-    /// [`Error::TimeReversed`].
-    pub fn requeue(&mut self, now: Nanos, task: TaskId) -> Result<(), Error> {
-        let entry = *self.tasks.get(task)?;
-        self.check_now(now)?;
-        if entry.stage == Stage::Pending {
-            return Err(not_in(task, entry.stage));
-        }
-        self.now = now;
-        self.crowds.leave(task.index());
-        self.give_all(entry.first_member)?;
-        let ends = Ends { preemptions: entry.ends.preemptions, ..Ends::default() };
-        *self.tasks.get_mut(task)? = Entry {
-            stage: Stage::Pending,
-            started: now,
-            members_len: 0,
-            price: Price::default(),
-            first_member: NONE,
-            ends,
-            ..entry
-        };
-        Ok(())
     }
 
     /// Puts the victims to the front of their list in the scratch room.

@@ -106,6 +106,13 @@ impl Placer {
         let changed = self.tasks.get_mut(task)?;
         let total = entry.price.plus(&price);
         *changed = Entry { first_member, members_len, price: total, ..entry };
+        if members_len > entry.members_len {
+            self.holdings.hold(now, &entry.task, change);
+            self.plan_around(first_member);
+        } else if change > 0 {
+            self.holdings.give(now, &entry.task, change);
+            self.freed(true);
+        }
         Ok(Resized::Done { members_len: change, price })
     }
 
@@ -202,7 +209,12 @@ impl Placer {
             }
             at = next;
         }
-        self.tasks.get_mut(task)?.task.member = *member;
+        let changed = &mut self.tasks.get_mut(task)?.task;
+        changed.member = *member;
+        self.holdings.give(now, &entry.task, entry.members_len);
+        self.holdings.hold(now, changed, entry.members_len);
+        self.freed(true);
+        self.plan_around(entry.first_member);
         Ok(Resized::Done { members_len: entry.members_len, price: Price::default() })
     }
 
@@ -213,20 +225,16 @@ impl Placer {
             return Ok(Some(lack));
         }
         let ends = entry.task.ends(entry.started);
-        let index = hold.node.index();
-        self.fleet.give(&hold)?;
-        let kept = self.promises.leave_room(&self.fleet, index, wanted, place_of(&hold), ends);
-        let taken = if kept { wanted } else { &entry.task.member };
-        let hold = self.fleet.take(hold.node, taken, place_of(&hold))?;
-        self.members.replace(at, hold);
-        self.stranding.changed(&self.fleet, index);
+        let kept = !grows(&hold, wanted) || self.promises.leave_alone(hold.node.index(), ends);
+        if kept {
+            self.swap(at, wanted)?;
+        }
         Ok((!kept).then_some(Lack::Reserved))
     }
 
     fn swap(&mut self, at: u32, wanted: &Demand) -> Result<(), Error> {
         let Some(&Member { hold, .. }) = self.members.at(at) else { return Ok(()) };
-        self.fleet.give(&hold)?;
-        let hold = self.fleet.take(hold.node, wanted, place_of(&hold))?;
+        let hold = self.fleet.exchange(&hold, wanted)?;
         self.members.replace(at, hold);
         self.stranding.changed(&self.fleet, hold.node.index());
         Ok(())
@@ -235,15 +243,8 @@ impl Placer {
     /// What a member's own place lacks for other amounts.
     fn lack_in_place(&self, hold: &Hold, wanted: &Demand) -> Option<Lack> {
         let node = self.fleet.at(hold.node.index())?;
-        let (milli, memory_mib) = match wanted.devices {
-            DeviceDemand::Share { milli, memory_mib, .. } => (milli, memory_mib),
-            _ => (hold.device_milli, hold.device_memory_mib),
-        };
-        let grows = wanted.cpu_milli > hold.cpu_milli
-            || wanted.memory_mib > hold.memory_mib
-            || milli > hold.device_milli
-            || memory_mib > hold.device_memory_mib;
-        if grows && self.is_closed(hold) {
+        let (milli, memory_mib) = of_devices(hold, wanted);
+        if grows(hold, wanted) && self.is_closed(hold) {
             return Some(Lack::Status);
         }
         // Nothing is missing of what does not grow, whatever else has changed there.
@@ -293,6 +294,23 @@ impl Placer {
 /// Where a member is on its node.
 fn place_of(hold: &Hold) -> DeviceChoice {
     DeviceChoice { devices: hold.devices, slices: hold.slices }
+}
+
+/// Thousandths and memory of each device that a member would hold where it is.
+const fn of_devices(hold: &Hold, wanted: &Demand) -> (u16, u32) {
+    match wanted.devices {
+        DeviceDemand::Share { milli, memory_mib, .. } => (milli, memory_mib),
+        _ => (hold.device_milli, hold.device_memory_mib),
+    }
+}
+
+/// Whether more of anything is wanted than is held.
+const fn grows(hold: &Hold, wanted: &Demand) -> bool {
+    let (milli, memory_mib) = of_devices(hold, wanted);
+    wanted.cpu_milli > hold.cpu_milli
+        || wanted.memory_mib > hold.memory_mib
+        || milli > hold.device_milli
+        || memory_mib > hold.device_memory_mib
 }
 
 /// Only amounts may differ.

@@ -38,7 +38,7 @@ impl Room<'_> {
             return Err(Lack::Spread);
         }
         let ends = task.ends(self.now);
-        if !self.promises.leave_room(self.fleet, index, &task.member, choice, ends) {
+        if !self.promises.leave_alone(index, ends) {
             return Err(Lack::Reserved);
         }
         Ok(choice)
@@ -71,10 +71,9 @@ impl Room<'_> {
     }
 
     /// What was held is held again.
-    pub(super) fn go_on(&mut self, demand: &Demand, hold: &Hold) {
-        let choice = DeviceChoice { devices: hold.devices, slices: hold.slices };
-        let taken = self.fleet.take(hold.node, demand, choice);
-        debug_assert!(taken.is_ok_and(|taken| taken == *hold), "what was held is free");
+    pub(super) fn go_on(&mut self, hold: &Hold) {
+        let taken = self.fleet.put_back(hold);
+        debug_assert!(taken.is_ok(), "what was held is free");
     }
 
     /// Members that find room in a domain, at most `most`: the first that fits takes one after the

@@ -133,9 +133,14 @@ impl Task {
         self.member.gpu_milli() as u64 * self.members as u64
     }
 
-    /// When it ends if it starts now; never, as far as is known, where its duration is not.
+    /// When it ends at the latest if it starts then: with everything cold; never, as far as is
+    /// known, where its duration is not.
     pub(super) const fn ends(&self, started: Nanos) -> Nanos {
-        if self.duration.get() == 0 { Nanos::MAX } else { started.saturating_add(self.duration) }
+        if self.duration.get() == 0 {
+            return Nanos::MAX;
+        }
+        let warm_up = if self.artifact == 0 { Nanos::ZERO } else { self.warm_up };
+        started.saturating_add(warm_up).saturating_add(self.duration)
     }
 
     pub(super) fn check(&self, classes: u32, members_max: u32) -> Result<(), Error> {

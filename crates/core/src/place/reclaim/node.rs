@@ -278,7 +278,7 @@ impl Search<'_> {
         let (members, tasks) = (self.members, self.tasks);
         let Some(entry) = tasks.at(task) else { return };
         for member in members.of_node(index).filter(|member| member.task == task) {
-            self.room.go_on(&entry.task.member, &member.hold);
+            self.room.go_on(&member.hold);
         }
     }
 }

@@ -388,7 +388,7 @@ impl Search<'_> {
         let (all, tasks) = (self.members, self.tasks);
         let Some(entry) = tasks.at(task) else { return };
         for member in all.of_task(entry.first_member) {
-            self.room.go_on(&entry.task.member, &member.hold);
+            self.room.go_on(&member.hold);
         }
     }
 }
