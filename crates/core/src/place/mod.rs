@@ -205,7 +205,7 @@ impl Placer {
             horizon: Horizon::default(),
             stranding: Stranding::new(),
             promises: Promises::new(),
-            scratch: Scratch::new(fleet.options(), options)?,
+            scratch: Scratch::new(*fleet.options(), options)?,
             now: Nanos::ZERO,
             fleet,
         })
@@ -222,7 +222,7 @@ impl Placer {
             + Domains::bytes_needed(nodes_max)
             + Crowds::bytes_needed(tasks_max, nodes_max)
             + Warm::bytes_needed(nodes_max)
-            + Scratch::bytes_needed(fleet, options)
+            + Scratch::bytes_needed(*fleet, options)
             + policy.classes.len() as u64 * size_of::<f64>() as u64
     }
 
