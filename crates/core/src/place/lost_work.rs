@@ -26,7 +26,7 @@ pub(super) struct Ends {
     /// Times that it was made to end.
     pub(super) preemptions: u32,
     /// For whom it ends.
-    pub(super) ends_for: TaskId,
+    pub(super) beneficiary: TaskId,
     /// Others end for it: what it claims counts as held by its account.
     pub(super) claims: bool,
 }

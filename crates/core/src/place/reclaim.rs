@@ -26,7 +26,9 @@
 //! On a node with up to 8 tasks that may be taken, the set is the cheapest of all; with more, nobody
 //! in it can be spared, and no single task is cheaper. Nodes and domains are compared by it. For
 //! gangs the node where one more member is cheapest goes first, and nobody in the whole set can be
-//! spared; it need not be the cheapest of all.
+//! spared; it need not be the cheapest of all. A victim is needed for its room, or because only its
+//! end gives the right to another one: a lower task of the same account, without which the account
+//! would exceed what it is entitled to.
 //!
 //! O(nodes * 2^8 * devices) for one member, O(members * nodes) times that for gangs in the worst
 //! case; in most a node is looked at once, and only sets cheaper than the best so far are tried.
@@ -41,6 +43,9 @@
 //! # What it is bad at
 //! - A victim whose end is allowed only once one is taken that is itself allowed only after a third
 //!   is found where taking all that is allowed comes upon it.
+//! - Gangs whose claim is allowed only by the end of a task that frees no room for them, and gangs of
+//!   members with several parts of devices that fit in one order and not in another: for them nobody
+//!   may be found where there is somebody.
 //! - Members that stand now where a victim of the same spreading group ends: it still counts.
 //!
 //! # Source
@@ -101,7 +106,7 @@ impl Placer {
             debug_assert!(charged, "what was tried can be done");
             victim.stage = Stage::Ending;
             victim.ends.preemptions += 1;
-            victim.ends.ends_for = task;
+            victim.ends.beneficiary = task;
             *out = id;
         }
         Ok(Some(len as u32))
@@ -110,7 +115,7 @@ impl Placer {
     fn any_ends_for(&self, task: TaskId) -> bool {
         self.tasks
             .iter()
-            .any(|(_, entry)| entry.stage == Stage::Ending && entry.ends.ends_for == task)
+            .any(|(_, entry)| entry.stage == Stage::Ending && entry.ends.beneficiary == task)
     }
 
     /// Puts the victims to the front of their list in the scratch room.
@@ -168,10 +173,10 @@ impl Search<'_> {
     fn end_for(&mut self, id: TaskId) {
         let (all, tasks) = (self.members, self.tasks);
         for (_, entry) in tasks.iter().filter(|(_, entry)| entry.stage == Stage::Ending) {
-            let ends_for = entry.ends.ends_for;
-            let for_other = ends_for != id
+            let beneficiary = entry.ends.beneficiary;
+            let for_other = beneficiary != id
                 && tasks
-                    .get(ends_for)
+                    .get(beneficiary)
                     .is_ok_and(|other| other.stage == Stage::Pending && other.ends.claims);
             if !for_other {
                 all.of_task(entry.first_member).for_each(|member| self.room.end(&member.hold));

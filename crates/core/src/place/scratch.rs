@@ -40,11 +40,11 @@ pub(super) struct Scratch {
 pub(super) const MOVABLE_MAX: usize = 64;
 
 impl Scratch {
-    pub(super) fn new(fleet: &FleetOptions, options: &PlacerOptions) -> Result<Self, Error> {
+    pub(super) fn new(fleet: FleetOptions, options: &PlacerOptions) -> Result<Self, Error> {
         let (nodes, tasks) = (fleet.nodes_max as usize, options.tasks_max as usize);
         let members = options.task_members_max as usize;
         Ok(Self {
-            fleet: Fleet::new(fleet)?,
+            fleet: Fleet::new(&fleet)?,
             domains: Domains::new(fleet.nodes_max),
             placed: vec![Hold::default(); 2 * members].into_boxed_slice(),
             candidates: vec![Candidate::default(); CANDIDATES_MAX].into_boxed_slice(),
@@ -58,9 +58,9 @@ impl Scratch {
         })
     }
 
-    pub(super) const fn bytes_needed(fleet: &FleetOptions, options: &PlacerOptions) -> u64 {
+    pub(super) const fn bytes_needed(fleet: FleetOptions, options: &PlacerOptions) -> u64 {
         let (nodes, tasks) = (fleet.nodes_max as u64, options.tasks_max as u64);
-        Fleet::bytes_needed(fleet)
+        Fleet::bytes_needed(&fleet)
             + Domains::bytes_needed(fleet.nodes_max)
             + 2 * options.task_members_max as u64 * size_of::<Hold>() as u64
             + CANDIDATES_MAX as u64 * size_of::<Candidate>() as u64

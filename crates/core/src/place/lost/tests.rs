@@ -14,7 +14,8 @@ use crate::units::Nanos;
 /// A placer over nodes of two devices each.
 fn placer(nodes: u32) -> (Placer, Vec<NodeId>) {
     let fleet = Fleet::new(&FleetOptions { nodes_max: 4, devices_per_node_max: 2 }).unwrap();
-    let options = PlacerOptions { tasks_max: 8, members_max: 16, task_members_max: 8 };
+    let options =
+        PlacerOptions { tasks_max: 8, members_max: 16, task_members_max: 8, accounts_max: 8 };
     let mut placer = Placer::new(fleet, &Policy::default(), &options).unwrap();
     let device = DeviceSpec { memory_mib: 1, sharing: Sharing::Shared, ..DeviceSpec::default() };
     let devices = [device; 2];

@@ -275,8 +275,7 @@ impl Search<'_> {
     }
 
     fn go_on_at(&mut self, index: u32, task: u32) {
-        let (members, tasks) = (self.members, self.tasks);
-        let Some(entry) = tasks.at(task) else { return };
+        let members = self.members;
         for member in members.of_node(index).filter(|member| member.task == task) {
             self.room.go_on(&member.hold);
         }

@@ -92,7 +92,12 @@ impl Search<'_> {
         self.fill_domain(run);
         let mut found = self.placed_len >= self.needed || self.take_victims(run, below_s);
         if found && self.victims_len > 0 && self.needed > 1 {
-            self.spare(run);
+            // Members that stood there before somebody ended may stand in the way of others.
+            self.refill(run);
+            found = self.placed_len >= self.needed;
+            if found {
+                self.spare(run);
+            }
         }
         let mut cost_s = 0.0;
         for at in 0..self.victims_len {

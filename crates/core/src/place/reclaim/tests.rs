@@ -12,254 +12,19 @@ use super::super::room::{Room, needed};
 use super::*;
 use crate::fleet::{Demand, DeviceDemand, DeviceSpec, Fleet, FleetOptions, Hold, NodeId, NodeSpec};
 use crate::place::what_if::Change;
-use crate::place::{NONE, Placed, PlacerOptions, Task};
+use crate::place::{Entry, Placed, PlacerOptions, Task};
 use crate::policy::{PlacementRules, Policy};
 use crate::share::protection::ReclaimLimits;
 use crate::share::{
     AccountId, AccountQuota, Amounts, Division, LedgerOptions, Reclamation, RunningJob, Verdict,
 };
 
+mod oracle;
+
+use oracle::Opened;
+pub(in crate::place) use oracle::World;
+
 pub(in crate::place) const SECOND: u64 = 1_000_000_000;
-
-/// An account of a test: above it (if that stands before it), quota in GPUs, least run time in s.
-type Opened = (usize, u64, Option<u64>);
-
-/// A placer, and a ledger that knows what runs there.
-pub(in crate::place) struct World {
-    pub(in crate::place) placer: Placer,
-    pub(in crate::place) nodes: Vec<NodeId>,
-    pub(in crate::place) ledger: Ledger,
-    pub(in crate::place) accounts: Vec<AccountId>,
-    pub(in crate::place) now: Nanos,
-}
-
-impl World {
-    /// Nodes by their number of GPUs, two nodes in each rack.
-    pub(in crate::place) fn new(gpus: &[usize], opened: &[Opened]) -> Self {
-        let fleet = Fleet::new(&FleetOptions { nodes_max: 8, devices_per_node_max: 8 }).unwrap();
-        let options = PlacerOptions { tasks_max: 32, members_max: 64, task_members_max: 8 };
-        let rules = PlacementRules { preemptions_max: 2, ..PlacementRules::default() };
-        let mut policy = Policy::default().with_placement(rules);
-        policy.classes[1].delay_value = 0.25;
-        let mut placer = Placer::new(fleet, &policy, &options).unwrap();
-        let nodes = gpus.iter().enumerate().map(|(at, gpus)| {
-            let devices = vec![DeviceSpec { memory_mib: 80, ..DeviceSpec::default() }; *gpus];
-            placer
-                .add_node(&NodeSpec {
-                    cpu_milli: 8_000,
-                    memory_mib: 100,
-                    devices: &devices,
-                    rack: at as u32 / 2,
-                    ..NodeSpec::default()
-                })
-                .unwrap()
-        });
-        let nodes = nodes.collect();
-        let options =
-            LedgerOptions { accounts_max: 8, lanes: 0, resources: 3, ..LedgerOptions::default() };
-        let mut ledger = Ledger::new(&options).unwrap();
-        let mut accounts: Vec<AccountId> = vec![];
-        for (parent, quota, min_runtime) in opened {
-            let account = ledger.open(accounts.get(*parent).copied(), 1.0).unwrap();
-            let amounts = |gpus: u64| {
-                let mut amounts = Amounts::ZERO;
-                amounts.0[..3].copy_from_slice(&[gpus * 1_000, gpus * 2_000, gpus * 25]);
-                amounts
-            };
-            let quota = AccountQuota { quota: amounts(*quota), ..AccountQuota::default() };
-            ledger.set_quota(account, &quota).unwrap();
-            let min_runtime = min_runtime.map(|seconds| Nanos(seconds * SECOND));
-            let limits = ReclaimLimits { min_runtime, ..ReclaimLimits::default() };
-            ledger.set_reclaim_limits(account, &limits).unwrap();
-            accounts.push(account);
-        }
-        let mut capacity = Amounts::ZERO;
-        let all: usize = gpus.iter().sum();
-        let nodes_len = gpus.len() as u64;
-        capacity.0[..3].copy_from_slice(&[all as u64 * 1_000, 8_000 * nodes_len, 100 * nodes_len]);
-        ledger.set_capacity(&capacity).unwrap();
-        Self { placer, nodes, ledger, accounts, now: Nanos(1_000 * SECOND) }
-    }
-
-    /// Starts a task, if there is room, and tells the ledger.
-    pub(in crate::place) fn start(&mut self, at: Nanos, task: &Task) -> Option<TaskId> {
-        let mut out = [Hold::default(); 8];
-        let Placed::Running { task: id, members_len, .. } =
-            self.placer.place(at, task, &mut out).unwrap()
-        else {
-            return None;
-        };
-        self.ledger.allocate(task.account, &needed(&task.member, members_len)).unwrap();
-        Some(id)
-    }
-
-    /// A task waits.
-    pub(in crate::place) fn wait(&mut self, task: &Task) -> TaskId {
-        self.ledger.ask(task.account, &needed(&task.member, task.members_needed())).unwrap();
-        self.placer
-            .tasks
-            .insert(Entry {
-                task: *task,
-                stage: Stage::Pending,
-                submitted: self.now,
-                started: self.now,
-                members_len: 0,
-                price: Price::default(),
-                first_member: NONE,
-                ends: Ends::default(),
-            })
-            .unwrap()
-    }
-
-    fn divide(&mut self) {
-        self.ledger.divide(&Division::default()).unwrap();
-    }
-
-    pub(in crate::place) fn dump(&self) -> String {
-        let Placer { fleet, tasks, members, stranding, now, .. } = &self.placer;
-        format!("{fleet:?} {tasks:?} {members:?} {stranding:?} {now:?}")
-    }
-
-    /// What all accounts hold and may still lose.
-    fn books(&self) -> Vec<(Amounts, Amounts, Amounts)> {
-        let of = |account: &AccountId| {
-            let asked = self.ledger.asked(*account).unwrap();
-            let left = self.ledger.loss_left(self.now, *account).unwrap();
-            (self.ledger.held(*account).unwrap(), asked, left)
-        };
-        self.accounts.iter().map(of).collect()
-    }
-
-    fn job(&self, task: TaskId) -> RunningJob {
-        let entry = self.placer.task(task).unwrap();
-        RunningJob {
-            account: entry.task.account,
-            amounts: needed(&entry.task.member, entry.members_len),
-            started: entry.started,
-            saved: entry.saved(),
-        }
-    }
-
-    /// The fleet without these tasks.
-    fn fleet_without(&self, gone: &[TaskId]) -> Fleet {
-        let mut fleet = Fleet::new(self.placer.fleet.options()).unwrap();
-        fleet.copy_from(&self.placer.fleet).unwrap();
-        for task in gone {
-            self.placer.holds(*task).unwrap().for_each(|hold| fleet.give(hold).unwrap());
-        }
-        fleet
-    }
-
-    fn missing(&mut self, gone: &[TaskId], node: NodeId, demand: &Demand) -> Amounts {
-        let mut fleet = self.fleet_without(gone);
-        let Placer { domains, crowds, promises, .. } = &mut self.placer;
-        let room = Room { now: self.now, fleet: &mut fleet, domains, crowds, promises };
-        room.missing(node.index(), demand)
-    }
-
-    fn may_end(&self, wanted: &Task, task: TaskId) -> bool {
-        let entry = self.placer.task(task).unwrap();
-        let own_time = entry.started.saturating_add(entry.task.min_runtime) <= self.now;
-        let account = wanted.account == entry.task.account;
-        let allowed = !account || entry.task.priority < wanted.priority;
-        entry.stage == Stage::Running && entry.task.preemptible && own_time && allowed
-    }
-
-    /// Whether there is an order in which the ledger allows all of these on a node.
-    fn is_allowed(
-        &mut self,
-        wanted: &Task,
-        node: NodeId,
-        gone: &mut Vec<TaskId>,
-        left: &[TaskId],
-    ) -> bool {
-        let amounts = needed(&wanted.member, 1);
-        if left.is_empty() {
-            let own =
-                |task: &TaskId| self.placer.task(*task).unwrap().task.account == wanted.account;
-            if !gone.iter().all(own) {
-                return true;
-            }
-            let mut sum = [0; 3];
-            for task in gone.iter() {
-                sum.iter_mut().zip(self.job(*task).amounts.0).for_each(|(sum, more)| *sum += more);
-            }
-            let claim = Reclamation { reclaimer: wanted.account, amounts, short: amounts };
-            return sum.iter().zip(amounts.0).all(|(sum, amount)| *sum >= amount)
-                || self.ledger.may_reclaim(&claim).unwrap().fits();
-        }
-        let short = self.missing(gone, node, &wanted.member);
-        let claim = Reclamation { reclaimer: wanted.account, amounts, short };
-        for (at, task) in left.iter().enumerate() {
-            let job = self.job(*task);
-            let own = job.account == wanted.account;
-            let yes = if own {
-                let least = self.least_run_time(job.account);
-                self.now >= job.started.saturating_add(least)
-            } else {
-                let verdict = self.ledger.reclaimable(self.now, &claim, &job).unwrap();
-                matches!(verdict, Verdict::Yes { .. })
-            };
-            if !yes {
-                continue;
-            }
-            self.ledger.release(job.account, &job.amounts).unwrap();
-            if !own {
-                self.ledger.reclaimed(self.now, wanted.account, &job).unwrap();
-            }
-            gone.push(*task);
-            let rest = left.iter().enumerate().filter(|(other, _)| *other != at);
-            let rest: Vec<TaskId> = rest.map(|(_, task)| *task).collect();
-            let allowed = self.is_allowed(wanted, node, gone, &rest);
-            gone.pop();
-            if !own {
-                self.ledger.reclaim_undone(self.now, wanted.account, &job).unwrap();
-            }
-            self.ledger.allocate(job.account, &job.amounts).unwrap();
-            if allowed {
-                return true;
-            }
-        }
-        false
-    }
-
-    fn least_run_time(&self, account: AccountId) -> Nanos {
-        let mut at = Some(account);
-        while let Some(account) = at {
-            if let Some(time) = self.ledger.reclaim_limits(account).unwrap().min_runtime {
-                return time;
-            }
-            at = self.ledger.parent(account).unwrap();
-        }
-        Nanos::ZERO
-    }
-
-    /// The least lost work of all sets on one node that are allowed and make room for one member.
-    fn cheapest(&mut self, wanted: &Task) -> Option<f64> {
-        let mut best: Option<f64> = None;
-        for node in self.nodes.clone() {
-            let on_node: BTreeSet<u32> =
-                self.placer.members.of_node(node.index()).map(|member| member.task).collect();
-            let ids = on_node.iter().map(|task| self.placer.tasks.handle_at(*task).unwrap());
-            let ids: Vec<TaskId> = ids.filter(|task| self.may_end(wanted, *task)).collect();
-            for bits in 0..1_u32 << ids.len() {
-                let chosen = ids.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1);
-                let chosen: Vec<TaskId> = chosen.map(|(_, task)| *task).collect();
-                let lost = |task: &TaskId| self.placer.lost_work_s(self.now, *task).unwrap();
-                let cost: f64 = chosen.iter().map(lost).sum();
-                if best.is_some_and(|best| best <= cost)
-                    || self.fleet_without(&chosen).lack(node, &wanted.member).unwrap().is_some()
-                {
-                    continue;
-                }
-                if chosen.is_empty() || self.is_allowed(wanted, node, &mut vec![], &chosen) {
-                    best = Some(cost);
-                }
-            }
-        }
-        best
-    }
-}
 
 fn demand() -> impl Strategy<Value = Demand> {
     let devices = prop_oneof![
@@ -350,15 +115,18 @@ proptest! {
         let cost: f64 =
             victims.iter().map(|task| world.placer.lost_work_s(now, *task).unwrap()).sum();
         prop_assert!(cheapest.is_some_and(|best| (best - cost).abs() < 1e-6), "{cheapest:?} {cost}");
-        let fits = |gone: &[TaskId]| {
-            let fleet = world.fleet_without(gone);
-            world.nodes.iter().any(|node| fleet.lack(*node, &task.member).unwrap().is_none())
-        };
-        prop_assert!(fits(victims));
+        let fleet = world.fleet_without(victims);
+        let fits = |node: &NodeId| fleet.lack(*node, &task.member).unwrap().is_none();
+        prop_assert!(world.nodes.iter().any(fits));
         for spared in victims {
             let rest: Vec<_> = victims.iter().copied().filter(|task| task != spared).collect();
-            prop_assert!(!fits(&rest), "{spared:?} is not needed");
-            let entry = world.placer.task(*spared).unwrap();
+            let entry = *world.placer.task(*spared).unwrap();
+            // Who frees no room may be needed all the same, for the right to the others.
+            for node in world.nodes.clone() {
+                let room = world.fleet_without(&rest).lack(node, &task.member).unwrap().is_none();
+                let enough = room && world.is_allowed(&task, node, &mut vec![], &rest);
+                prop_assert!(!enough, "{spared:?} is not needed");
+            }
             prop_assert_eq!(entry.stage, Stage::Ending);
             prop_assert!(entry.started.saturating_add(entry.task.min_runtime) <= now);
             prop_assert!(entry.started.saturating_add(world.least_run_time(entry.task.account)) <= now);
@@ -393,12 +161,21 @@ proptest! {
             return Ok(());
         };
         let victims = out[..len as usize].to_vec();
-        for spared in &victims {
-            let rest = victims.iter().filter(|task| *task != spared).map(|task| Change::Release(*task));
-            let rest: Vec<_> = rest.collect();
-            let fit = world.placer.what_if(now, &rest).unwrap().members_fit(&task).unwrap();
-            prop_assert!(fit < task.members, "{spared:?} is not needed");
-        }
+        // In one of the domains all of them make room, and nobody can be spared.
+        let domains: BTreeSet<u32> =
+            world.nodes.iter().map(|node| world.domain(within, *node)).collect();
+        let needed_in = |world: &mut World, domain: u32| {
+            let mut fits = |spared: Option<&TaskId>| {
+                let others = world.nodes.iter().filter(|node| world.domain(within, **node) != domain);
+                let mut changes: Vec<_> = others.map(|node| Change::DrainNode(*node)).collect();
+                let rest = victims.iter().filter(|task| Some(*task) != spared);
+                changes.extend(rest.map(|task| Change::Release(*task)));
+                let mut what_if = world.placer.what_if(now, &changes).unwrap();
+                what_if.members_fit(&task).unwrap() >= task.members
+            };
+            fits(None) && (task.members == 1 || victims.iter().all(|spared| !fits(Some(spared))))
+        };
+        prop_assert!(domains.iter().any(|domain| needed_in(&mut world, *domain)));
         for victim in &victims {
             let entry = *world.placer.task(*victim).unwrap();
             prop_assert!(entry.task.preemptible);
@@ -407,7 +184,7 @@ proptest! {
             world.ledger.release(entry.task.account, &world.job(*victim).amounts).unwrap();
             world.placer.release(now, *victim).unwrap();
         }
-        prop_assert!(world.placer.start(now, id).unwrap().is_ok());
+        prop_assert!(world.placer.start(id).unwrap().is_ok());
     }
 
     /// Tasks that reclaim one after the other until nobody can: every account that lost something
@@ -446,7 +223,7 @@ proptest! {
                     world.placer.requeue(now, *victim).unwrap();
                     pending.push(*victim);
                 }
-                prop_assert!(world.placer.start(now, id).unwrap().is_ok());
+                prop_assert!(world.placer.start(id).unwrap().is_ok());
                 let amounts = world.job(id).amounts;
                 world.ledger.allocate(task.account, &amounts).unwrap();
                 world.ledger.withdraw(task.account, &needed(&task.member, task.members_needed())).unwrap();
@@ -526,10 +303,8 @@ fn wrong_calls_are_named_and_change_nothing() {
     let wanted = Task { account: world.accounts[1], member: gpus(1), ..Task::default() };
     let id = world.wait(&wanted);
     world.divide();
-    let stranger = world.placer.tasks.insert(Entry {
-        task: Task { account: AccountId::from_raw(7), ..wanted },
-        ..*world.placer.task(id).unwrap()
-    });
+    let stranger = Task { account: AccountId::from_raw(7), ..wanted };
+    let stranger = world.placer.tasks.insert(Entry::pending(world.now, &stranger));
     let (stranger, now, dump, books) = (stranger.unwrap(), world.now, world.dump(), world.books());
     let mut out = [TaskId::default(); 8];
     let World { placer, ledger, .. } = &mut world;

@@ -8,7 +8,7 @@ mod topology;
 mod worlds;
 
 use super::*;
-use crate::fleet::{Demand, DeviceDemand, DeviceSpec, Node, Sharing};
+use crate::fleet::{Demand, DeviceDemand, DeviceSpec, Lack, Node, Sharing};
 use proptest::prelude::*;
 use std::format;
 use std::string::String;
@@ -41,7 +41,8 @@ fn add_all(placer: &mut Placer, nodes: &[(usize, u32)]) {
 
 fn empty(rules: PlacementRules) -> Placer {
     let fleet = Fleet::new(&FleetOptions { nodes_max: 16, devices_per_node_max: 8 }).unwrap();
-    let options = PlacerOptions { tasks_max: 32, members_max: 64, task_members_max: 16 };
+    let options =
+        PlacerOptions { tasks_max: 32, members_max: 64, task_members_max: 16, accounts_max: 8 };
     Placer::new(fleet, &policy(rules), &options).unwrap()
 }
 
