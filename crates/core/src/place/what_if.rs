@@ -198,7 +198,9 @@ impl WhatIf<'_> {
             }
             let holds = &placed[..len as usize];
             if len >= task.members_needed() {
-                holds.iter().for_each(|hold| tell(*hold));
+                for hold in holds {
+                    tell(*hold);
+                }
                 return Ok(());
             }
             holds.iter().rev().for_each(|hold| room.take_away(task, hold));

@@ -26,7 +26,7 @@ proptest! {
             let member = Demand { devices, ..Demand::default() };
             let duration = Nanos(9_000 * SECOND);
             let min_runtime = Nanos(seconds * SECOND);
-            let task = Task { account, member, preemptible, duration, min_runtime, ..Task::default() };
+            let task = Task { account, member, duration, preemptible, min_runtime, ..Task::default() };
             ids.extend(world.start(Nanos(400 * SECOND), &task));
         }
         for (id, _) in ids.iter().zip(ends).filter(|(_, ends)| *ends) {
