@@ -34,7 +34,8 @@ impl Placer {
         if missing | task.labels_forbidden & node.labels != 0 {
             return Err(Lack::Labels);
         }
-        let (stranded_milli, devices) = self.stranding.price(&self.fleet, index, &task.member)?;
+        let (stranded_milli, devices) =
+            self.stranding.price(&self.fleet, &self.members, index, &task.member)?;
         let ends = self.now.saturating_add(task.duration);
         if !self.promises.leave_room(&self.fleet, index, &task.member, devices, ends) {
             return Err(Lack::Reserved);

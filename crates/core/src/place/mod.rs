@@ -144,7 +144,7 @@ impl Placer {
             shadow_price: policy.placement.shadow_price,
             tasks: Slab::new("tasks", options.tasks_max)?,
             members: Members::new(options.members_max, nodes_max),
-            stranding: Stranding::new(),
+            stranding: Stranding::new(policy.placement.measure),
             promises: Promises::new(),
             now: Nanos::ZERO,
             fleet,
