@@ -24,9 +24,8 @@ use rampmeter::Nanos;
 use rampmeter::fleet::{Demand, Hold};
 use rampmeter::place::{Placed, Placer, PlacerOptions, Task};
 use rampmeter::policy::{Measure, MixWeight, PlacementRules, Policy};
-use rand::Rng;
-use rand::RngExt as _;
 use rand::seq::SliceRandom;
+use rand::{Rng, RngExt};
 use serde::Serialize;
 
 use super::fgd::{FreeNode, Mix, Naive, Spot};

@@ -42,8 +42,14 @@ const CPU_MAX_MILLI: u64 = 128_000;
 /// Devices of the largest node of the trace, in thousandths of one.
 const GPU_MAX_MILLI: u64 = 8_000;
 
+/// CPU thousandths that weigh as much as a thousandth of a device.
+const CPU_PER_GPU: u64 = CPU_MAX_MILLI / GPU_MAX_MILLI;
+
 /// The best score of the experiment, in hundredths.
 const SCORE_MAX: i64 = 100;
+
+/// A quarter of the range of scores.
+const QUARTER: i64 = SCORE_MAX / 4;
 
 /// What a rule sees of a node.
 #[derive(Clone, Copy, Debug)]
@@ -128,16 +134,14 @@ fn best_fit(sight: &Sight<'_>, demand: &Demand) -> i64 {
     let cpu = cpu.saturating_sub(demand.cpu_milli.into());
     let gpu = gpu.saturating_sub(demand.gpu_milli().into());
     // Half of each share, in hundredths, over the common denominator.
-    const CPU_PER_GPU: u64 = CPU_MAX_MILLI / GPU_MAX_MILLI;
     (cpu + CPU_PER_GPU * gpu).div_ceil(2 * CPU_MAX_MILLI / 100) as i64
 }
 
 fn dot_product(sight: &Sight<'_>, demand: &Demand) -> i64 {
     let (cpu, gpu) = free_of(sight);
-    const CPU_PER_GPU: u64 = (CPU_MAX_MILLI / GPU_MAX_MILLI).pow(2);
     // Amounts are below 2^30 and 2^14: the sum is below 2^61.
-    let product =
-        cpu * u64::from(demand.cpu_milli) + CPU_PER_GPU * gpu * u64::from(demand.gpu_milli());
+    let product = cpu * u64::from(demand.cpu_milli)
+        + CPU_PER_GPU.pow(2) * gpu * u64::from(demand.gpu_milli());
     product.div_ceil(2 * CPU_MAX_MILLI.pow(2) / 100) as i64
 }
 
@@ -170,7 +174,6 @@ fn clustering(sight: &Sight<'_>, demand: &Demand) -> i64 {
     if own == 0 {
         return 0;
     }
-    const QUARTER: i64 = SCORE_MAX / 4;
     let group = match sight.kinds {
         kinds if kinds == own => 3,
         kinds if kinds & own != 0 => 2,
