@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rampmeter::share::rank::{DAMPING_MAX, DAMPING_MIN};
+use rampmeter_sim::cluster::pack::{UNTIL_MAX, UNTIL_MIN};
 use rampmeter_sim::engine::Slowdown;
 
 use crate::help;
@@ -26,6 +27,8 @@ pub(crate) enum Command {
     /// Serve a recorded trace in the simulator
     #[command(subcommand)]
     Replay(Replay),
+    /// Pack a cluster with tasks that never leave: how much of it can be given away
+    Pack(Pack),
     /// Compare the simulator with a measured engine run
     Validate(Validate),
     /// Fit step-time coefficients to measured tables
@@ -178,6 +181,29 @@ pub(crate) struct Json {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = help::pack())]
+pub(crate) struct Pack {
+    /// The nodes: a list, or so many equal ones
+    #[arg(long, value_name = "PATH|NxG[:MODEL]")]
+    pub(crate) nodes: String,
+    /// Lists of tasks, each packed on its own
+    #[arg(long, value_name = "PATH,...", value_delimiter = ',', required = true)]
+    pub(crate) tasks: Vec<PathBuf>,
+    /// Policies to compare
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',',
+        default_value = help::PACK_POLICIES_DEFAULT)]
+    pub(crate) policy: Vec<String>,
+    /// Run with so many seeds, from 42 on, and show their means
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = seeds)]
+    pub(crate) seeds: u32,
+    /// GPUs that tasks ask for before the run ends, over those that there are
+    #[arg(long, value_name = "X", default_value_t = 1.3, value_parser = until)]
+    pub(crate) until: f64,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Validate {
     /// Folder of the measured run
     #[arg(long, value_name = "DIR")]
@@ -285,6 +311,10 @@ fn rate(text: &str) -> Result<f64, String> {
 /// From a few requests to a day of them.
 fn minutes(text: &str) -> Result<f64, String> {
     real(text, 0.1, 1440.0)
+}
+
+fn until(text: &str) -> Result<f64, String> {
+    real(text, UNTIL_MIN, UNTIL_MAX)
 }
 
 fn damping(text: &str) -> Result<f64, String> {

@@ -13,6 +13,9 @@ pub(crate) const LOADS_DEFAULT: &str = "0.02,0.1,0.3,0.6,0.8,0.9,1.0,1.2";
 pub(crate) const POLICIES_DEFAULT: &str =
     "fcfs,priority,sarathi,vtc,past-future,priority+chunk=384+triage,rampmeter";
 
+/// What packing compares: the library's own, and what it is held against.
+pub(crate) const PACK_POLICIES_DEFAULT: &str = "random,best_fit,fgd,rampmeter";
+
 /// For the command as a whole.
 pub(crate) fn exit_codes() -> String {
     "Exit codes: 0 it ran; 1 a check that was asked for failed; 2 wrong usage or input,\n\
@@ -41,6 +44,19 @@ pub(crate) fn replay() -> String {
         jobs::format_names().join(", "),
         mixes(),
         views()
+    )
+}
+
+/// For `pack`.
+pub(crate) fn pack() -> String {
+    format!(
+        "Policies:\n  {}\n  \
+         rampmeter   learns the task mix as tasks come; fgd is given that of the list\n  \
+         naive       fgd by its definition, every node priced anew for each task\n\
+         Nodes (--nodes): columns sn,cpu_milli,memory_mib,gpu,model; or 8x8 for 8 nodes of 8 GPUs\n\
+         Tasks (--tasks): columns name,cpu_milli,memory_mib,num_gpu,gpu_milli[,gpu_spec]\n\
+         docs/guides/pack.md says what is measured.",
+        jobs::pack_policy_names().join(", ")
     )
 }
 

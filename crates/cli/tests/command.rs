@@ -241,7 +241,7 @@ fn help_lists_every_name() {
     for (args, names) in [
         (
             &["--help"][..],
-            &["highway", "replay", "validate", "fit", "share", "policy", "Exit codes"][..],
+            &["highway", "replay", "pack", "validate", "fit", "share", "policy", "Exit codes"][..],
         ),
         (
             &["highway", "--help"],
@@ -283,6 +283,10 @@ fn help_lists_every_name() {
                 "--step-tokens",
                 "--router",
             ],
+        ),
+        (
+            &["pack", "--help"],
+            &["rampmeter", "fgd", "naive", "best_fit", "spread", "NxG[:MODEL]", "--until", "1.3"],
         ),
         (&["validate", "--help"], &["--max-error", "--kv-blocks"]),
         (&["fit", "--help"], &["--tp", "engine.toml"]),

@@ -143,8 +143,8 @@ impl Placer {
         let of_task = self.tasks.get_mut(task)?;
         of_task.first_member = first_member;
         of_task.ends.saved = now;
-        self.stranding.changed(&self.fleet, from.node.index());
-        self.stranding.changed(&self.fleet, to.node.index());
+        self.stranding.changed(&self.fleet, &self.members, from.node.index());
+        self.stranding.changed(&self.fleet, &self.members, to.node.index());
         self.warm.used(to.node.index(), entry.task.artifact);
         Ok(())
     }

@@ -149,7 +149,7 @@ impl Placer {
 
     /// A member of a task came to a node, or left it.
     pub(super) fn moved(&mut self, task: &Task, index: u32, came: bool) {
-        self.stranding.changed(&self.fleet, index);
+        self.stranding.changed(&self.fleet, &self.members, index);
         self.crowds.moved(&task.spreading, &self.fleet, &self.domains, index, came);
     }
 }

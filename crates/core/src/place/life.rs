@@ -141,7 +141,7 @@ impl Placer {
     pub(super) fn give_all(&mut self, mut first_member: u32) -> Result<(), Error> {
         while let Some(hold) = self.members.pop(&mut first_member) {
             self.fleet.give(&hold)?;
-            self.stranding.changed(&self.fleet, hold.node.index());
+            self.stranding.changed(&self.fleet, &self.members, hold.node.index());
         }
         Ok(())
     }

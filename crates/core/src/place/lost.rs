@@ -25,7 +25,7 @@ impl Placer {
     /// [`Error::Stale`] for an unknown node; [`Error::Contradiction`] while something runs there.
     pub fn remove_node(&mut self, node: NodeId) -> Result<(), Error> {
         self.fleet.remove_node(node)?;
-        self.stranding.changed(&self.fleet, node.index());
+        self.stranding.changed(&self.fleet, &self.members, node.index());
         Ok(())
     }
 
@@ -38,7 +38,7 @@ impl Placer {
     pub fn drain_node(&mut self, node: NodeId, out: &mut [TaskId]) -> Result<u32, Error> {
         let tasks_len = self.tasks_on(node, ANY, out)?;
         self.fleet.drain_node(node)?;
-        self.stranding.changed(&self.fleet, node.index());
+        self.stranding.changed(&self.fleet, &self.members, node.index());
         Ok(tasks_len)
     }
 
@@ -50,7 +50,7 @@ impl Placer {
     pub fn fail_node(&mut self, node: NodeId, out: &mut [TaskId]) -> Result<u32, Error> {
         let tasks_len = self.tasks_on(node, ANY, out)?;
         self.fleet.fail_node(node)?;
-        self.stranding.changed(&self.fleet, node.index());
+        self.stranding.changed(&self.fleet, &self.members, node.index());
         Ok(tasks_len)
     }
 
@@ -61,7 +61,7 @@ impl Placer {
     pub fn return_node(&mut self, node: NodeId) -> Result<(), Error> {
         self.fleet.return_node(node)?;
         self.freed(true);
-        self.stranding.changed(&self.fleet, node.index());
+        self.stranding.changed(&self.fleet, &self.members, node.index());
         Ok(())
     }
 
@@ -78,7 +78,7 @@ impl Placer {
     ) -> Result<u32, Error> {
         let tasks_len = self.tasks_on(node, Some(device), out)?;
         self.fleet.drain_device(node, device)?;
-        self.stranding.changed(&self.fleet, node.index());
+        self.stranding.changed(&self.fleet, &self.members, node.index());
         Ok(tasks_len)
     }
 
@@ -94,7 +94,7 @@ impl Placer {
     ) -> Result<u32, Error> {
         let tasks_len = self.tasks_on(node, Some(device), out)?;
         self.fleet.fail_device(node, device)?;
-        self.stranding.changed(&self.fleet, node.index());
+        self.stranding.changed(&self.fleet, &self.members, node.index());
         Ok(tasks_len)
     }
 
@@ -106,7 +106,7 @@ impl Placer {
     pub fn return_device(&mut self, node: NodeId, device: u32) -> Result<(), Error> {
         self.fleet.return_device(node, device)?;
         self.freed(true);
-        self.stranding.changed(&self.fleet, node.index());
+        self.stranding.changed(&self.fleet, &self.members, node.index());
         Ok(())
     }
 
@@ -118,7 +118,7 @@ impl Placer {
     pub fn set_labels(&mut self, node: NodeId, labels: u64) -> Result<(), Error> {
         self.fleet.set_labels(node, labels)?;
         self.freed(true);
-        self.stranding.changed(&self.fleet, node.index());
+        self.stranding.changed(&self.fleet, &self.members, node.index());
         Ok(())
     }
 

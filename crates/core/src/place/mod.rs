@@ -196,7 +196,7 @@ impl Placer {
             crowds: Crowds::new(options.tasks_max, nodes_max),
             warm: Warm::new(nodes_max),
             horizon: Horizon::default(),
-            stranding: Stranding::new(),
+            stranding: Stranding::new(policy.placement.measure, nodes_max),
             pending: Pending::new(tasks_max, accounts_max),
             holdings: Holdings::new(accounts_max),
             promises: Promises::new(reservations_max, places_max, nodes_max)?,
@@ -229,6 +229,7 @@ impl Placer {
             + Promises::bytes_needed(reservations_max, members_max.max(task_members_max), nodes_max)
             + Future::bytes_needed(tasks_max, reservations_max.max(1), nodes_max)
             + 2 * Blocked::bytes_needed()
+            + Stranding::bytes_needed(policy.placement.measure, nodes_max)
             + Scratch::bytes_needed(*fleet, options)
             + policy.classes.len() as u64 * size_of::<f64>() as u64
     }
@@ -252,7 +253,7 @@ impl Placer {
     pub fn add_node(&mut self, spec: &NodeSpec<'_>) -> Result<NodeId, Error> {
         let node = self.fleet.add_node(spec)?;
         self.freed(true);
-        self.stranding.changed(&self.fleet, node.index());
+        self.stranding.changed(&self.fleet, &self.members, node.index());
         self.domains.changed();
         self.warm.clear(node.index());
         Ok(node)

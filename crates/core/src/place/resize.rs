@@ -236,7 +236,7 @@ impl Placer {
         let Some(&Member { hold, .. }) = self.members.at(at) else { return Ok(()) };
         let hold = self.fleet.exchange(&hold, wanted)?;
         self.members.replace(at, hold);
-        self.stranding.changed(&self.fleet, hold.node.index());
+        self.stranding.changed(&self.fleet, &self.members, hold.node.index());
         Ok(())
     }
 

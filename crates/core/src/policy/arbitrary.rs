@@ -119,6 +119,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
         draws(table::OBJECTIVES.len()),
         draws(table::LIMITS.len()),
         draws(table::BATCH.len()),
+        draws(table::PLACEMENT.len()),
     );
     let resources = prop::collection::btree_set("[a-z0-9_]{1,32}", 0..=RESOURCES_MAX);
     let parts = (classes(), accounts(), resources, numbers);
@@ -130,6 +131,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
         fill(&table::OBJECTIVES, &numbers.2, &mut policy.objectives);
         fill(&table::LIMITS, &numbers.3, &mut policy.limits);
         fill(&table::BATCH, &numbers.4, &mut policy.batch);
+        fill(&table::PLACEMENT, &numbers.5, &mut policy.placement);
         agree(&mut policy, accounts);
         policy
     })
@@ -141,9 +143,10 @@ fn agree(policy: &mut Policy, mut accounts: Vec<Account>) {
         agree_quota(&mut account.quota, policy.resources.len());
     }
     // Seconds and back: an `f64` keeps every nanosecond for 26 days; beyond that, whole seconds.
-    let half_life = &mut policy.history.half_life;
-    if half_life.get() >= 1 << 51 {
-        half_life.0 -= half_life.0 % 1_000_000_000;
+    for span in [&mut policy.history.half_life, &mut policy.placement.holding] {
+        if span.get() >= 1 << 51 {
+            span.0 -= span.0 % 1_000_000_000;
+        }
     }
     if policy.history.half_life == Nanos::ZERO {
         policy.history.usage_weight = 0.0;

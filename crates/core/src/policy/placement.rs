@@ -12,7 +12,7 @@ pub enum Measure {
     Fgd,
     /// The node with the least left.
     BestFit,
-    /// The node whose free resources point most in the direction of the demand.
+    /// The node with the smallest product of what is free and what is asked for.
     DotProduct,
     /// Devices in use first, then nodes in use.
     Packing,

@@ -13,8 +13,16 @@ use super::{
 
 /// The sections of a document, in the order in which a policy is printed.
 #[cfg(feature = "document")]
-pub(crate) const SECTIONS: [&str; 7] =
-    ["class", "account", "account_default", "history", "objectives", "limits", "batch"];
+pub(crate) const SECTIONS: [&str; 8] = [
+    "class",
+    "account",
+    "account_default",
+    "history",
+    "objectives",
+    "limits",
+    "batch",
+    "placement",
+];
 
 /// One key of a policy document.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -57,6 +65,7 @@ pub fn keys() -> Vec<Key> {
     keys.extend(describe(&table::OBJECTIVES, &policy.objectives));
     keys.extend(describe(&table::LIMITS, &policy.limits));
     keys.extend(describe(&table::BATCH, &policy.batch));
+    keys.extend(describe(&table::PLACEMENT, &policy.placement));
     keys
 }
 
@@ -125,7 +134,9 @@ mod tests {
     use super::*;
     use crate::policy::AMOUNT_MAX;
     use crate::policy::field::{Access, UNLIMITED};
-    use crate::policy::{BatchRules, HistoryRules, Limits, Objectives, QueueLimits, RateLimits};
+    use crate::policy::{
+        BatchRules, HistoryRules, Limits, Objectives, PlacementRules, QueueLimits, RateLimits,
+    };
 
     /// Does not compile when a field is added here and not counted; fails when it has no row.
     #[test]
@@ -171,7 +182,26 @@ mod tests {
                     kv_overflow_risk_ratio: _,
                     model_memory_steps: _,
                 },
-            placement: _,
+            placement:
+                PlacementRules {
+                    measure: _,
+                    mix_weight: _,
+                    shadow_price: _,
+                    holding: _,
+                    stranding_weight: _,
+                    warm_up_weight: _,
+                    link_weight: _,
+                    interference_weight: _,
+                    lost_work_weight: _,
+                    interference_sharer_ratio: _,
+                    interference_neighbour_ratio: _,
+                    interference_gang_ratio: _,
+                    order: _,
+                    backfill: _,
+                    reservations_max: _,
+                    cycle_tasks_max: _,
+                    preemptions_max: _,
+                },
         } = Policy::default();
         let Class {
             name: _,
@@ -191,7 +221,7 @@ mod tests {
             over_quota_priority: _,
         } = quota;
         let (fields_of_queue, fields_of_rates, fields_of_quota) = (3, 3, 5);
-        let fields_of_policy = 1 + fields_of_queue + fields_of_rates + 1 + 2 + 2 + 10 + 15;
+        let fields_of_policy = 1 + fields_of_queue + fields_of_rates + 1 + 2 + 2 + 10 + 15 + 17;
         let fields_of_class = 5 + fields_of_queue;
         let fields_of_account = 3 + fields_of_queue + fields_of_rates + fields_of_quota;
         let fields_of_entries = fields_of_class + fields_of_account;
@@ -262,5 +292,6 @@ mod tests {
         check_rows(&table::OBJECTIVES, &policy.objectives);
         check_rows(&table::LIMITS, &policy.limits);
         check_rows(&table::BATCH, &policy.batch);
+        check_rows(&table::PLACEMENT, &policy.placement);
     }
 }

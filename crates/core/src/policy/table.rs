@@ -12,6 +12,7 @@ mod class;
 mod history;
 mod limits;
 mod objectives;
+mod placement;
 mod quota;
 
 pub(crate) use account::{ACCOUNT, ACCOUNT_DEFAULT};
@@ -20,6 +21,7 @@ pub(crate) use class::CLASS;
 pub(crate) use history::HISTORY;
 pub(crate) use limits::LIMITS;
 pub(crate) use objectives::OBJECTIVES;
+pub(crate) use placement::PLACEMENT;
 pub(crate) use quota::QUOTA;
 
 /// Most requests known at once: 2^20, 160 MiB of state at 160 bytes each.

@@ -21,7 +21,7 @@ pub enum Format {
     Borrowing,
     /// Ranking of associations by past usage.
     SlurmRanking,
-    /// Fragmentation of a cluster: a matter of placement, which no test checks yet.
+    /// Fragmentation of a cluster: checked where the experiment is, in the simulator's tests.
     Fragmentation,
 }
 

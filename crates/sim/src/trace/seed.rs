@@ -17,6 +17,10 @@ pub(crate) enum Purpose {
     Mix = 4,
     /// Who continues which conversation.
     Conversations = 5,
+    /// In what order tasks come, and which come again.
+    Tasks = 6,
+    /// In what order nodes stand, which decides ties.
+    Nodes = 7,
 }
 
 /// The random numbers for `purpose`; `index` tells clients or services apart (below 2^48).

@@ -50,6 +50,8 @@ pub(super) fn toml(policy: &Policy, comments: Comments) -> String {
     page.fields(&table::LIMITS, &policy.limits);
     page.head("[batch]");
     page.fields(&table::BATCH, &policy.batch);
+    page.head("[placement]");
+    page.fields(&table::PLACEMENT, &policy.placement);
     page.text
 }
 
@@ -166,6 +168,7 @@ pub(super) fn json(policy: &Policy) -> String {
     root.insert("objectives".into(), object(&table::OBJECTIVES, &[], &policy.objectives).into());
     root.insert("limits".into(), object(&table::LIMITS, &[], &policy.limits).into());
     root.insert("batch".into(), object(&table::BATCH, &[], &policy.batch).into());
+    root.insert("placement".into(), object(&table::PLACEMENT, &[], &policy.placement).into());
     format!("{:#}\n", Value::Object(root))
 }
 

@@ -129,6 +129,7 @@ fn every_range_is_enforced_at_its_ends() {
     check_ends(&table::OBJECTIVES);
     check_ends(&table::LIMITS);
     check_ends(&table::BATCH);
+    check_ends(&table::PLACEMENT);
 }
 
 #[test]
