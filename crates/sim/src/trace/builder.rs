@@ -13,21 +13,21 @@ use crate::input::shown;
 const NAME_BYTES_MAX: usize = 128;
 
 /// What a name of a class or account is.
-pub(super) fn name_range() -> String {
+pub(crate) fn name_range() -> String {
     format!("a name of 1..={NAME_BYTES_MAX} bytes without control characters")
 }
 
 /// Names in order of first appearance.
 #[derive(Default)]
-pub(super) struct Names {
-    names: Vec<String>,
+pub(crate) struct Names {
+    pub(crate) names: Vec<String>,
     indices: HashMap<String, usize>,
 }
 
 impl Names {
     /// The index of a name, new or known. The name must be 1 to [`NAME_BYTES_MAX`] bytes of
     /// printable text: it goes into tables and reports.
-    pub(super) fn index(&mut self, name: &str) -> Option<usize> {
+    pub(crate) fn index(&mut self, name: &str) -> Option<usize> {
         if let Some(&index) = self.indices.get(name) {
             return Some(index);
         }
@@ -110,7 +110,7 @@ impl<'p> Builder<'p> {
 }
 
 /// The name of a source in reports: format and last part of the path.
-pub(super) fn source(format: &str, path: &Path) -> String {
+pub(crate) fn source(format: &str, path: &Path) -> String {
     let name =
         path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy());
     format!("{format}:{}", shown(&name))

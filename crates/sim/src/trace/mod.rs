@@ -20,17 +20,17 @@
 //! - What is refused is refused with one sentence: file, line, field, value, range.
 
 mod azure;
-mod builder;
-mod csv;
-mod format;
+pub(crate) mod builder;
+pub(crate) mod csv;
+pub(crate) mod format;
 mod lengths;
 mod lens;
 mod mooncake;
 pub mod renewal;
-mod seconds;
+pub(crate) mod seconds;
 mod seed;
 mod servegen;
-mod table;
+pub(crate) mod table;
 mod vtc;
 
 use std::path::{Path, PathBuf};

@@ -13,7 +13,7 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 /// Plain decimals are converted digit by digit, since a double holds nanoseconds for the first
 /// 104 days only; digits below a nanosecond are dropped. Powers of ten (`1e-3`) go through a
 /// double.
-pub(super) fn parse(text: &str, max_s: u64) -> Option<Nanos> {
+pub(crate) fn parse(text: &str, max_s: u64) -> Option<Nanos> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     let nanos = if plain(whole) && plain(fraction) && !(whole.is_empty() && fraction.is_empty()) {

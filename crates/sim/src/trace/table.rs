@@ -11,7 +11,7 @@ use crate::InputError;
 use crate::input::{Bounded, not_utf8, open, shown, unreadable};
 
 /// An open CSV file.
-pub(super) struct Table<'p> {
+pub(crate) struct Table<'p> {
     path: &'p Path,
     reader: csv::Reader<Bounded<File>>,
     record: StringRecord,
@@ -20,22 +20,22 @@ pub(super) struct Table<'p> {
 
 /// A column that a format knows: its place in this file and its name.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Column {
+pub(crate) struct Column {
     index: usize,
     name: &'static str,
 }
 
 /// One row.
-pub(super) struct Row<'t> {
+pub(crate) struct Row<'t> {
     path: &'t Path,
     record: &'t StringRecord,
     /// Line in the file, from 1.
-    pub(super) line: u64,
+    pub(crate) line: u64,
 }
 
 impl<'p> Table<'p> {
     /// Opens a file whose first line names its columns.
-    pub(super) fn open(path: &'p Path) -> Result<Self, InputError> {
+    pub(crate) fn open(path: &'p Path) -> Result<Self, InputError> {
         let mut table = Self::new(path, true)?;
         let headers = table.reader.headers().map_err(|error| refused(path, 1, &error))?;
         table.headers = headers.iter().map(str::to_owned).collect();
@@ -47,7 +47,7 @@ impl<'p> Table<'p> {
     }
 
     /// Opens a file that has no line of names; columns are named by `names`, in order.
-    pub(super) fn open_headless(path: &'p Path, names: &[&str]) -> Result<Self, InputError> {
+    pub(crate) fn open_headless(path: &'p Path, names: &[&str]) -> Result<Self, InputError> {
         let mut table = Self::new(path, false)?;
         table.headers = names.iter().map(|&name| name.to_owned()).collect();
         Ok(table)
@@ -62,12 +62,12 @@ impl<'p> Table<'p> {
     }
 
     /// The column names, as they stand in the file.
-    pub(super) fn headers(&self) -> &[String] {
+    pub(crate) fn headers(&self) -> &[String] {
         &self.headers
     }
 
     /// A column that must be there, once.
-    pub(super) fn required(&self, name: &'static str) -> Result<Column, InputError> {
+    pub(crate) fn required(&self, name: &'static str) -> Result<Column, InputError> {
         let wrong = |problem: String| InputError::new(self.path, problem).at_line(1).in_field(name);
         // Which of the two is meant cannot be told.
         if self.headers.iter().filter(|header| *header == name).count() > 1 {
@@ -80,13 +80,13 @@ impl<'p> Table<'p> {
     }
 
     /// A column that may be there.
-    pub(super) fn optional(&self, name: &'static str) -> Option<Column> {
+    pub(crate) fn optional(&self, name: &'static str) -> Option<Column> {
         let index = self.headers.iter().position(|header| header == name)?;
         Some(Column { index, name })
     }
 
     /// The next row, or `None` at the end.
-    pub(super) fn next_row(&mut self) -> Result<Option<Row<'_>>, InputError> {
+    pub(crate) fn next_row(&mut self) -> Result<Option<Row<'_>>, InputError> {
         let line = self.reader.position().line();
         let more = self
             .reader
@@ -129,18 +129,18 @@ fn refused(path: &Path, line: u64, error: &csv::Error) -> InputError {
 
 impl<'t> Row<'t> {
     /// The text of a field; empty where the row is short.
-    pub(super) fn text(&self, column: Column) -> &'t str {
+    pub(crate) fn text(&self, column: Column) -> &'t str {
         self.record.get(column.index).unwrap_or("")
     }
 
     /// An error about one field of this row.
-    pub(super) fn wrong(&self, column: Column, what: &str) -> InputError {
+    pub(crate) fn wrong(&self, column: Column, what: &str) -> InputError {
         let problem = format!("`{}` is not {what}", shown(self.text(column)));
         InputError::new(self.path, problem).at_line(self.line).in_field(column.name)
     }
 
     /// A whole number in `min..=max`.
-    pub(super) fn count(&self, column: Column, min: u32, max: u32) -> Result<u32, InputError> {
+    pub(crate) fn count(&self, column: Column, min: u32, max: u32) -> Result<u32, InputError> {
         match self.text(column).parse::<u32>() {
             Ok(value) if (min..=max).contains(&value) => Ok(value),
             _ => Err(self.wrong(column, &format!("a whole number in {min}..={max}"))),
@@ -148,12 +148,12 @@ impl<'t> Row<'t> {
     }
 
     /// A number of tokens, at least 1.
-    pub(super) fn tokens(&self, column: Column) -> Result<u32, InputError> {
+    pub(crate) fn tokens(&self, column: Column) -> Result<u32, InputError> {
         self.count(column, 1, TOKENS_MAX)
     }
 
     /// A number in `min..=max`.
-    pub(super) fn real(&self, column: Column, min: f64, max: f64) -> Result<f64, InputError> {
+    pub(crate) fn real(&self, column: Column, min: f64, max: f64) -> Result<f64, InputError> {
         match self.text(column).parse::<f64>() {
             Ok(value) if (min..=max).contains(&value) => Ok(value),
             _ => Err(self.wrong(column, &format!("a number in {min}..={max}"))),
@@ -161,10 +161,16 @@ impl<'t> Row<'t> {
     }
 
     /// An arrival, in seconds from the start of the trace.
-    pub(super) fn arrival(&self, column: Column) -> Result<Nanos, InputError> {
+    pub(crate) fn arrival(&self, column: Column) -> Result<Nanos, InputError> {
         seconds::parse(self.text(column), ARRIVAL_MAX_S).ok_or_else(|| {
             let range = format!("a number of seconds in 0..={ARRIVAL_MAX_S} from the start");
             self.wrong(column, &range)
         })
+    }
+
+    /// A time in seconds, up to `max_s`.
+    pub(crate) fn seconds(&self, column: Column, max_s: u64) -> Result<Nanos, InputError> {
+        seconds::parse(self.text(column), max_s)
+            .ok_or_else(|| self.wrong(column, &format!("a number of seconds in 0..={max_s}")))
     }
 }
