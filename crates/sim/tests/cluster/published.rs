@@ -32,7 +32,8 @@ fn muri_completion_times() {
 }
 
 /// NASA's log has start times for submit times, so that hardly anybody waits in it as it stands:
-/// it is replayed again with arrivals half again as fast.
+/// its first 6,000 jobs are replayed again with
+/// arrivals half again as fast.
 #[test]
 fn reservations_of_backfilling_are_kept() {
     let cases = [
@@ -42,6 +43,9 @@ fn reservations_of_backfilling_are_kept() {
     ];
     for (trace, processors, faster) in cases {
         let Some(mut jobs) = shared_jobs(trace, 1) else { return };
+        if faster > 1.0 {
+            jobs.jobs.truncate(6_000);
+        }
         for job in &mut jobs.jobs {
             job.arrival = Nanos((job.arrival.as_seconds() / faster * 1e9) as u64);
         }
