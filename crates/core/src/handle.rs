@@ -106,7 +106,7 @@ impl<'de, T> serde::Deserialize<'de> for Handle<T> {
 /// End of the list of vacant slots.
 const NONE: u32 = u32::MAX;
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Slot<T> {
     /// Of the present tenant, or of the next one while vacant. Never zero.
     generation: u32,
@@ -260,6 +260,21 @@ impl<T> Slab<T> {
             let value = slot.value.as_ref()?;
             Some((Handle::new(index as u32, slot.generation), value))
         })
+    }
+
+    /// Makes it the same as another slab: the same handles are valid, stale and issued next. O(slots).
+    ///
+    /// # Errors
+    /// [`Error::Range`] unless both have the same capacity, with nothing changed.
+    pub(crate) fn copy_from(&mut self, other: &Self) -> Result<(), Error>
+    where
+        T: Copy,
+    {
+        let capacity = u64::from(self.capacity());
+        check_range(self.field, other.capacity().into(), capacity, capacity)?;
+        self.slots.copy_from_slice(&other.slots);
+        (self.vacant, self.len) = (other.vacant, other.len);
+        Ok(())
     }
 
     fn stale(&self, handle: Handle<T>) -> Error {

@@ -3,6 +3,7 @@
 use super::DEVICES_PER_NODE_MAX;
 use super::device::{ModelSet, WHOLE_MILLI};
 use super::node::NODE_AMOUNT_MAX;
+use super::partition::COMPUTE_SLICES_MAX;
 use crate::error::{Error, check_range};
 
 /// What is asked of devices.
@@ -12,7 +13,7 @@ pub enum DeviceDemand {
     /// Nothing: CPU and memory only.
     #[default]
     None,
-    /// Whole devices.
+    /// Whole devices; none that is partitioned.
     Whole {
         /// How many, 1 to [`DEVICES_PER_NODE_MAX`].
         count: u8,
@@ -28,11 +29,11 @@ pub enum DeviceDemand {
         /// Memory of each.
         memory_mib: u32,
     },
-    /// A partition (MIG) of one device: the smallest with at least this.
+    /// A partition (MIG) of one device: the smallest of its layout with at least this.
     Partition {
         /// Compute slices, 1 to 7.
         compute_slices: u8,
-        /// Memory.
+        /// Memory that it must have at least; 0: any.
         memory_mib: u32,
     },
 }
@@ -66,8 +67,8 @@ pub struct Demand {
 }
 
 impl Demand {
-    /// Thousandths of devices that it takes, partitions counted as seventh parts by their compute
-    /// slices.
+    /// Thousandths of devices that it takes; of a partition the sevenths asked for, rounded down so
+    /// that those of one device are never more than it.
     #[must_use]
     pub const fn gpu_milli(&self) -> u32 {
         match self.devices {
@@ -75,7 +76,7 @@ impl Demand {
             DeviceDemand::Whole { count, .. } => count as u32 * WHOLE_MILLI as u32,
             DeviceDemand::Share { count, milli, .. } => count as u32 * milli as u32,
             DeviceDemand::Partition { compute_slices, .. } => {
-                (compute_slices as u32 * WHOLE_MILLI as u32).div_ceil(7)
+                compute_slices as u32 * WHOLE_MILLI as u32 / COMPUTE_SLICES_MAX as u32
             }
         }
     }
@@ -101,7 +102,7 @@ impl Demand {
                 memory(memory_mib)?;
             }
             DeviceDemand::Partition { compute_slices, memory_mib } => {
-                check_range("compute_slices", compute_slices.into(), 1, 7)?;
+                check_range("compute_slices", compute_slices.into(), 1, COMPUTE_SLICES_MAX.into())?;
                 memory(memory_mib)?;
             }
         }

@@ -1,6 +1,6 @@
 //! One device: what it is, in how it is given away, what of it is free.
 
-use super::partition::LayoutId;
+use super::partition::{LayoutId, Layouts};
 
 /// Thousandths in a whole device.
 pub const WHOLE_MILLI: u16 = 1_000;
@@ -67,7 +67,8 @@ pub enum Sharing {
     /// Whole, or in thousandths of its time with some of its memory.
     #[default]
     Shared,
-    /// In partitions, by the rules of a layout (MIG); whole only as its largest partition.
+    /// In partitions only, by the rules of a layout (MIG). Not as a whole device: the largest
+    /// partition has less memory and no fast link, so whoever can use it asks for it as one.
     Partitioned(LayoutId),
 }
 
@@ -90,13 +91,14 @@ pub enum Health {
 pub struct DeviceSpec {
     /// Model, below [`MODELS_MAX`].
     pub model: ModelId,
-    /// Memory. Zero: unknown, and nothing that asks for device memory fits.
+    /// Memory. Zero: unknown, and nothing that asks for device memory fits. Of a partitioned device
+    /// at least what its partitions can have together.
     pub memory_mib: u32,
     /// In what way it is given away.
     pub sharing: Sharing,
     /// NUMA node that it is attached to.
     pub numa: u8,
-    /// Devices of one node with the same number reach each other fast (NVLink).
+    /// Devices of one node with the same number reach each other fast (an `NVLink` domain).
     pub link_group: u8,
 }
 
@@ -111,7 +113,8 @@ pub struct Device {
     pub holders: u8,
     /// Memory slices that partitions occupy, as bits; zero unless it is partitioned.
     pub slices: u8,
-    /// Thousandths that are free.
+    /// Thousandths that are free. A partition takes its compute slices of those of the device,
+    /// rounded down: a device cut into sevenths to the last has 6 left that nobody can take.
     pub free_milli: u16,
     /// Memory that is free.
     pub memory_free_mib: u32,
@@ -126,6 +129,29 @@ impl Device {
             slices: 0,
             free_milli: WHOLE_MILLI,
             memory_free_mib: spec.memory_mib,
+        }
+    }
+
+    /// Whether this state can be: whoever holds something took it by the rules of the device.
+    pub(super) fn is_possible(&self, layouts: &Layouts) -> bool {
+        let taken_milli = WHOLE_MILLI.saturating_sub(self.free_milli);
+        if self.free_milli > WHOLE_MILLI || self.memory_free_mib > self.spec.memory_mib {
+            return false;
+        }
+        if self.holders == 0 {
+            let all_free = taken_milli == 0 && self.memory_free_mib == self.spec.memory_mib;
+            return all_free && self.slices == 0;
+        }
+        match self.spec.sharing {
+            Sharing::Exclusive => {
+                self.holders == 1 && self.free_milli == 0 && self.memory_free_mib == 0
+            }
+            // Each has at least one thousandth.
+            Sharing::Shared => self.slices == 0 && u16::from(self.holders) <= taken_milli,
+            Sharing::Partitioned(layout) => layouts.get(layout).is_ok_and(|table| {
+                let slices = self.slices.count_ones();
+                u32::from(self.holders) <= slices && self.slices & !table.reach() == 0
+            }),
         }
     }
 

@@ -1,6 +1,6 @@
 //! One node: what it is and what of it is free.
 
-use super::device::{DeviceSpec, MODELS_MAX, ModelSet, Sharing};
+use super::device::{Device, DeviceSpec, MODELS_MAX, ModelSet, Sharing};
 use super::partition::Layouts;
 use super::{DEVICES_PER_NODE_MAX, FleetOptions};
 use crate::error::{Error, check_range};
@@ -23,7 +23,7 @@ pub struct NodeSpec<'a> {
     pub devices: &'a [DeviceSpec],
     /// What the host says about it, as bits of its choice.
     pub labels: u64,
-    /// Rack (or NVLink domain of several nodes), below [`DOMAINS_MAX`]. Racks are numbered over
+    /// Rack (or `NVLink` domain of several nodes), below [`DOMAINS_MAX`]. Racks are numbered over
     /// the whole fleet.
     pub rack: u32,
     /// Zone that the rack stands in, below [`DOMAINS_MAX`].
@@ -31,7 +31,7 @@ pub struct NodeSpec<'a> {
 }
 
 impl NodeSpec<'_> {
-    pub(super) fn check(&self, options: &FleetOptions, layouts: &Layouts) -> Result<(), Error> {
+    pub(super) fn check(&self, options: FleetOptions, layouts: &Layouts) -> Result<(), Error> {
         check_range("cpu_milli", self.cpu_milli.into(), 0, NODE_AMOUNT_MAX.into())?;
         check_range("memory_mib", self.memory_mib.into(), 0, NODE_AMOUNT_MAX.into())?;
         check_range("rack", self.rack.into(), 0, u64::from(DOMAINS_MAX) - 1)?;
@@ -42,7 +42,9 @@ impl NodeSpec<'_> {
             check_range("model", device.model.0.into(), 0, u64::from(MODELS_MAX) - 1)?;
             check_range("memory_mib", device.memory_mib.into(), 0, NODE_AMOUNT_MAX.into())?;
             if let Sharing::Partitioned(layout) = device.sharing {
-                layouts.get(layout)?;
+                let least = layouts.get(layout)?.memory_mib();
+                let most = NODE_AMOUNT_MAX.into();
+                check_range("memory_mib", device.memory_mib.into(), least.into(), most)?;
             }
         }
         Ok(())
@@ -90,6 +92,16 @@ pub struct Node {
 }
 
 impl Node {
+    /// Whether this state can be, with these devices: nobody holds less than nothing.
+    pub(super) fn is_possible(&self, devices: &[Device]) -> bool {
+        let within =
+            self.cpu_free_milli <= self.cpu_milli && self.memory_free_mib <= self.memory_mib;
+        let all_free =
+            self.cpu_free_milli == self.cpu_milli && self.memory_free_mib == self.memory_mib;
+        let holders_max = devices.iter().map(|device| u32::from(device.holders)).max().unwrap_or(0);
+        within && holders_max <= self.holds && (self.holds > 0 || all_free)
+    }
+
     pub(super) fn new(spec: &NodeSpec<'_>) -> Self {
         let models = spec.devices.iter().map(|device| ModelSet::of(device.model));
         Self {

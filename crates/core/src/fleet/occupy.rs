@@ -1,115 +1,184 @@
 //! Taking from a node, and giving back exactly that.
+//!
+//! # Bounds and cost
+//! O(devices of the node). Nothing is changed by a call that is refused.
 
+use super::choose::{set_of, usable};
 use super::device::WHOLE_MILLI;
+use super::partition::Layouts;
+use super::totals::{Counts, Step};
 use super::{
-    DEVICES_PER_NODE_MAX, Demand, Device, DeviceChoice, DeviceDemand, Fleet, Health, Hold, Lack,
-    Node, NodeId, NodeStatus, Sharing,
+    Demand, Device, DeviceChoice, DeviceDemand, Fleet, Hold, Node, NodeId, NodeStatus, Sharing,
 };
-use crate::error::Error;
+use crate::error::{Error, check_range};
 
 impl Fleet {
-    /// The first thing that a node lacks for a demand; `None`: it fits. Labels, failure domains
-    /// and promises are not known here. O(devices).
-    ///
-    /// # Errors
-    /// [`Error::Stale`] for an unknown node.
-    pub fn lack(&self, node: NodeId, demand: &Demand) -> Result<Option<Lack>, Error> {
-        self.nodes.get(node)?;
-        Ok(self.choose_devices(node.index(), demand).err())
-    }
-
-    /// Which devices of the node with this index a demand would take where nothing else is said:
-    /// of those that will do the ones with the least left, and whole devices from the smallest link
-    /// group that has enough. O(devices).
-    pub(crate) fn choose_devices(&self, index: u32, demand: &Demand) -> Result<DeviceChoice, Lack> {
-        let node = self.at(index).ok_or(Lack::Status)?;
-        if node.status != NodeStatus::Ready {
-            return Err(Lack::Status);
-        }
-        let devices = self.devices_at(index);
-        if demand.devices.devices() == 0 {
-            host_lack(node, demand).map_or(Ok(DeviceChoice::default()), Err)
-        } else if usable(devices, demand) == 0 {
-            Err(Lack::Model)
-        } else if let Some(lack) = host_lack(node, demand) {
-            Err(lack)
-        } else {
-            pick(devices, demand)
-        }
-    }
-
     /// Takes what a demand asks for, on the devices chosen. O(devices).
     ///
     /// # Errors
-    /// [`Error::Stale`] for an unknown node; [`Error::Full`] on what is not free, with nothing
-    /// taken.
+    /// [`Error::Stale`] for an unknown node; what [`Demand::check`] says; [`Error::Contradiction`]
+    /// for a node that is not ready and for a choice that is not what the demand asks for;
+    /// [`Error::Full`] on what is not free. Nothing is taken then.
     pub fn take(
         &mut self,
         node: NodeId,
         demand: &Demand,
         choice: DeviceChoice,
     ) -> Result<Hold, Error> {
-        let hold = hold_of(node, demand, choice);
-        let (here, devices) = self.split(node)?;
-        check(here, devices, &hold)?;
-        here.cpu_free_milli -= hold.cpu_milli;
-        here.memory_free_mib -= hold.memory_mib;
-        here.holds += 1;
-        for device in chosen(devices, hold.devices) {
-            device.free_milli -= hold.device_milli;
-            device.memory_free_mib -= memory_of(device, &hold);
-            device.slices |= hold.slices;
-            device.holders += 1;
+        demand.check()?;
+        let (here, devices, counts, layouts) = self.split(node)?;
+        if here.status != NodeStatus::Ready {
+            let status = here.status as u64;
+            return Err(contradiction("node", node.to_raw(), "status", status));
         }
+        check_choice(layouts, devices, demand, choice)?;
+        let hold = hold_of(layouts, devices, node, demand, choice);
+        check_free(here, devices, &hold)?;
+        change(here, devices, counts, hold.devices, |here, device| match device {
+            None => {
+                here.cpu_free_milli -= hold.cpu_milli;
+                here.memory_free_mib -= hold.memory_mib;
+                here.holds += 1;
+            }
+            Some(device) => {
+                device.free_milli -= hold.device_milli;
+                device.memory_free_mib -= memory_of(device, &hold);
+                device.slices |= hold.slices;
+                device.holders += 1;
+            }
+        });
         Ok(hold)
     }
 
-    /// Gives back what was taken. O(devices).
+    /// Gives back what was taken, in whatever state node and devices are. O(devices).
     ///
     /// # Errors
-    /// [`Error::Stale`] for an unknown node; [`Error::Range`] for more than is taken there, with
-    /// nothing given back.
+    /// [`Error::Stale`] for an unknown node; [`Error::Range`] for more than is taken there;
+    /// [`Error::Contradiction`] for what cannot have been taken so, or without which what is left
+    /// cannot be. Nothing is given back then.
     pub fn give(&mut self, hold: &Hold) -> Result<(), Error> {
-        let (here, devices) = self.split(hold.node)?;
+        let (here, devices, counts, layouts) = self.split(hold.node)?;
+        check_form(layouts, devices, hold)?;
         check_taken(here, devices, hold)?;
-        here.cpu_free_milli += hold.cpu_milli;
-        here.memory_free_mib += hold.memory_mib;
-        here.holds -= 1;
-        for device in chosen(devices, hold.devices) {
-            device.free_milli += hold.device_milli;
-            device.memory_free_mib += memory_of(device, hold);
-            device.slices &= !hold.slices;
-            device.holders -= 1;
-        }
+        check_left(layouts, here, devices, hold)?;
+        change(here, devices, counts, hold.devices, |here, device| match device {
+            None => give_host(here, hold),
+            Some(device) => give_device(device, hold),
+        });
         Ok(())
     }
+}
 
-    fn split(&mut self, node: NodeId) -> Result<(&mut Node, &mut [Device]), Error> {
-        let begin = self.first_device(node.index());
-        let here = self.nodes.get_mut(node)?;
-        let devices = &mut self.devices[begin..begin + usize::from(here.devices_len)];
-        Ok((here, devices))
+/// Changes a node (called without a device) and those of its devices that are in `set`, and the
+/// sums with them.
+fn change(
+    node: &mut Node,
+    devices: &mut [Device],
+    counts: &mut Counts,
+    set: u16,
+    change: impl Fn(&mut Node, Option<&mut Device>),
+) {
+    counts.host(Step::Out, node);
+    change(node, None);
+    counts.host(Step::In, node);
+    for (_, device) in devices.iter_mut().enumerate().filter(|(at, _)| set >> at & 1 == 1) {
+        counts.device(Step::Out, node, device);
+        change(node, Some(device));
+        counts.device(Step::In, node, device);
     }
+}
+
+fn give_host(node: &mut Node, hold: &Hold) {
+    node.cpu_free_milli += hold.cpu_milli;
+    node.memory_free_mib += hold.memory_mib;
+    node.holds -= 1;
+}
+
+fn give_device(device: &mut Device, hold: &Hold) {
+    device.free_milli += hold.device_milli;
+    device.memory_free_mib += memory_of(device, hold);
+    device.slices &= !hold.slices;
+    device.holders -= 1;
 }
 
 /// Memory that a hold has of a device: all of it where it is whole.
 fn memory_of(device: &Device, hold: &Hold) -> u32 {
-    if hold.device_milli == WHOLE_MILLI { device.spec.memory_mib } else { hold.device_memory_mib }
+    if is_whole(hold) { device.spec.memory_mib } else { hold.device_memory_mib }
 }
 
-fn chosen(devices: &mut [Device], set: u16) -> impl Iterator<Item = &mut Device> {
-    devices
-        .iter_mut()
-        .enumerate()
-        .filter_map(move |(at, device)| (set >> at & 1 == 1).then_some(device))
+fn is_whole(hold: &Hold) -> bool {
+    hold.device_milli == WHOLE_MILLI && hold.slices == 0
 }
 
-fn hold_of(node: NodeId, demand: &Demand, choice: DeviceChoice) -> Hold {
-    let (device_milli, device_memory_mib) = match demand.devices {
-        DeviceDemand::None => (0, 0),
-        DeviceDemand::Whole { .. } => (WHOLE_MILLI, 0),
-        DeviceDemand::Share { milli, memory_mib, .. } => (milli, memory_mib),
-        DeviceDemand::Partition { memory_mib, .. } => (demand.gpu_milli() as u16, memory_mib),
+fn contradiction(
+    field: &'static str,
+    value: impl Into<u64>,
+    other: &'static str,
+    other_value: impl Into<u64>,
+) -> Error {
+    Error::Contradiction { field, value: value.into(), other, other_value: other_value.into() }
+}
+
+/// Whether devices and slices are such as the demand asks for, free or not.
+fn check_choice(
+    layouts: &Layouts,
+    devices: &[Device],
+    demand: &Demand,
+    choice: DeviceChoice,
+) -> Result<(), Error> {
+    let DeviceChoice { devices: set, slices } = choice;
+    let count = demand.devices.devices();
+    if set.count_ones() != count {
+        return Err(contradiction("devices", set, "count", count));
+    }
+    let usable = usable(layouts, devices, demand);
+    if set & !usable != 0 {
+        return Err(contradiction("devices", set, "devices that will do", usable));
+    }
+    let first = devices.get(set.trailing_zeros() as usize);
+    let group =
+        |device: &Device| first.is_some_and(|f| f.spec.link_group == device.spec.link_group);
+    let near = set_of(devices, group);
+    if demand.one_link_group && set & !near != 0 {
+        return Err(contradiction("devices", set, "devices of one link group", near));
+    }
+    let run = match (demand.devices, first.map(|device| device.spec.sharing)) {
+        (
+            DeviceDemand::Partition { compute_slices, memory_mib },
+            Some(Sharing::Partitioned(layout)),
+        ) => layouts
+            .get(layout)?
+            .smallest(compute_slices, memory_mib)
+            .is_some_and(|profile| profile.runs().any(|run| run == slices)),
+        _ => slices == 0,
+    };
+    if run { Ok(()) } else { Err(contradiction("slices", slices, "devices", set)) }
+}
+
+/// What a choice that is right takes.
+fn hold_of(
+    layouts: &Layouts,
+    devices: &[Device],
+    node: NodeId,
+    demand: &Demand,
+    choice: DeviceChoice,
+) -> Hold {
+    let sharing = devices.get(choice.devices.trailing_zeros() as usize).map(|at| at.spec.sharing);
+    let (device_milli, device_memory_mib) = match (demand.devices, sharing) {
+        (DeviceDemand::Whole { .. }, _) => (WHOLE_MILLI, 0),
+        (DeviceDemand::Share { milli, memory_mib, .. }, _) => (milli, memory_mib),
+        (
+            DeviceDemand::Partition { compute_slices, memory_mib },
+            Some(Sharing::Partitioned(layout)),
+        ) => layouts
+            .get(layout)
+            .ok()
+            .and_then(|table| {
+                let profile = table.smallest(compute_slices, memory_mib)?;
+                Some((table.milli(profile), profile.memory_mib))
+            })
+            .unwrap_or_default(),
+        _ => (0, 0),
     };
     Hold {
         node,
@@ -122,88 +191,7 @@ fn hold_of(node: NodeId, demand: &Demand, choice: DeviceChoice) -> Hold {
     }
 }
 
-fn host_lack(node: &Node, demand: &Demand) -> Option<Lack> {
-    if demand.cpu_milli > node.cpu_free_milli {
-        Some(Lack::Cpu)
-    } else if demand.memory_mib > node.memory_free_mib {
-        Some(Lack::Memory)
-    } else {
-        None
-    }
-}
-
-/// Devices that would do if all of them were free, as bits.
-fn usable(devices: &[Device], demand: &Demand) -> u16 {
-    set_of(devices, |device| {
-        let kind = match demand.devices {
-            DeviceDemand::None => false,
-            DeviceDemand::Whole { .. } => !matches!(device.spec.sharing, Sharing::Partitioned(_)),
-            DeviceDemand::Share { .. } => device.spec.sharing == Sharing::Shared,
-            DeviceDemand::Partition { .. } => {
-                matches!(device.spec.sharing, Sharing::Partitioned(_))
-            }
-        };
-        kind && device.health == Health::Ready && demand.models.contains(device.spec.model)
-    })
-}
-
-fn set_of(devices: &[Device], is_in: impl Fn(&Device) -> bool) -> u16 {
-    devices.iter().enumerate().fold(0, |set, (at, device)| set | u16::from(is_in(device)) << at)
-}
-
-/// The devices to take, or what is missing.
-fn pick(devices: &[Device], demand: &Demand) -> Result<DeviceChoice, Lack> {
-    let usable = usable(devices, demand);
-    let (count, milli, memory_mib) = match demand.devices {
-        DeviceDemand::None => return Ok(DeviceChoice::default()),
-        DeviceDemand::Whole { count, memory_mib } => (count, WHOLE_MILLI, memory_mib),
-        DeviceDemand::Share { count, milli, memory_mib } => (count, milli, memory_mib),
-        DeviceDemand::Partition { .. } => return Err(Lack::Partition),
-    };
-    let count = u32::from(count);
-    let free = usable & set_of(devices, |device| device.free_milli >= milli);
-    if free.count_ones() < count {
-        return Err(Lack::Devices);
-    }
-    let fits = free & set_of(devices, |device| device.memory_free_mib >= memory_mib);
-    if fits.count_ones() < count {
-        return Err(Lack::DeviceMemory);
-    }
-    let from = if demand.one_link_group {
-        smallest_group(devices, fits, count).ok_or(Lack::LinkGroup)?
-    } else {
-        smallest_group(devices, fits, count).unwrap_or(fits)
-    };
-    Ok(DeviceChoice { devices: least_left(devices, from, count), slices: 0 })
-}
-
-/// Of the link groups with enough devices in `fits`, the devices of that with the fewest.
-fn smallest_group(devices: &[Device], fits: u16, count: u32) -> Option<u16> {
-    let group = |device: &Device| {
-        fits & set_of(devices, |other| other.spec.link_group == device.spec.link_group)
-    };
-    devices
-        .iter()
-        .map(group)
-        .filter(|group| group.count_ones() >= count)
-        .min_by_key(|group| (group.count_ones(), group.trailing_zeros()))
-}
-
-/// The `count` devices of `from` with the least left, the lower index first.
-fn least_left(devices: &[Device], mut from: u16, count: u32) -> u16 {
-    let mut chosen = 0;
-    for _ in 0..count.min(DEVICES_PER_NODE_MAX) {
-        let least = (0..devices.len())
-            .filter(|at| from >> at & 1 == 1)
-            .min_by_key(|at| (devices[*at].free_milli, devices[*at].memory_free_mib));
-        let Some(at) = least else { break };
-        chosen |= 1 << at;
-        from &= !(1 << at);
-    }
-    chosen
-}
-
-fn check(node: &Node, devices: &[Device], hold: &Hold) -> Result<(), Error> {
+fn check_free(node: &Node, devices: &[Device], hold: &Hold) -> Result<(), Error> {
     let full = |field, capacity: u64| Err(Error::Full { field, capacity });
     if hold.cpu_milli > node.cpu_free_milli {
         return full("cpu_milli", node.cpu_milli.into());
@@ -211,30 +199,52 @@ fn check(node: &Node, devices: &[Device], hold: &Hold) -> Result<(), Error> {
     if hold.memory_mib > node.memory_free_mib {
         return full("memory_mib", node.memory_mib.into());
     }
-    if u32::from(hold.devices) >> devices.len() != 0 {
-        return full("devices", devices.len() as u64);
-    }
     let fits = set_of(devices, |device| {
         device.free_milli >= hold.device_milli
             && device.memory_free_mib >= memory_of(device, hold)
             && device.slices & hold.slices == 0
+            && device.holders < u8::MAX
     });
     if hold.devices & !fits != 0 {
         return full("devices", devices.len() as u64);
     }
+    if node.holds == u32::MAX {
+        return full("holds", node.holds.into());
+    }
     Ok(())
 }
 
+/// Whether anything could have been taken so, of these devices.
+fn check_form(layouts: &Layouts, devices: &[Device], hold: &Hold) -> Result<(), Error> {
+    let Hold { devices: set, device_milli: milli, device_memory_mib, slices, .. } = *hold;
+    if set == 0 {
+        let nothing = milli == 0 && device_memory_mib == 0 && slices == 0;
+        let fault = contradiction("device_milli", milli, "devices", set);
+        return if nothing { Ok(()) } else { Err(fault) };
+    }
+    check_range("device_milli", milli.into(), 1, WHOLE_MILLI.into())?;
+    let right = set_of(devices, |device| match device.spec.sharing {
+        Sharing::Exclusive => is_whole(hold) && device_memory_mib == 0,
+        Sharing::Shared => slices == 0 && (!is_whole(hold) || device_memory_mib == 0),
+        Sharing::Partitioned(layout) => {
+            let stands = |table: &super::partition::Table| {
+                set.is_power_of_two() && table.stands(slices, milli, device_memory_mib)
+            };
+            layouts.get(layout).is_ok_and(stands)
+        }
+    });
+    if set & !right == 0 {
+        return Ok(());
+    }
+    Err(contradiction("devices", set, "devices of which so much can be taken", right))
+}
+
+/// Whether as much is taken.
 fn check_taken(node: &Node, devices: &[Device], hold: &Hold) -> Result<(), Error> {
-    let over = |field, value: u32, max: u32| {
-        Err(Error::Range { field, value: value.into(), min: 0, max: max.into() })
-    };
-    if hold.cpu_milli > node.cpu_milli - node.cpu_free_milli {
-        return over("cpu_milli", hold.cpu_milli, node.cpu_milli - node.cpu_free_milli);
-    }
-    if hold.memory_mib > node.memory_mib - node.memory_free_mib {
-        return over("memory_mib", hold.memory_mib, node.memory_mib - node.memory_free_mib);
-    }
+    let (cpu_taken, memory_taken) =
+        (node.cpu_milli - node.cpu_free_milli, node.memory_mib - node.memory_free_mib);
+    check_range("cpu_milli", hold.cpu_milli.into(), 0, cpu_taken.into())?;
+    check_range("memory_mib", hold.memory_mib.into(), 0, memory_taken.into())?;
     let taken = set_of(devices, |device| {
         device.holders > 0
             && WHOLE_MILLI - device.free_milli >= hold.device_milli
@@ -242,7 +252,31 @@ fn check_taken(node: &Node, devices: &[Device], hold: &Hold) -> Result<(), Error
             && device.slices & hold.slices == hold.slices
     });
     if node.holds == 0 || hold.devices & !taken != 0 {
-        return over("devices", hold.devices.into(), taken.into());
+        return Err(contradiction("devices", hold.devices, "devices taken of", taken));
     }
     Ok(())
+}
+
+/// Whether what is left can be: the last one gives back all that is taken, and no other does.
+fn check_left(
+    layouts: &Layouts,
+    node: &Node,
+    devices: &[Device],
+    hold: &Hold,
+) -> Result<(), Error> {
+    let mut left = *node;
+    give_host(&mut left, hold);
+    let all_given =
+        left.cpu_free_milli == left.cpu_milli && left.memory_free_mib == left.memory_mib;
+    let mut possible = left.holds > 0 || all_given;
+    for (at, device) in devices.iter().enumerate() {
+        let mut device = *device;
+        if hold.devices >> at & 1 == 1 {
+            give_device(&mut device, hold);
+            possible &= device.is_possible(layouts);
+        }
+        possible &= u32::from(device.holders) <= left.holds;
+    }
+    let fault = contradiction("hold", hold.devices, "holds", node.holds);
+    if possible { Ok(()) } else { Err(fault) }
 }

@@ -9,6 +9,7 @@
 //! the fewest seconds of delay ([`Price`]).
 
 mod choose;
+mod lost;
 mod members;
 pub mod price;
 mod promises;
