@@ -142,6 +142,16 @@ pub(crate) struct ReplayCluster {
     /// Decide at multiples of this only; 0: after every event
     #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds)]
     pub(crate) interval: f64,
+    /// Seconds that each node is up between failures, on average; without it none fails
+    #[arg(long, value_name = "SECONDS", value_parser = long_seconds)]
+    pub(crate) mtbf: Option<f64>,
+    /// Seconds that it is down then, on average
+    #[arg(long, value_name = "SECONDS", default_value_t = help::MTTR_S_DEFAULT,
+        value_parser = long_seconds)]
+    pub(crate) mttr: f64,
+    /// Seed of failures
+    #[arg(long, value_name = "N", default_value_t = 42, value_parser = seed)]
+    pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) json: Json,
 }
@@ -323,6 +333,11 @@ fn minutes(text: &str) -> Result<f64, String> {
 /// Up to a year.
 fn seconds(text: &str) -> Result<f64, String> {
     real(text, 0.0, 31_536_000.0)
+}
+
+/// From a second to thirty years.
+fn long_seconds(text: &str) -> Result<f64, String> {
+    real(text, 1.0, 1e9)
 }
 
 fn damping(text: &str) -> Result<f64, String> {

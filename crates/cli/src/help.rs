@@ -20,6 +20,9 @@ pub(crate) const QUEUES_DEFAULT: &str = "fifo,easy,srtf";
 /// As the library's default ([`rampmeter_sim::cluster::Costs`]).
 pub(crate) const RESTART_S_DEFAULT: f64 = 10.0;
 
+/// An hour: a reboot and a look at the node.
+pub(crate) const MTTR_S_DEFAULT: f64 = 3_600.0;
+
 /// For the command as a whole.
 pub(crate) fn exit_codes() -> String {
     "Exit codes: 0 it ran; 1 a check that was asked for failed; 2 wrong usage or input,\n\

@@ -17,6 +17,9 @@ pub(super) fn run(args: ReplayCluster, console: &mut Console<'_>) -> Result<(), 
         restart_s: args.restart,
         checkpoint_s: args.checkpoint,
         interval_s: args.interval,
+        mtbf_s: args.mtbf,
+        mttr_s: args.mttr,
+        seed: args.seed,
     };
     let json = JsonTarget::open(args.json.target.as_ref())?;
     let bar = Bar::new(console.err_terminal);

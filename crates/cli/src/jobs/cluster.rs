@@ -4,15 +4,19 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rampmeter::Nanos;
+use rampmeter::fleet::{DEVICES_PER_NODE_MAX, NODES_MAX};
 use rampmeter::policy::Policy;
 use rampmeter_sim::cluster::{
-    ClusterRun, Costs, Format, NodeList, Options, Placement, Queue, ReadOptions, Spec, report,
-    simulate,
+    ClusterRun, Costs, Failures, Format, NodeList, Options, Placement, Queue, ReadOptions, Spec,
+    report, simulate,
 };
 use rampmeter_sim::{InputError, shown};
 
 use super::parallel::in_parallel;
 use super::{about, named, once};
+
+/// Most GPUs of one node.
+const GPUS_MAX: u8 = DEVICES_PER_NODE_MAX as u8;
 
 /// Parts of a run after which progress is told.
 const TOLD_PARTS: usize = 100;
@@ -34,6 +38,12 @@ pub(crate) struct ClusterJob {
     pub(crate) checkpoint_s: Option<f64>,
     /// Decisions are made at multiples of this only; 0: after every event.
     pub(crate) interval_s: f64,
+    /// Mean time between failures of each node; without it none fails.
+    pub(crate) mtbf_s: Option<f64>,
+    /// Mean time to its repair.
+    pub(crate) mttr_s: f64,
+    /// Seed of failures.
+    pub(crate) seed: u64,
 }
 
 /// What came out.
@@ -69,17 +79,15 @@ fn nodes(spec: &str) -> Result<NodeList, InputError> {
     let counts = size
         .split_once('x')
         .and_then(|(nodes, gpus)| Some((nodes.parse::<u32>().ok()?, gpus.parse::<u8>().ok()?)));
-    let most = rampmeter::fleet::DEVICES_PER_NODE_MAX;
-    match counts.filter(|(nodes, gpus)| (1..=1 << 20).contains(nodes) && u32::from(*gpus) <= most) {
-        Some((nodes, gpus)) => Ok(NodeList::uniform(nodes, gpus, model)),
-        None => {
-            let problem = format!(
-                "`{}` is not NxG[:MODEL], N nodes of 1..=1048576 with G GPUs each of 0..={most}",
-                shown(spec)
-            );
-            Err(InputError::new("--nodes", problem))
-        }
+    let sound = |(nodes, gpus): &(u32, u8)| (1..=NODES_MAX).contains(nodes) && *gpus <= GPUS_MAX;
+    if let Some((nodes, gpus)) = counts.filter(sound) {
+        return Ok(NodeList::uniform(nodes, gpus, model));
     }
+    let problem = format!(
+        "`{}` is not NxG[:MODEL], N nodes of 1..={NODES_MAX} with G GPUs each of 0..={GPUS_MAX}",
+        shown(spec)
+    );
+    Err(InputError::new("--nodes", problem))
 }
 
 /// One run to do.
@@ -107,13 +115,18 @@ pub(crate) fn replay_cluster(
     let devices = nodes.nodes.iter().map(|node| u32::from(node.devices));
     let (gpus, most) =
         devices.fold((0, 0), |(all, most), each| (all + u64::from(each), most.max(each)));
-    let jobs = Spec::parse(&job.tasks)?.read(&ReadOptions { devices_per_node: most })?;
+    let jobs = Spec::parse(&job.tasks)?.read(ReadOptions { devices_per_node: most })?;
     let options = Options {
         costs: Costs {
             restart: Nanos::from_seconds(job.restart_s),
             checkpoint: job.checkpoint_s.map(Nanos::from_seconds),
         },
         interval: Nanos::from_seconds(job.interval_s),
+        failures: job.mtbf_s.map(|mtbf_s| Failures {
+            mtbf: Nanos::from_seconds(mtbf_s),
+            mttr: Nanos::from_seconds(job.mttr_s),
+            seed: job.seed,
+        }),
     };
     let of_each = placements.iter().zip(&policies);
     let tasks: Vec<Task<'_>> = of_each

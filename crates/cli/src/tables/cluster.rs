@@ -14,7 +14,7 @@ const COLUMNS: u16 = 100;
 /// A column: its head, and what stands in it.
 type Column = (&'static str, fn(&ClusterRun) -> String);
 
-const HEADS: [Column; 10] = [
+const HEADS: [Column; 11] = [
     ("policy", |run| run.policy.clone()),
     ("queue", |run| run.queue.clone()),
     ("mean\nwait s", |run| seconds(run.felt.queue_wait_s.mean)),
@@ -24,6 +24,7 @@ const HEADS: [Column; 10] = [
     ("mean\nslowdown", |run| seconds(run.felt.slowdown.mean)),
     ("p99\nrho", |run| seconds(run.felt.finish_time_fairness.p99)),
     ("pre-\nempted", |run| run.preemptions.to_string()),
+    ("failed", |run| run.failures.to_string()),
     ("busy\n%", |run| format!("{:.1}", run.utilization * 100.0)),
 ];
 
@@ -59,8 +60,9 @@ pub(crate) fn cluster(replayed: &Clustered, console: &mut Console<'_>) -> io::Re
     }
     for words in [
         "JCT: from arrival to end; wait: to the first start; slowdown: JCT over run time",
+        "failed: jobs stopped by the failure of a node; busy: share of all GPU seconds that were held,",
+        "  an effect and not a goal",
         "rho: JCT over what the job would have taken alone on its share of the cluster",
-        "busy: share of all GPU seconds that were held, an effect and not a goal",
     ] {
         writeln!(console.out, "{words}")?;
     }

@@ -42,7 +42,7 @@ pub(super) const COLUMNS: [&str; 9] = [
 /// Thousandths in a whole GPU.
 const WHOLE: u32 = rampmeter::fleet::device::WHOLE_MILLI as u32;
 
-pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<JobList, InputError> {
+pub(super) fn read(path: &Path, options: ReadOptions) -> Result<JobList, InputError> {
     let mut table = Table::open(path)?;
     check_columns(path, table.headers(), &COLUMNS)?;
     let arrival = table.required(COLUMNS[0])?;

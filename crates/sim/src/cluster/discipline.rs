@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use rampmeter::Nanos;
 
-use super::cluster::{Cluster, ClusterError};
 use super::peers::{Backfill, Conservative, Fifo, Las, Shortest};
+use super::state::{Cluster, ClusterError};
 use crate::nearest::unknown;
 
 /// Decides which jobs run.
@@ -25,6 +25,9 @@ pub trait Discipline {
 
     /// A job has ended.
     fn ended(&mut self, _cluster: &Cluster<'_>, _job: usize) {}
+
+    /// A job was stopped by the failure of a node, and waits again.
+    fn lost(&mut self, _job: usize) {}
 
     /// When it has something to decide though nothing happens.
     fn next_event(&self, _cluster: &Cluster<'_>) -> Option<Nanos> {

@@ -86,7 +86,7 @@ impl Spec {
     ///
     /// # Errors
     /// One sentence about the first thing that is wrong.
-    pub fn read(&self, options: &ReadOptions) -> Result<JobList, InputError> {
+    pub fn read(&self, options: ReadOptions) -> Result<JobList, InputError> {
         match self.format()? {
             Format::Philly => philly::read(&self.path, options),
             Format::Muri => muri::read(&self.path, options),

@@ -15,9 +15,9 @@
 //! command; which nodes a job gets is up to the same compiled [`rampmeter::place::Placer`] that
 //! hosts embed. [`outcome`] says what users felt.
 
-mod cluster;
 mod csv;
 pub mod discipline;
+mod failures;
 pub mod format;
 pub mod jobs;
 mod muri;
@@ -28,16 +28,18 @@ mod philly;
 mod placement;
 mod room;
 mod run;
+mod state;
 mod swf;
 
-pub use cluster::{Cluster, ClusterError};
 pub use discipline::{Discipline, Queue};
+pub use failures::Failures;
 pub use format::{Format, Spec};
 pub use jobs::{Job, JobList};
 pub use nodes::{NodeList, NodeRecord};
 pub use outcome::{ClusterRun, report};
 pub use placement::Placement;
 pub use run::{Costs, Options, Record, Simulated, simulate};
+pub use state::{Cluster, ClusterError};
 
 /// What a reader of jobs must know of the nodes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -18,7 +18,7 @@ use crate::trace::table::{Column, Row, Table};
 
 pub(super) const COLUMNS: [&str; 3] = ["num_gpu", "submit_time", "duration"];
 
-pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<JobList, InputError> {
+pub(super) fn read(path: &Path, options: ReadOptions) -> Result<JobList, InputError> {
     let mut table = Table::open(path)?;
     let gpus = table.required(COLUMNS[0])?;
     let submit = table.required(COLUMNS[1])?;

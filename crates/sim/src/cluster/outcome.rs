@@ -84,6 +84,8 @@ pub struct ClusterRun {
     pub gpu_s: GpuSeconds,
     /// Times that a job was made to stop for others.
     pub preemptions: u64,
+    /// Times that a job was stopped by the failure of a node.
+    pub failures: u64,
     /// Promised starts.
     pub reservations: Reservations,
     /// What the users of all jobs felt.
@@ -126,6 +128,7 @@ pub fn report(
         utilization: if gpu_s.capacity > 0.0 { held_s / gpu_s.capacity } else { 0.0 },
         gpu_s,
         preemptions: pairs.iter().map(|(_, record)| u64::from(record.preemptions)).sum(),
+        failures: pairs.iter().map(|(_, record)| u64::from(record.failures)).sum(),
         reservations: reservations(&pairs),
         felt: felt_by(&pairs),
         accounts: accounts.map(|(name, pairs)| (name.clone(), felt_by(pairs))).collect(),

@@ -25,7 +25,7 @@ pub(super) const COLUMNS: [&str; 4] = ["timestamp", "duration", "num_gpus", "clu
 const CALENDAR: &str = "a calendar time such as 2017-10-09 06:13:03, at most 32 years from the \
                         earliest";
 
-pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<JobList, InputError> {
+pub(super) fn read(path: &Path, options: ReadOptions) -> Result<JobList, InputError> {
     let first = earliest(path)?;
     let mut table = Table::open(path)?;
     let [time, duration, gpus, cluster] = columns(&table)?;

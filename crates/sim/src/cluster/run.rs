@@ -9,6 +9,11 @@
 //! A job that is stopped for others waits again. When it goes on it spends [`Costs::restart`]
 //! first, and of its work it keeps what [`Costs::checkpoint`] says.
 //!
+//! # Failures
+//! Nodes fail and are repaired as [`Failures`] says. A job that loses a member stops as a whole; it
+//! keeps what it had saved, which without checkpoints is nothing of what it did since it last
+//! started.
+//!
 //! # What is not modelled
 //! Jobs run at one speed wherever they are: no interference, no slow links, no loading of what is
 //! not there. Stopping takes no time. Nobody resubmits or gives up.
@@ -16,10 +21,11 @@
 use rampmeter::Nanos;
 use rampmeter::policy::Policy;
 
-use super::cluster::{Cluster, ClusterError};
 use super::discipline::Discipline;
+use super::failures::{Failures, Schedule};
 use super::jobs::JobList;
 use super::nodes::NodeList;
+use super::state::{Cluster, ClusterError};
 
 /// What a preemption costs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -46,6 +52,8 @@ pub struct Options {
     pub costs: Costs,
     /// Decisions are made at multiples of this only; zero: after every event.
     pub interval: Nanos,
+    /// How often nodes fail; `None`: never.
+    pub failures: Option<Failures>,
 }
 
 /// What became of one job.
@@ -65,6 +73,8 @@ pub struct Record {
     pub restarting: Nanos,
     /// Times that it was made to stop for others.
     pub preemptions: u32,
+    /// Times that it was stopped by the failure of a node.
+    pub failures: u32,
     /// Mean number of jobs that waited or ran between its arrival and its end, itself included.
     pub contention: f64,
 }
@@ -97,6 +107,7 @@ pub fn simulate(
 ) -> Result<Simulated, ClusterError> {
     let mut cluster = Cluster::new(nodes, &jobs.jobs, policy, options.costs)?;
     let impossible = cluster.impossible()?;
+    let capacity_milli = cluster.capacity_milli();
     let mut run = Run {
         arrivals: (0..jobs.jobs.len()).filter(|job| !impossible[*job]).collect(),
         arrived: 0,
@@ -104,6 +115,7 @@ pub fn simulate(
         present: Present::default(),
         contention: vec![0.0; jobs.jobs.len()],
         interval: options.interval,
+        failures: options.failures.map(|failures| Schedule::new(failures, nodes.nodes.len())),
         undecided: false,
         held_milli_max: 0,
     };
@@ -111,6 +123,7 @@ pub fn simulate(
         run.present.advance(now);
         cluster.advance(now);
         run.ends(&mut cluster, discipline)?;
+        run.fail(&mut cluster, discipline)?;
         run.come(&mut cluster, discipline);
         if run.is_time(now) {
             discipline.decide(&mut cluster)?;
@@ -123,7 +136,7 @@ pub fn simulate(
     if !cluster.waiting().is_empty() {
         return Err(ClusterError::Stuck { waiting: cluster.waiting().len() });
     }
-    Ok(run.finish(&cluster))
+    Ok(run.finish(&cluster, capacity_milli))
 }
 
 /// Jobs that wait or run, and how many there have been over time.
@@ -151,6 +164,7 @@ struct Run {
     /// By job: at first the job-seconds before it came, in the end the mean while it was there.
     contention: Vec<f64>,
     interval: Nanos,
+    failures: Option<Schedule>,
     /// Something has happened since the last decision.
     undecided: bool,
     held_milli_max: u64,
@@ -161,10 +175,14 @@ impl Run {
     fn next(&self, cluster: &Cluster<'_>, discipline: &dyn Discipline) -> Option<Nanos> {
         let arrival = self.arrivals.get(self.arrived).map(|job| cluster.job(*job).arrival);
         let now = cluster.now();
+        if arrival.is_none() && cluster.waiting().is_empty() && cluster.running().is_empty() {
+            return None;
+        }
+        let failure = self.failures.as_ref().and_then(Schedule::next);
         let wanted = discipline.next_event(cluster).filter(|at| *at > now);
         let decision = if self.undecided { Some(Nanos(now.get() + 1)) } else { wanted };
         let decision = decision.map(|at| self.decided_at(at));
-        [arrival, cluster.next_end(), decision].into_iter().flatten().min()
+        [arrival, cluster.next_end(), failure, decision].into_iter().flatten().min()
     }
 
     /// The first time from `at` on at which decisions are made.
@@ -196,6 +214,25 @@ impl Run {
         Ok(())
     }
 
+    fn fail(
+        &mut self,
+        cluster: &mut Cluster<'_>,
+        discipline: &mut dyn Discipline,
+    ) -> Result<(), ClusterError> {
+        let Some(schedule) = &mut self.failures else { return Ok(()) };
+        while let Some((node, returns)) = schedule.take(cluster.now()) {
+            if returns {
+                cluster.repair(node)?;
+            } else {
+                for job in cluster.fail(node)? {
+                    discipline.lost(job);
+                }
+            }
+            self.undecided = true;
+        }
+        Ok(())
+    }
+
     fn come(&mut self, cluster: &mut Cluster<'_>, discipline: &mut dyn Discipline) {
         while let Some(&job) = self.arrivals.get(self.arrived)
             && cluster.job(job).arrival <= cluster.now()
@@ -209,7 +246,7 @@ impl Run {
         }
     }
 
-    fn finish(self, cluster: &Cluster<'_>) -> Simulated {
+    fn finish(self, cluster: &Cluster<'_>, capacity_milli: u64) -> Simulated {
         let records = cluster.progress.iter().enumerate().map(|(job, progress)| Record {
             started: progress.started,
             ended: progress.ended,
@@ -218,12 +255,13 @@ impl Run {
             lost: progress.lost,
             restarting: progress.restarting,
             preemptions: progress.preemptions,
+            failures: progress.failures,
             contention: self.contention[job],
         });
         let records: Vec<Record> = records.collect();
         let end = records.iter().filter_map(|record| record.ended).max();
         Simulated {
-            capacity_milli: cluster.capacity_milli(),
+            capacity_milli,
             end: end.unwrap_or_default(),
             held_milli_max: self.held_milli_max,
             records,

@@ -45,7 +45,7 @@ pub(super) fn looks_like(line: &str) -> bool {
             && line.split_whitespace().all(|field| field.parse::<f64>().is_ok()))
 }
 
-pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<JobList, InputError> {
+pub(super) fn read(path: &Path, options: ReadOptions) -> Result<JobList, InputError> {
     let mut lines = Lines::open(path)?;
     let mut builder = Builder::new(path);
     while let Some((number, line)) = lines.next_line()? {

@@ -17,6 +17,8 @@ pub(crate) enum Purpose {
     Mix = 4,
     /// Who continues which conversation.
     Conversations = 5,
+    /// Nodes that fail.
+    Failures = 8,
 }
 
 /// The random numbers for `purpose`; `index` tells clients or services apart (below 2^48).

@@ -24,7 +24,7 @@ pub(crate) fn shared(name: &str) -> Option<PathBuf> {
 /// The jobs of a shared trace, for nodes with so many devices.
 pub(crate) fn shared_jobs(name: &str, devices_per_node: u32) -> Option<JobList> {
     let spec = Spec { path: shared(name)?, given: None };
-    Some(spec.read(&ReadOptions { devices_per_node }).unwrap_or_else(|error| panic!("{error}")))
+    Some(spec.read(ReadOptions { devices_per_node }).unwrap_or_else(|error| panic!("{error}")))
 }
 
 /// Jobs of (arrival, duration, estimate) in seconds and GPUs, all of one account.
@@ -45,8 +45,11 @@ pub(crate) fn jobs_of(list: &[(f64, f64, f64, u32)], devices_per_node: u32) -> J
 }
 
 /// Preemption that costs nothing.
-pub(crate) const FREE: Options =
-    Options { costs: Costs { restart: Nanos::ZERO, checkpoint: None }, interval: Nanos::ZERO };
+pub(crate) const FREE: Options = Options {
+    costs: Costs { restart: Nanos::ZERO, checkpoint: None },
+    interval: Nanos::ZERO,
+    failures: None,
+};
 
 pub(crate) fn run(nodes: &NodeList, jobs: &JobList, queue: Queue, options: &Options) -> Simulated {
     let policy = "best_fit".parse::<Placement>().unwrap().policy().unwrap();

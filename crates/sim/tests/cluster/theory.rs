@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 use rampmeter::Nanos;
-use rampmeter_sim::cluster::{Costs, JobList, NodeList, Options, Queue, Simulated};
+use rampmeter_sim::cluster::{
+    ClusterError, Costs, Failures, JobList, NodeList, Options, Queue, Simulated, simulate,
+};
 
 use crate::support::{FREE, jobs_of, reported, run};
 
@@ -25,7 +27,15 @@ fn queue() -> impl Strategy<Value = Queue> {
 
 fn options() -> impl Strategy<Value = Options> {
     let checkpoint = proptest::option::of(0_u64..30);
-    (0_u64..10, checkpoint, 0_u64..40).prop_map(|(restart_s, checkpoint_s, interval_s)| Options {
+    // A node fails about every twenty minutes: often enough to be met, and rarely enough for jobs
+    // of three minutes to end.
+    let failures = (proptest::bool::ANY, 0_u64..100).prop_map(|(fail, seed)| {
+        let seconds = |s: u64| Nanos::from_millis(s * 1_000);
+        fail.then(|| Failures { mtbf: seconds(1_200), mttr: seconds(60), seed })
+    });
+    let all = (0_u64..10, checkpoint, 0_u64..40, failures);
+    all.prop_map(|(restart_s, checkpoint_s, interval_s, failures)| Options {
+        failures,
         costs: Costs {
             restart: Nanos::from_millis(restart_s * 1_000),
             checkpoint: checkpoint_s.map(|s| Nanos::from_millis(s * 1_000)),
@@ -48,7 +58,7 @@ fn start_s(simulated: &Simulated) -> Vec<f64> {
 fn most_between_start_and_end(jobs: &JobList, simulated: &Simulated) -> i64 {
     let mut steps = Vec::new();
     for (job, record) in jobs.jobs.iter().zip(&simulated.records) {
-        let width = job.gpu_milli() as i64;
+        let width = job.gpu_milli().cast_signed();
         steps.push((record.started.unwrap(), width));
         steps.push((record.ended.unwrap(), -width));
     }
@@ -78,12 +88,13 @@ proptest! {
             let (started, ended) = (record.started.unwrap(), record.ended.unwrap());
             prop_assert!(started >= job.arrival);
             prop_assert!(ended.get() - started.get() >= record.held.get());
-            prop_assert!(record.preemptions > 0 || record.held == job.duration);
+            prop_assert!(record.preemptions + record.failures > 0 || record.held == job.duration);
             prop_assert!(record.contention >= 1.0 - 1e-9);
         }
         if matches!(queue, Queue::Fifo | Queue::Easy | Queue::Conservative) {
             prop_assert!(simulated.records.iter().all(|record| record.preemptions == 0));
-            prop_assert!(most_between_start_and_end(&jobs, &simulated) <= 12_000);
+            let fails = simulated.records.iter().any(|record| record.failures > 0);
+            prop_assert!(fails || most_between_start_and_end(&jobs, &simulated) <= 12_000);
         }
         let run = reported(&nodes, &jobs, queue, &options);
         let spent = run.gpu_s.work + run.gpu_s.lost + run.gpu_s.restarting;
@@ -302,4 +313,35 @@ fn jobs_that_take_no_time_end_at_once() {
         let late = ends.iter().zip([3.0, 3.0, 8.0]).map(|(end, expected)| end - expected);
         assert!(late.clone().all(|late| (0.0..1e-6).contains(&late)), "{queue}: {ends:?}");
     }
+}
+
+#[test]
+fn a_failure_takes_what_was_not_saved_and_the_job_ends_all_the_same() {
+    let seconds = |s: u64| Nanos::from_millis(s * 1_000);
+    let list = [(0.0, 5_000.0, 5_000.0, 2), (0.0, 5_000.0, 5_000.0, 1)];
+    let (jobs, nodes) = (jobs_of(&list, 1), NodeList::uniform(3, 1, "gpu"));
+    let failures = Some(Failures { mtbf: seconds(4_000), mttr: seconds(500), seed: 3 });
+    let lost = |checkpoint| {
+        let costs = Costs { restart: seconds(10), checkpoint };
+        let options = Options { costs, interval: Nanos::ZERO, failures };
+        let run = reported(&nodes, &jobs, Queue::Fifo, &options);
+        assert_eq!(run.felt.completed, 2);
+        assert!(run.failures > 0 && run.preemptions == 0);
+        run.gpu_s.lost
+    };
+    let (rarely, often) = (lost(None), lost(Some(seconds(60))));
+    assert!(often > 0.0 && often < rarely, "{often} of {rarely}");
+}
+
+#[test]
+fn a_job_that_failures_never_let_end_is_given_up() {
+    let seconds = |s: u64| Nanos::from_millis(s * 1_000);
+    let jobs = jobs_of(&[(0.0, 1e6, 1e6, 1)], 1);
+    let failures = Some(Failures { mtbf: seconds(1_000), mttr: seconds(1), seed: 3 });
+    let options = Options { failures, ..FREE };
+    let nodes = NodeList::uniform(1, 1, "gpu");
+    let mut fifo = Queue::Fifo.discipline();
+    let policy = rampmeter::policy::Policy::default();
+    let said = simulate(&nodes, &jobs, &policy, &mut *fifo, &options, &mut |_| ());
+    assert_eq!(said, Err(ClusterError::Hopeless { job: 0 }));
 }

@@ -23,9 +23,9 @@ use std::collections::BTreeMap;
 
 use rampmeter::Nanos;
 
-use super::super::cluster::{Cluster, ClusterError};
 use super::super::discipline::Discipline;
 use super::super::jobs::Job;
+use super::super::state::{Cluster, ClusterError};
 
 /// Conservative backfilling.
 #[derive(Debug, Default)]
@@ -77,15 +77,19 @@ impl Conservative {
     fn profile(&self, cluster: &Cluster<'_>) -> Profile {
         let now = cluster.now();
         let mut profile = Profile::default();
-        profile.steps.insert(Nanos::ZERO, cluster.capacity_milli() as i64);
+        profile.steps.insert(Nanos::ZERO, cluster.capacity_milli().cast_signed());
         for &job in cluster.running() {
             let end = cluster.estimated_end(job).max(Nanos(now.get().saturating_add(1)));
-            profile.take(Nanos::ZERO, end, cluster.job(job).gpu_milli() as i64);
+            profile.take(Nanos::ZERO, end, cluster.job(job).gpu_milli().cast_signed());
         }
         for (&job, start) in &self.promises {
             let start = (*start).max(now);
             let asked = cluster.job(job);
-            profile.take(start, start.saturating_add(length(asked)), asked.gpu_milli() as i64);
+            profile.take(
+                start,
+                start.saturating_add(length(asked)),
+                asked.gpu_milli().cast_signed(),
+            );
         }
         profile
     }
@@ -96,7 +100,7 @@ impl Conservative {
         if self.freed {
             for (&job, promise) in &mut self.promises {
                 let &asked = cluster.job(job);
-                let (length, milli) = (length(&asked), asked.gpu_milli() as i64);
+                let (length, milli) = (length(&asked), asked.gpu_milli().cast_signed());
                 let before = (*promise).max(now);
                 profile.take(before, before.saturating_add(length), -milli);
                 let start = profile.earliest(now, length, milli);
@@ -107,7 +111,7 @@ impl Conservative {
         }
         for job in std::mem::take(&mut self.new) {
             let &asked = cluster.job(job);
-            let (length, milli) = (length(&asked), asked.gpu_milli() as i64);
+            let (length, milli) = (length(&asked), asked.gpu_milli().cast_signed());
             let start = profile.earliest(now, length, milli);
             profile.take(start, start.saturating_add(length), milli);
             self.promises.insert(job, start);
@@ -140,6 +144,12 @@ impl Discipline for Conservative {
             }
         }
         Ok(())
+    }
+
+    /// Promises were made with nodes that are gone: all are made anew.
+    fn lost(&mut self, job: usize) {
+        self.new.push(job);
+        self.freed = true;
     }
 
     /// When the next promise is due.

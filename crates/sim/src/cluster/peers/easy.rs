@@ -19,8 +19,8 @@
 
 use rampmeter::Nanos;
 
-use super::super::cluster::{Cluster, ClusterError};
 use super::super::discipline::Discipline;
+use super::super::state::{Cluster, ClusterError};
 
 /// EASY backfilling.
 #[derive(Debug)]
@@ -75,7 +75,10 @@ impl Discipline for Backfill {
             let &asked = cluster.job(job);
             let in_time = cluster.now().saturating_add(asked.estimate) <= shadow.at;
             let beside = asked.gpu_milli() <= shadow.extra_milli;
-            if (in_time || beside) && cluster.start(job)? && !in_time {
+            if !(in_time || beside) || !cluster.start(job)? {
+                continue;
+            }
+            if !in_time {
                 shadow.extra_milli -= asked.gpu_milli();
             }
         }

@@ -1,7 +1,7 @@
 //! First come, first served: who does not fit holds up all behind.
 
-use super::super::cluster::{Cluster, ClusterError};
 use super::super::discipline::Discipline;
+use super::super::state::{Cluster, ClusterError};
 
 /// First come, first served.
 #[derive(Debug)]

@@ -10,9 +10,9 @@
 
 use rampmeter::Nanos;
 
-use super::super::cluster::{Cluster, ClusterError};
 use super::super::discipline::Discipline;
 use super::super::room::prefer;
+use super::super::state::{Cluster, ClusterError};
 
 /// Levels.
 const LEVELS: usize = 3;

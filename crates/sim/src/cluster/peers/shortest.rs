@@ -4,9 +4,9 @@
 //! 1968); `srsf` by time multiplied by GPUs. Both are the rules of that name in Gu et al.,
 //! "Tiresias: A GPU Cluster Manager for Distributed Deep Learning" (NSDI 2019).
 
-use super::super::cluster::{Cluster, ClusterError};
 use super::super::discipline::Discipline;
 use super::super::room::prefer;
+use super::super::state::{Cluster, ClusterError};
 
 /// Shortest first.
 #[derive(Debug)]

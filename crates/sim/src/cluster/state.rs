@@ -5,7 +5,8 @@ use std::fmt;
 
 use rampmeter::error::Error;
 use rampmeter::fleet::{
-    DEVICES_PER_NODE_MAX, DeviceDemand, DeviceSpec, Fleet, FleetOptions, Hold, NodeSpec, Sharing,
+    DEVICES_PER_NODE_MAX, DeviceDemand, DeviceSpec, Fleet, FleetOptions, Hold, NodeId, NodeSpec,
+    NodeStatus, Sharing,
 };
 use rampmeter::place::{Placed, Placer, PlacerOptions, Task, TaskId};
 use rampmeter::policy::Policy;
@@ -23,6 +24,11 @@ pub enum ClusterError {
     /// A discipline commanded what cannot be: a job that is not waiting was to start, or one that
     /// is not running to stop.
     Command {
+        /// Index of the job.
+        job: usize,
+    },
+    /// Failures of nodes stop a job again and again before it can save anything.
+    Hopeless {
         /// Index of the job.
         job: usize,
     },
@@ -44,6 +50,9 @@ impl fmt::Display for ClusterError {
         match self {
             Self::Library(error) => write!(f, "the library refused a call: {error}"),
             Self::Command { job } => write!(f, "job {job} was commanded out of turn"),
+            Self::Hopeless { job } => {
+                write!(f, "failures stopped job {job} {FAILURES_MAX} times: it will never end")
+            }
             Self::Stuck { waiting } => {
                 write!(f, "{waiting} jobs wait, and the discipline starts none of them")
             }
@@ -52,6 +61,10 @@ impl fmt::Display for ClusterError {
 }
 
 impl std::error::Error for ClusterError {}
+
+/// Failures that stop one job before it counts as one that will never end: over a thousand mean
+/// times between failures hardly any job is so unlucky.
+const FAILURES_MAX: u32 = 1_000;
 
 /// A stretch of time that a job runs without a break.
 #[derive(Clone, Copy, Debug)]
@@ -168,7 +181,7 @@ impl<'j> Cluster<'j> {
         &self.running
     }
 
-    /// Thousandths of GPUs that there are.
+    /// Thousandths of GPUs on nodes that are up.
     pub const fn capacity_milli(&self) -> u64 {
         self.capacity_milli
     }
@@ -261,8 +274,9 @@ impl<'j> Cluster<'j> {
     pub(super) fn free_devices(&self) -> Vec<u32> {
         let fleet = self.placer.fleet();
         let nodes = fleet.iter();
-        let free = nodes.map(|(node, _)| {
-            let devices = fleet.devices(node).unwrap_or_default();
+        let free = nodes.map(|(node, at)| {
+            let is_up = at.status == NodeStatus::Ready;
+            let devices = fleet.devices(node).ok().filter(|_| is_up).unwrap_or_default();
             devices.iter().filter(|device| device.holders == 0).count() as u32
         });
         free.collect()
@@ -299,6 +313,45 @@ impl<'j> Cluster<'j> {
         self.waiting.remove(&job);
         self.progress[job].ended = Some(end);
         Ok(Some(job))
+    }
+
+    /// A node is lost: the jobs that ran on it wait again.
+    pub(super) fn fail(&mut self, node: usize) -> Result<Vec<usize>, ClusterError> {
+        let Some((id, devices_milli)) = self.node(node) else { return Ok(Vec::new()) };
+        let holds = self.placer.fleet().node(id)?.holds as usize;
+        let mut tasks = vec![TaskId::default(); holds];
+        let count = self.placer.fail_node(id, &mut tasks)? as usize;
+        let mut lost = Vec::with_capacity(count);
+        for task in &tasks[..count] {
+            lost.push(self.placer.task(*task)?.task.tag as usize);
+        }
+        for &job in &lost {
+            self.halt(job, false)?;
+            let progress = &mut self.progress[job];
+            progress.failures += 1;
+            if progress.failures > FAILURES_MAX {
+                return Err(ClusterError::Hopeless { job });
+            }
+        }
+        self.capacity_milli -= devices_milli;
+        self.free_milli -= devices_milli;
+        Ok(lost)
+    }
+
+    /// A node is repaired.
+    pub(super) fn repair(&mut self, node: usize) -> Result<(), ClusterError> {
+        let Some((id, devices_milli)) = self.node(node) else { return Ok(()) };
+        self.placer.return_node(id)?;
+        self.capacity_milli += devices_milli;
+        self.free_milli += devices_milli;
+        self.no_room.fill(false);
+        Ok(())
+    }
+
+    /// A node by its place, and the thousandths of GPUs on it.
+    fn node(&self, place: usize) -> Option<(NodeId, u64)> {
+        let (id, node) = self.placer.fleet().iter().nth(place)?;
+        Some((id, u64::from(node.devices_len) * u64::from(fleet::device::WHOLE_MILLI)))
     }
 
     /// Shapes that not even this cluster, which must be empty, has room for: by job.
