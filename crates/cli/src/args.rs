@@ -24,7 +24,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// The demo: one engine, rising load, policies side by side
     Highway(Highway),
-    /// Serve a recorded trace in the simulator
+    /// Run a recorded trace in the simulator
     #[command(subcommand)]
     Replay(Replay),
     /// Pack a cluster with tasks that never leave: how much of it can be given away
@@ -44,6 +44,8 @@ pub(crate) enum Command {
 pub(crate) enum Replay {
     /// Requests to a language model, through an engine's batches
     Serving(ReplayServing),
+    /// Jobs with run times, through a cluster: placement by queue discipline
+    Cluster(ReplayCluster),
 }
 
 #[derive(Debug, Args)]
@@ -114,6 +116,47 @@ pub(crate) struct ReplayServing {
     pub(crate) router: Vec<String>,
     #[command(flatten)]
     pub(crate) serving: Serving,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = help::replay_cluster())]
+pub(crate) struct ReplayCluster {
+    /// The nodes: a list, or so many equal ones with so many GPUs each
+    #[arg(long, value_name = "PATH|NxG[:MODEL]")]
+    pub(crate) nodes: String,
+    /// The jobs; their format is guessed where it is not given
+    #[arg(long, value_name = "PATH[:FORMAT]")]
+    pub(crate) tasks: String,
+    /// Who chooses the nodes
+    #[arg(long, value_name = "NAME|FILE,...", value_delimiter = ',', default_value = "rampmeter")]
+    pub(crate) policy: Vec<String>,
+    /// Who chooses the jobs
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',',
+        default_value = help::QUEUES_DEFAULT)]
+    pub(crate) queue: Vec<String>,
+    /// Seconds on its GPUs that a job needs to go on after it was stopped
+    #[arg(long, value_name = "SECONDS", default_value_t = help::RESTART_S_DEFAULT,
+        value_parser = seconds)]
+    pub(crate) restart: f64,
+    /// Jobs save their state each time they have worked for so long, and lose the rest when they
+    /// are stopped; without it they save it on their way out
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) checkpoint: Option<f64>,
+    /// Decide at multiples of this only; 0: after every event
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds)]
+    pub(crate) interval: f64,
+    /// Seconds that each node is up between failures, on average; without it none fails
+    #[arg(long, value_name = "SECONDS", value_parser = long_seconds)]
+    pub(crate) mtbf: Option<f64>,
+    /// Seconds that it is down then, on average
+    #[arg(long, value_name = "SECONDS", default_value_t = help::MTTR_S_DEFAULT,
+        value_parser = long_seconds)]
+    pub(crate) mttr: f64,
+    /// Seed of failures
+    #[arg(long, value_name = "N", default_value_t = 42, value_parser = seed)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) json: Json,
 }
 
 /// What every serving run takes.
@@ -315,6 +358,16 @@ fn minutes(text: &str) -> Result<f64, String> {
 
 fn until(text: &str) -> Result<f64, String> {
     real(text, UNTIL_MIN, UNTIL_MAX)
+}
+
+/// Up to a year.
+fn seconds(text: &str) -> Result<f64, String> {
+    real(text, 0.0, 31_536_000.0)
+}
+
+/// From a second to thirty years.
+fn long_seconds(text: &str) -> Result<f64, String> {
+    real(text, 1.0, 1e9)
 }
 
 fn damping(text: &str) -> Result<f64, String> {

@@ -16,6 +16,16 @@ pub(crate) const POLICIES_DEFAULT: &str =
 /// What packing compares: the library's own, and what it is held against.
 pub(crate) const PACK_POLICIES_DEFAULT: &str = "random,best_fit,fgd,rampmeter";
 
+/// What a cluster is replayed under: the plain queue, what most clusters run, and the preemptive
+/// one that knows most.
+pub(crate) const QUEUES_DEFAULT: &str = "fifo,easy,srtf";
+
+/// As the library's default ([`rampmeter_sim::cluster::Costs`]).
+pub(crate) const RESTART_S_DEFAULT: f64 = 10.0;
+
+/// An hour: a reboot and a look at the node.
+pub(crate) const MTTR_S_DEFAULT: f64 = 3_600.0;
+
 /// For the command as a whole.
 pub(crate) fn exit_codes() -> String {
     "Exit codes: 0 it ran; 1 a check that was asked for failed; 2 wrong usage or input,\n\
@@ -57,6 +67,24 @@ pub(crate) fn pack() -> String {
          Tasks (--tasks): columns name,cpu_milli,memory_mib,num_gpu,gpu_milli[,gpu_spec]\n\
          docs/guides/pack.md says what is measured.",
         jobs::pack_policy_names().join(", ")
+    )
+}
+
+/// For `replay cluster`.
+pub(crate) fn replay_cluster() -> String {
+    format!(
+        "Policies (or a policy document .toml or .json):\n  {}\n\
+         Queues:\n  \
+         fifo          first come, first served; who does not fit holds up all behind\n  \
+         easy          fifo, and others go ahead if they do not delay the first that waits\n  \
+         conservative  fifo, and others go ahead if they delay nobody\n  \
+         srtf          shortest remaining time first, preemptive\n  \
+         srsf          shortest remaining GPU time first, preemptive\n  \
+         las           least attained GPU time in three levels (Tiresias-L), preemptive\n\
+         Formats:\n  {}\n\
+         docs/guides/cluster.md has the columns, and says what is not modelled.",
+        jobs::placement_names().join(", "),
+        jobs::job_format_names().join(", ")
     )
 }
 

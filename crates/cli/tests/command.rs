@@ -332,3 +332,29 @@ fn the_binary_is_the_same_command() {
     assert_eq!(wrong.status.code(), Some(i32::from(EXIT_USAGE)));
     assert_eq!(String::from_utf8(wrong.stderr).unwrap(), rampmeter(&["hihgway"]).2);
 }
+
+#[test]
+fn a_cluster_is_replayed() {
+    let jobs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/cluster/jobs.csv");
+    let args = ["replay", "cluster", "--nodes", "4x8", "--tasks", jobs, "--policy", "best_fit"];
+    let (code, out, err) = rampmeter(&[&args[..], &["--queue", "fifo,srtf"]].concat());
+    assert_eq!((code, err.as_str()), (EXIT_RAN, ""));
+    assert!(out.contains("4x8: 32 GPUs") && out.contains("csv:jobs.csv: 120"), "{out}");
+    let (code, out, _) = rampmeter(&[&args[..], &["--queue", "easy", "--json", "-"]].concat());
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, json["schema"].as_u64()), (EXIT_RAN, Some(1)));
+    assert_eq!(json["runs"][0]["completed"], 120);
+    assert!(json["runs"][0]["accounts"]["research"]["jct_s"]["p99"].as_f64() > Some(0.0));
+    for (option, value, said) in [
+        ("--queue", "srtff", "did you mean `srtf`?"),
+        ("--queue", "easy,easy", "given twice"),
+        ("--restart", "-1", "0..=31536000"),
+        ("--mtbf", "0", "1..=1000000000"),
+    ] {
+        refused(&[&args[..], &[&format!("{option}={value}")]].concat(), &[option, said]);
+    }
+    let nodes = ["replay", "cluster", "--tasks", jobs, "--nodes", "8x17"];
+    refused(&nodes, &["--nodes", "0..=16"]);
+    let absent = ["replay", "cluster", "--nodes", "1x1", "--tasks", "no-such.csv"];
+    refused(&absent, &["no-such.csv", "no such file"]);
+}

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
+use flate2::bufread::MultiGzDecoder;
+
 use crate::InputError;
 
 /// Longest line accepted, in bytes. The longest in the public traces is 2,699 (a prompt of
@@ -106,17 +108,28 @@ impl<R: Read> Read for Bounded<R> {
     }
 }
 
-/// Lines of a text file, with their numbers, each at most [`LINE_BYTES_MAX`] bytes.
+/// How a gzipped file begins (RFC 1952, section 2.3.1).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// Lines of a text file, plain or gzipped, with their numbers, each at most [`LINE_BYTES_MAX`]
+/// bytes.
 pub(crate) struct Lines<'p> {
     path: &'p Path,
-    reader: BufReader<File>,
+    reader: Box<dyn BufRead>,
     bytes: Vec<u8>,
     line: u64,
 }
 
 impl<'p> Lines<'p> {
     pub(crate) fn open(path: &'p Path) -> Result<Self, InputError> {
-        Ok(Self { path, reader: BufReader::new(open(path)?), bytes: Vec::new(), line: 0 })
+        let mut plain = BufReader::new(open(path)?);
+        let begin = plain.fill_buf().map_err(|error| unreadable(path, &error))?;
+        let reader: Box<dyn BufRead> = if begin.starts_with(&GZIP) {
+            Box::new(BufReader::new(MultiGzDecoder::new(plain)))
+        } else {
+            Box::new(plain)
+        };
+        Ok(Self { path, reader, bytes: Vec::new(), line: 0 })
     }
 
     /// The next line that is not blank, without its end, and its number from 1.

@@ -1,5 +1,6 @@
 //! The commands: arguments in, one job, results out.
 
+mod cluster;
 mod fit;
 mod pack;
 mod policy;
@@ -64,6 +65,7 @@ pub(crate) fn run(cli: Cli, command_line: &str, console: &mut Console<'_>) -> Re
         Command::Highway(args) => serving::highway(args, command_line, console),
         Command::Replay(Replay::Serving(args)) => serving::replay(args, command_line, console),
         Command::Pack(args) => pack::run(args, console),
+        Command::Replay(Replay::Cluster(args)) => cluster::run(args, console),
         Command::Validate(args) => validate::run(&args, console),
         Command::Fit(args) => fit::run(&args, console),
         Command::Share(args) => share::run(&args, console),

@@ -1,6 +1,7 @@
 //! The seam between the command line and the library: one function for each job, plain data in
 //! and out. Nothing here prints, and nothing outside calls the simulator.
 
+mod cluster;
 mod pack;
 mod parallel;
 mod serving;
@@ -25,6 +26,9 @@ use rampmeter_sim::trace::Format;
 use rampmeter_sim::workload::{Generator, Mix, Preset};
 use serde::Serialize;
 
+pub(crate) use cluster::{
+    ClusterJob, Clustered, job_format_names, placement_names, replay_cluster,
+};
 pub(crate) use pack::{PackJob, pack, pack_policy_names};
 pub(crate) use serving::{Requests, ServingJob, check, serve};
 pub(crate) use share::{Holding, RankingName, Row, ShareJob, Shares, Standings, standings};

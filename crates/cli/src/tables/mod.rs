@@ -1,5 +1,6 @@
 //! Tables for a terminal, readable at 80 columns (those of `--show` at 100) and without colour.
 
+mod cluster;
 mod pack;
 mod serving;
 mod share;
@@ -15,6 +16,7 @@ use rampmeter_sim::results::Validation;
 use crate::console::Console;
 use crate::jobs::{Document, Fitted};
 
+pub(crate) use cluster::cluster;
 pub(crate) use pack::pack;
 pub(crate) use serving::{View, serving};
 pub(crate) use share::{explained, standings};

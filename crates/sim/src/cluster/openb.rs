@@ -88,7 +88,12 @@ pub fn read(path: &Path, nodes: &mut NodeList) -> Result<JobList, InputError> {
         return Err(InputError::new(path, "holds no task"));
     }
     jobs.sort_by_key(|job| job.arrival);
-    Ok(JobList { name: source("openb", path), jobs, accounts: vec![ACCOUNT.to_owned()] })
+    Ok(JobList {
+        name: source("openb", path),
+        jobs,
+        accounts: vec![ACCOUNT.to_owned()],
+        skipped: 0,
+    })
 }
 
 fn job(row: &Row<'_>, columns: &Columns, nodes: &mut NodeList) -> Result<Job, InputError> {

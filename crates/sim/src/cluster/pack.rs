@@ -351,7 +351,12 @@ impl Desk {
             ..PlacementRules::default()
         };
         let tasks_max = tasks.clamp(1, TASKS_MAX) as u32;
-        let options = PlacerOptions { tasks_max, members_max: tasks_max, task_members_max: 1 };
+        let options = PlacerOptions {
+            tasks_max,
+            members_max: tasks_max,
+            task_members_max: 1,
+            accounts_max: 1,
+        };
         let policy = Policy::default().with_placement(rules);
         let placer = Placer::new(nodes.fleet(order)?, &policy, &options).map_err(wrong)?;
         Ok(Self { placer, name: nodes.name.clone() })

@@ -29,7 +29,7 @@ pub(super) const COLUMNS: [&str; 6] =
 
 pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Trace, InputError> {
     let mut table = Table::open(path)?;
-    check_columns(path, table.headers())?;
+    check_columns(path, table.headers(), &COLUMNS)?;
     let arrival = table.required(COLUMNS[0])?;
     let prompt = table.required(COLUMNS[1])?;
     let output = table.required(COLUMNS[2])?;
@@ -71,11 +71,16 @@ fn named(
     }
 }
 
-fn check_columns(path: &Path, headers: &[String]) -> Result<(), InputError> {
+/// Refuses a column that is unknown or stands twice.
+pub(crate) fn check_columns(
+    path: &Path,
+    headers: &[String],
+    known: &[&'static str],
+) -> Result<(), InputError> {
     let mut seen = HashSet::new();
     for header in headers {
-        let problem = if !COLUMNS.contains(&header.as_str()) {
-            unknown(header, "column", COLUMNS)
+        let problem = if !known.contains(&header.as_str()) {
+            unknown(header, "column", known.iter().copied())
         } else if !seen.insert(header) {
             "this column stands twice".to_owned()
         } else {

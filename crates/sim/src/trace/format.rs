@@ -79,22 +79,8 @@ impl Spec {
     /// # Errors
     /// A misspelt format, or an empty path.
     pub fn parse(text: &str) -> Result<Self, InputError> {
-        let whole = Self { path: PathBuf::from(text), given: None };
-        if text.is_empty() {
-            return Err(InputError::new("trace", "an empty path names no trace"));
-        }
-        let Some((path, format)) = text.rsplit_once(':').filter(|(path, _)| !path.is_empty())
-        else {
-            return Ok(whole);
-        };
-        if whole.path.exists() {
-            return Ok(whole);
-        }
-        match format.parse() {
-            Ok(format) => Ok(Self { path: PathBuf::from(path), given: Some(format) }),
-            Err(problem) if Path::new(path).exists() => Err(InputError::new(path, problem)),
-            Err(_) => Ok(whole),
-        }
+        let (path, given) = take_apart(text)?;
+        Ok(Self { path, given })
     }
 
     /// The format that was given, or else what the file looks like.
@@ -103,6 +89,27 @@ impl Spec {
     /// See [`guess`].
     pub fn format(&self) -> Result<Format, InputError> {
         self.given.map_or_else(|| guess(&self.path), Ok)
+    }
+}
+
+/// A path, and the format behind its last colon where there is one.
+pub(crate) fn take_apart<F: FromStr<Err = String>>(
+    text: &str,
+) -> Result<(PathBuf, Option<F>), InputError> {
+    let whole = PathBuf::from(text);
+    if text.is_empty() {
+        return Err(InputError::new("trace", "an empty path names no trace"));
+    }
+    let Some((path, format)) = text.rsplit_once(':').filter(|(path, _)| !path.is_empty()) else {
+        return Ok((whole, None));
+    };
+    if whole.exists() {
+        return Ok((whole, None));
+    }
+    match format.parse() {
+        Ok(format) => Ok((PathBuf::from(path), Some(format))),
+        Err(problem) if Path::new(path).exists() => Err(InputError::new(path, problem)),
+        Err(_) => Ok((whole, None)),
     }
 }
 

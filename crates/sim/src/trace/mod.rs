@@ -21,8 +21,8 @@
 
 mod azure;
 pub(crate) mod builder;
-mod csv;
-mod format;
+pub(crate) mod csv;
+pub(crate) mod format;
 mod lengths;
 mod lens;
 mod mooncake;

@@ -21,6 +21,8 @@ pub(crate) enum Purpose {
     Tasks = 6,
     /// In what order nodes stand, which decides ties.
     Nodes = 7,
+    /// Nodes that fail.
+    Failures = 8,
 }
 
 /// The random numbers for `purpose`; `index` tells clients or services apart (below 2^48).

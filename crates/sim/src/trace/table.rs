@@ -167,4 +167,10 @@ impl<'t> Row<'t> {
             self.wrong(column, &range)
         })
     }
+
+    /// A time in seconds, up to `max_s`.
+    pub(crate) fn seconds(&self, column: Column, max_s: u64) -> Result<Nanos, InputError> {
+        seconds::parse(self.text(column), max_s)
+            .ok_or_else(|| self.wrong(column, &format!("a number of seconds in 0..={max_s}")))
+    }
 }
