@@ -75,7 +75,9 @@ impl Headroom {
     pub fn can_remove(&self) -> CanRemove {
         let left = f64::from(self.replicas) - 1.0;
         match self.replicas_needed() {
-            Answer::NotEnoughData { samples, needed } => CanRemove::NotEnoughData { samples, needed },
+            Answer::NotEnoughData { samples, needed } => {
+                CanRemove::NotEnoughData { samples, needed }
+            }
             Answer::Known(needed) if needed.high <= left => CanRemove::Yes,
             Answer::Known(needed) if needed.value <= left => CanRemove::Perhaps,
             Answer::Known(_) => CanRemove::No,

@@ -10,7 +10,7 @@ use crate::units::Nanos;
 /// Most replicas of one pool.
 pub const REPLICAS_MAX: u32 = 65_536;
 
-/// Most seats of one pool: its rehearsal takes 128 bytes for each.
+/// Most seats of one pool: its rehearsal takes 192 bytes for each.
 const SEATS_MAX: u64 = 1 << 18;
 
 /// Longest memory, in requests.

@@ -8,7 +8,7 @@
 //! the classes, the imagined pools with the seats that are taken, and the price.
 //!
 //! # Bounds and cost
-//! O(state): 16 words a seat that is taken, 400 a class. `save` allocates nothing; `restore` builds
+//! O(state): 24 words a seat that is taken, 400 a class. `save` allocates nothing; `restore` builds
 //! a desk, and so allocates. Every word is checked before it is used: bytes from anywhere are
 //! answered with an error or with a desk that works.
 //!

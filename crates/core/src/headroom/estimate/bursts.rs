@@ -119,7 +119,8 @@ mod tests {
 
     /// A small source of uniform numbers, for tests only.
     fn uniform(state: &mut u64) -> f64 {
-        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((*state >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
     }
 

@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn engines_are_birth_death_chains() {
-        for (servers, rho, share) in [(1, 0.7, 0.0), (8, 0.9, 0.5), (64, 0.95, 0.9), (64, 0.6, 0.3)] {
+        for (servers, rho, share) in [(1, 0.7, 0.0), (8, 0.9, 0.5), (64, 0.95, 0.9), (64, 0.6, 0.3)]
+        {
             let got = delay_probability(f64::from(servers), rho, share);
             let exact = by_definition(servers, rho, share);
             assert!((got - exact).abs() < 1e-9, "{servers} {rho} {share}: {got} {exact}");

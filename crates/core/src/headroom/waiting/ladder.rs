@@ -85,11 +85,7 @@ fn rung_s(index: usize, target_s: f64) -> f64 {
 /// Straight in the logarithm where there is one.
 fn between(low: &Tally, high: &Tally, part: f64) -> f64 {
     let (from, to) = (low.late_ratio(), high.late_ratio());
-    if to > 0.0 {
-        from * libm::pow(to / from, part)
-    } else {
-        from * (1.0 - part).max(0.0)
-    }
+    if to > 0.0 { from * libm::pow(to / from, part) } else { from * (1.0 - part).max(0.0) }
 }
 
 #[cfg(test)]
