@@ -27,7 +27,7 @@
 //! go faster (gaps that are all shorter alike) the knee comes out too low, by less the nearer it is.
 //!
 //! # Bounds and cost
-//! O(100 * servers), up to 1,024 servers, O(1) above: tens of microseconds. For planning, not for
+//! O(100 * servers), up to 1,024 servers, O(1) above: 0.2 ms with 64. For planning, not for
 //! every request (`gate` is for those). No allocation.
 //!
 //! # What it is bad at

@@ -65,3 +65,26 @@ pub fn knee_load(desk: &Headroom, seats: u32) -> Result<Option<(f64, f64)>, ramp
     let per_load = f64::from(seats);
     Ok(Some((knee.value / per_load, knee.low / per_load)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::cases::all;
+    use super::super::knee::{Effort, simulated};
+    use super::*;
+
+    /// The smallest of the table, with less effort: independent arrivals on eight servers.
+    #[test]
+    fn the_desk_finds_the_simulated_knee() {
+        let poisson =
+            |queue: &Queue| queue.seats() == 8 && queue.gaps == super::super::Gaps::Poisson;
+        for case in all().filter(|case| poisson(&case.queue)).take(2) {
+            let effort = Effort { requests: 100_000, seeds: 2 };
+            let knee = simulated(&case.queue, &case.target, &effort);
+            let options = options(&case.queue, &case.target);
+            let desk = watched(&case.queue, &options, 0.8 * knee, 100_000, 42).unwrap();
+            let (value, low) = knee_load(&desk, 8).unwrap().unwrap();
+            assert!((value / knee - 1.0).abs() < 0.05, "{}: {value} for {knee}", case.name);
+            assert!(low < knee * 1.03, "{}: {low} for {knee}", case.name);
+        }
+    }
+}

@@ -45,14 +45,14 @@ pub fn late_ratio(queue: &Queue, load: f64, target: &Target, effort: &Effort) ->
 pub fn simulated(queue: &Queue, target: &Target, effort: &Effort) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
     while high - low > 1e-3 * high {
-        let middle = (low + high) / 2.0;
+        let middle = f64::midpoint(low, high);
         if late_ratio(queue, middle, target, effort) <= target.late_ratio_max {
             low = middle;
         } else {
             high = middle;
         }
     }
-    (low + high) / 2.0
+    f64::midpoint(low, high)
 }
 
 #[cfg(test)]

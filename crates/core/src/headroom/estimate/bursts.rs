@@ -105,7 +105,9 @@ impl Bursts {
 
     pub(in crate::headroom) fn save_state(&self, save: &mut dyn FnMut(u64)) {
         for Shots { level, first, second, span_s } in &self.shots {
-            [level, first, second, span_s].into_iter().for_each(|number| save(number.to_bits()));
+            for number in [level, first, second, span_s] {
+                save(number.to_bits());
+            }
         }
         save(self.elapsed_s.to_bits());
     }

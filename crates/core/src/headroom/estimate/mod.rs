@@ -77,7 +77,9 @@ impl Moments {
 
     pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
         let Self { weight, mean, variance } = self;
-        [weight, mean, variance].into_iter().for_each(|number| save(number.to_bits()));
+        for number in [weight, mean, variance] {
+            save(number.to_bits());
+        }
     }
 
     pub(super) fn load_state(words: &mut Words<'_>) -> Result<Self, Error> {

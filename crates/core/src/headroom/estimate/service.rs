@@ -73,7 +73,9 @@ impl Service {
 
     pub(in crate::headroom) fn save_state(&self, save: &mut dyn FnMut(u64)) {
         let Self { samples, ended, drawn, again, moments } = self;
-        samples.iter().for_each(|sample| save(sample.to_bits()));
+        for sample in samples {
+            save(sample.to_bits());
+        }
         [*ended, *drawn, *again].into_iter().for_each(&mut *save);
         moments.save_state(save);
     }

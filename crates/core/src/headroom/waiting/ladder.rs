@@ -20,6 +20,9 @@ use crate::snapshot::Words;
 const RUNGS: usize = 11;
 const TARGET: usize = 5;
 
+/// Rungs over the target.
+const SCALES: [f64; RUNGS] = [0.031_25, 0.062_5, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
+
 /// Waits of one class.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Ladder {
@@ -79,7 +82,7 @@ impl Ladder {
 }
 
 fn rung_s(index: usize, target_s: f64) -> f64 {
-    libm::ldexp(target_s, index as i32 - TARGET as i32)
+    target_s * SCALES[index]
 }
 
 /// Straight in the logarithm where there is one.

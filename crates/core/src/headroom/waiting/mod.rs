@@ -84,7 +84,7 @@ impl Queue {
             return 1.0;
         }
         let peakedness = (0.5 + self.dispersion_short / 2.0) * self.correction;
-        let variability = (self.dispersion_long + self.service_scv) / 2.0 * self.correction;
+        let variability = f64::midpoint(self.dispersion_long, self.service_scv) * self.correction;
         let equivalent = self.servers / peakedness.max(VARIABILITY_MIN);
         let delayed = erlang::delay_probability(equivalent, self.rho, self.loaded_share);
         let relaxation_s =

@@ -97,7 +97,9 @@ impl Tally {
 
     pub(in crate::headroom) fn save_state(&self, save: &mut dyn FnMut(u64)) {
         let Self { samples, late, squares, row } = self;
-        [samples, late, squares, row].into_iter().for_each(|number| save(number.to_bits()));
+        for number in [samples, late, squares, row] {
+            save(number.to_bits());
+        }
     }
 
     pub(in crate::headroom) fn load_state(words: &mut Words<'_>) -> Result<Self, Error> {
@@ -203,7 +205,9 @@ impl Rehearsal {
     pub(in crate::headroom) fn save_state(&self, save: &mut dyn FnMut(u64)) {
         let Self { pools, seats, seats_max, tallies, classes: _ } = self;
         for (index, Pool { clock, busy, work, time }) in pools.iter().enumerate() {
-            [clock, work, time].into_iter().for_each(|number| save(number.to_bits()));
+            for number in [clock, work, time] {
+                save(number.to_bits());
+            }
             save(u64::from(*busy));
             let first = index * *seats_max as usize;
             seats[first..][..*busy as usize].iter().for_each(|moment| save(moment.to_bits()));
