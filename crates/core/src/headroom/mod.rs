@@ -44,14 +44,14 @@
 //! let mut desk = Headroom::new(&options)?;
 //! // A request every 40 ms that takes 100 ms of one of four servers.
 //! for request in 0..1_000 {
-//!     let now = Nanos::from_millis(40 * request);
+//!     let now = Nanos::from_millis(1_000 + 40 * request);
 //!     desk.arrived(now, 0)?;
 //!     desk.started(now, 0, Nanos::ZERO)?;
 //!     desk.ended(now, 0, Nanos::from_millis(100))?;
 //! }
 //! let Answer::Known(knee) = desk.knee(0)? else { return Ok(()) };
 //! assert!(knee.value > 30.0 && knee.high <= 40.0);
-//! assert_eq!(desk.shadow_price(Nanos::from_millis(40_000))?, 0.0);
+//! assert_eq!(desk.shadow_price(Nanos::from_millis(41_000))?, 0.0);
 //! # Ok::<(), rampmeter::Error>(())
 //! ```
 

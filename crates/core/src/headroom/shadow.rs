@@ -233,15 +233,12 @@ mod tests {
             let mut now = 0.0;
             for (kind, later, amount) in calls {
                 now += later;
-                match kind {
-                    0 => {
-                        single.waiting(at(now), amount).unwrap();
-                        double.waiting(at(now), 2.0 * amount).unwrap();
-                    }
-                    _ => {
-                        single.offered(at(now), amount).unwrap();
-                        double.offered(at(now), amount).unwrap();
-                    }
+                if kind == 0 {
+                    single.waiting(at(now), amount).unwrap();
+                    double.waiting(at(now), 2.0 * amount).unwrap();
+                } else {
+                    single.offered(at(now), amount).unwrap();
+                    double.offered(at(now), amount).unwrap();
                 }
                 let (one, two) = (single.price(at(now)).unwrap(), double.price(at(now)).unwrap());
                 prop_assert!(one.is_finite() && one >= 0.0);

@@ -101,7 +101,9 @@ mod tests {
         #[test]
         fn moments_are_those_of_the_samples(values in prop::collection::vec(0.0f64..1e3, 1..60)) {
             let mut moments = Moments::default();
-            values.iter().for_each(|value| moments.note(*value, 100.0));
+            for value in &values {
+                moments.note(*value, 100.0);
+            }
             let n = values.len() as f64;
             let mean = values.iter().sum::<f64>() / n;
             let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n;
