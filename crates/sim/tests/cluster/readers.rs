@@ -18,7 +18,7 @@ fn read(text: impl AsRef<[u8]>, given: Option<Format>) -> Result<JobList, InputE
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("jobs.txt");
     fs::write(&path, text).unwrap();
-    Spec { path, given }.read(EIGHT)
+    Spec { path, given }.read(EIGHT, &mut NodeList::default())
 }
 
 /// The sentence has all of these in it.
