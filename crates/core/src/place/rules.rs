@@ -43,7 +43,7 @@ impl Placer {
         for (delay_value, class) in self.delay_values.iter_mut().zip(&policy.classes) {
             *delay_value = class.delay_value;
         }
-        self.rules = policy.placement;
+        self.set_rules(policy.placement);
         if !self.shadow_price_told {
             self.shadow_price = policy.placement.shadow_price;
         }

@@ -40,12 +40,13 @@ pub(super) struct Scratch {
 pub(super) const MOVABLE_MAX: usize = 64;
 
 impl Scratch {
-    pub(super) fn new(fleet: &FleetOptions, options: &PlacerOptions) -> Result<Self, Error> {
-        let (nodes, tasks) = (fleet.nodes_max as usize, options.tasks_max as usize);
+    pub(super) fn new(fleet: &Fleet, options: &PlacerOptions) -> Result<Self, Error> {
+        let nodes_max = fleet.options().nodes_max;
+        let (nodes, tasks) = (nodes_max as usize, options.tasks_max as usize);
         let members = options.task_members_max as usize;
         Ok(Self {
-            fleet: Fleet::new(fleet)?,
-            domains: Domains::new(fleet.nodes_max),
+            fleet: Fleet::with_room_for(fleet)?,
+            domains: Domains::new(nodes_max),
             placed: vec![Hold::default(); 2 * members].into_boxed_slice(),
             candidates: vec![Candidate::default(); CANDIDATES_MAX].into_boxed_slice(),
             victims: vec![0; tasks].into_boxed_slice(),
