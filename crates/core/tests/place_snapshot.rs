@@ -145,7 +145,7 @@ fn swarms_take_every_call() {
         members += stats.members;
     }
     println!("{sums:?} {pending} {reservations} {members}");
-    assert!(sums.values().all(|sum| sum.0 >= 15), "{sums:?}");
+    assert!(sums.values().all(|sum| sum.0 >= 10), "{sums:?}");
     assert!(sums.values().filter(|sum| sum.1 >= 15).count() >= 25, "{sums:?}");
     assert!(pending > 60 && reservations > 20 && members > 60);
 }
@@ -170,7 +170,7 @@ fn what_is_wrong_is_said() {
     let mut wrong = terms.1.clone();
     wrong.classes[0].delay_value = f64::NAN;
     let refused = Placer::restore(Fleet::new(&FLEET).unwrap(), &wrong, &OPTIONS, &bytes);
-    assert_eq!(refused.unwrap_err().field(), "delay_value");
+    assert_eq!(refused.unwrap_err().field(), "class[].delay_value");
 }
 
 /// A placer of other sizes is recognised by every single one of them.

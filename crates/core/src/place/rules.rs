@@ -37,7 +37,9 @@ impl Placer {
     /// What [`Policy::validate`] says; [`Error::Range`] if it has another number of classes: tasks
     /// are of one of them. Nothing is changed then.
     pub fn set_policy(&mut self, policy: &Policy) -> Result<(), Error> {
-        policy.validate()?;
+        let room = &mut self.scratch.names;
+        check_range("account entries", policy.accounts.len() as u64, 0, room.len() as u64)?;
+        policy.validate_in(&mut room[..policy.accounts.len()])?;
         let (classes, built) = (policy.classes.len() as u64, self.delay_values.len() as u64);
         check_range("classes", classes, built, built)?;
         for (delay_value, class) in self.delay_values.iter_mut().zip(&policy.classes) {

@@ -31,6 +31,8 @@ pub(super) struct Scratch {
     pub(super) costs_s: Box<[f64]>,
     /// Members put on the node with this index.
     pub(super) placed_on: Box<[u32]>,
+    /// A place for each account of a policy that is looked at.
+    pub(super) names: Box<[u32]>,
     /// Tasks to move, the best first.
     pub(super) movable: Box<[(f64, TaskId)]>,
 }
@@ -55,6 +57,7 @@ impl Scratch {
             marks: vec![false; tasks].into_boxed_slice(),
             costs_s: vec![0.0; nodes].into_boxed_slice(),
             placed_on: vec![0; nodes].into_boxed_slice(),
+            names: vec![0; options.accounts_max as usize].into_boxed_slice(),
             movable: vec![(0.0, TaskId::default()); MOVABLE_MAX].into_boxed_slice(),
         })
     }
@@ -67,6 +70,7 @@ impl Scratch {
             + CANDIDATES_MAX as u64 * size_of::<Candidate>() as u64
             + tasks * 2 * (size_of::<u32>() + size_of::<bool>()) as u64
             + nodes * (size_of::<f64>() + size_of::<u32>()) as u64
+            + options.accounts_max as u64 * size_of::<u32>() as u64
             + MOVABLE_MAX as u64 * size_of::<(f64, TaskId)>() as u64
     }
 }

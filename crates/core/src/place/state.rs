@@ -11,7 +11,7 @@
 //! now, counters, the shadow price if the host has said one
 //! the fleet, and what its nodes keep              fleet::state, warm
 //! tasks, then the members of those that run       entry, members
-//! reservations, who waits, what is told           promises, pending, holdings
+//! what is told, reservations, who waits           holdings, promises, pending
 //! run times, shapes that found no room            horizon, blocked
 //! what was learned of the task mix                stranding
 //! ```
@@ -164,9 +164,9 @@ impl Placer {
         warm.save_state(fleet, save);
         tasks.save_state(save, Entry::save_state);
         tasks.iter().for_each(|(_, entry)| members.save_state(entry.first_member, save));
+        holdings.save_state(save);
         promises.save_state(save);
         self.save_pending(save);
-        holdings.save_state(save);
         horizon.save_state(save);
         blocked.save_state(save);
         hopeless.save_state(save);
@@ -187,9 +187,10 @@ impl Placer {
         self.fleet.load_state(words)?;
         self.warm.load_state(&self.fleet, words)?;
         self.load_tasks(words)?;
+        // Finds that every account has a place, before it has a queue.
+        self.holdings.load_state(words, &self.tasks, self.now, self.cycles)?;
         self.promises.load_state(words, &self.tasks)?;
         self.load_pending(words)?;
-        self.holdings.load_state(words, &self.tasks, self.now, self.cycles)?;
         self.horizon = super::Horizon::load_state(words)?;
         self.blocked.load_state(words)?;
         self.hopeless.load_state(words)?;

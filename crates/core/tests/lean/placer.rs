@@ -299,6 +299,13 @@ impl LeanPlacer {
         self.log.told("holds of place", out);
     }
 
+    /// Notes that there were any.
+    fn note_some(&mut self, what: &'static str, len: u32) {
+        if len > 0 {
+            self.log.told(what, len);
+        }
+    }
+
     fn cycle(&mut self) {
         let now = self.clock();
         let mut room = || if self.prng.chance(6) { self.prng.below(2) as usize } else { 8 };
@@ -314,6 +321,9 @@ impl LeanPlacer {
         let answer = self.placer.cycle(now, &mut self.ledger, &mut plan);
         let cycle = self.log.note("cycle", answer).unwrap_or_default();
         self.log.told("plan", (started, ending, reserved));
+        self.note_some("started", cycle.started_len);
+        self.note_some("made to end in a cycle", cycle.ending_len);
+        self.note_some("reserved", cycle.reserved_len);
         // Mostly the host ends them at once.
         for task in &ending[..cycle.ending_len as usize] {
             if self.prng.chance(80) {
@@ -362,9 +372,9 @@ impl LeanPlacer {
             };
         }
         let answer = self.placer.resize_members(now, task, &member);
-        if let Some(Resized::NoRoom { .. }) = self.log.note("resize_members", answer) {
-            self.log.told("no room to resize", ());
-        }
+        let resized = self.log.note("resize_members", answer);
+        let is_full = matches!(resized, Some(Resized::NoRoom { .. }));
+        self.note_some("no room to resize", is_full.into());
     }
 
     fn move_or_save_work(&mut self) {
@@ -391,7 +401,8 @@ impl LeanPlacer {
         let (now, task) = (self.clock(), self.task_id());
         let mut out = [TaskId::default(); 4];
         let answer = self.placer.reclaim_for(now, &mut self.ledger, task, &mut out);
-        self.log.note("reclaim_for", answer);
+        let victims = self.log.note("reclaim_for", answer).flatten();
+        self.note_some("made to end", victims.unwrap_or(0));
         self.log.told("victims", out);
     }
 
@@ -452,7 +463,7 @@ impl LeanPlacer {
         let mut out = [TaskId::default(); 16];
         let room = if self.prng.chance(5) { 0 } else { 16 };
         let room = &mut out[..room];
-        let (name, answer) = match self.prng.below(13) {
+        let (name, answer) = match self.prng.below(15) {
             0 => ("drain_node", self.placer.drain_node(node, room)),
             1 => ("fail_node", self.placer.fail_node(node, room)),
             2 => ("drain_device", self.placer.drain_device(node, device, room)),
@@ -460,7 +471,7 @@ impl LeanPlacer {
             4..7 => ("return_node", self.placer.return_node(node).map(|()| 0)),
             7..9 => ("return_device", self.placer.return_device(node, device).map(|()| 0)),
             9 => ("set_labels", self.placer.set_labels(node, u64::from(device)).map(|()| 0)),
-            10 => ("remove_node", self.placer.remove_node(node).map(|()| 0)),
+            10..13 => ("remove_node", self.placer.remove_node(node).map(|()| 0)),
             _ => return self.add_node(),
         };
         self.log.note(name, answer);
