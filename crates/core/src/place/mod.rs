@@ -242,7 +242,7 @@ impl Placer {
             + Promises::bytes_needed(reservations_max, members_max.max(task_members_max), nodes_max)
             + Future::bytes_needed(tasks_max, reservations_max.max(1), nodes_max)
             + 2 * Blocked::bytes_needed()
-            + Scratch::bytes_needed(fleet, options)
+            + Scratch::bytes_needed(*fleet, options)
             + policy.classes.len() as u64 * size_of::<f64>() as u64
     }
 

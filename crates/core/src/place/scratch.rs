@@ -62,9 +62,9 @@ impl Scratch {
         })
     }
 
-    pub(super) const fn bytes_needed(fleet: &FleetOptions, options: &PlacerOptions) -> u64 {
+    pub(super) const fn bytes_needed(fleet: FleetOptions, options: &PlacerOptions) -> u64 {
         let (nodes, tasks) = (fleet.nodes_max as u64, options.tasks_max as u64);
-        Fleet::bytes_needed(fleet)
+        Fleet::bytes_needed(&fleet)
             + Domains::bytes_needed(fleet.nodes_max)
             + 2 * options.task_members_max as u64 * size_of::<Hold>() as u64
             + CANDIDATES_MAX as u64 * size_of::<Candidate>() as u64

@@ -21,8 +21,8 @@
 //! by [`Placer::set_policy`].
 //!
 //! # Bounds and cost
-//! O(state), and for each member O(members on its node). Of 8 bytes a word: 39 words a node with 8
-//! devices; 35 a running task and 2 for each of its members; 37 a pending one, 10 more and 2 a
+//! O(state), and for each member O(members on its node). Of 8 bytes a word: 34 words a node with 8
+//! devices; 35 a running task and 2 for each of its members; 37 a pending one, 8 more and 2 a
 //! member with a reservation; 7 an account; 15 for each shape that found no room. 2 for a place of a
 //! node, task or reservation that is free, 1 for that of an account or a reserved member. `save`
 //! allocates nothing; `restore` builds a placer, and so allocates. Every word is checked before it is
@@ -104,7 +104,7 @@ impl Placer {
     ) -> Result<Self, Error> {
         policy.validate()?;
         check_range("nodes", fleet.len().into(), 0, 0)?;
-        let capacities = capacities(fleet.options(), options, policy.classes.len());
+        let capacities = capacities(*fleet.options(), options, policy.classes.len());
         snapshot::load(PLACER, bytes, |take| {
             let mut words = Words::new(take);
             for capacity in capacities {
@@ -152,7 +152,7 @@ impl Placer {
             scratch: _,
             now,
         } = self;
-        let capacities = capacities(fleet.options(), options, delay_values.len());
+        let capacities = capacities(*fleet.options(), options, delay_values.len());
         capacities.into_iter().for_each(&mut *save);
         save(promises.capacity().into());
         for word in [now.get(), *given_back, *early_ends, *cycles] {
@@ -227,8 +227,8 @@ impl Placer {
 }
 
 /// What must be the same for a state to fit.
-fn capacities(fleet: &FleetOptions, options: &PlacerOptions, classes: usize) -> [u64; 7] {
-    let &FleetOptions { nodes_max, devices_per_node_max } = fleet;
+fn capacities(fleet: FleetOptions, options: &PlacerOptions, classes: usize) -> [u64; 7] {
+    let FleetOptions { nodes_max, devices_per_node_max } = fleet;
     let &PlacerOptions { tasks_max, members_max, task_members_max, accounts_max } = options;
     [
         nodes_max.into(),

@@ -72,7 +72,9 @@ impl Warm {
     pub(super) fn save_state(&self, fleet: &Fleet, save: &mut dyn FnMut(u64)) {
         for (node, _) in fleet.iter() {
             let (pairs, _) = self.nodes[node.index() as usize].as_chunks::<2>();
-            pairs.iter().for_each(|[one, other]| save(pair(*one, *other)));
+            for [one, other] in pairs {
+                save(pair(*one, *other));
+            }
         }
     }
 

@@ -1,16 +1,15 @@
 //! A placer with its ledger, driven by every call that it has, right and wrong.
 
+mod tasks;
+
 use rampmeter::Nanos;
 use rampmeter::fleet::{
-    Demand, DeviceDemand, DeviceSpec, Fleet, FleetOptions, Hold, LayoutId, ModelId, ModelSet,
-    NodeId, NodeSpec, Sharing,
+    Demand, DeviceDemand, DeviceSpec, Fleet, FleetOptions, Hold, LayoutId, ModelId, NodeId,
+    NodeSpec, Sharing,
 };
 use rampmeter::place::compact::Move;
 use rampmeter::place::what_if::Change;
-use rampmeter::place::{
-    CyclePlan, Domain, Placed, Placer, PlacerOptions, Reservation, Resized, Spreading, Task,
-    TaskId, Topology,
-};
+use rampmeter::place::{CyclePlan, Placed, Placer, PlacerOptions, Reservation, Resized, TaskId};
 use rampmeter::policy::{Account, Backfill, PendingOrder, PlacementRules, Policy};
 use rampmeter::share::{AccountId, AccountQuota, Amounts, Ledger, LedgerOptions};
 
@@ -209,69 +208,6 @@ impl LeanPlacer {
         let answer = self.placer.add_node(&spec);
         if let Some(node) = self.log.note("add_node", answer) {
             self.nodes[node.index() as usize] = node;
-        }
-    }
-
-    fn demand(&mut self) -> Demand {
-        let prng = &mut self.prng;
-        let memory_mib = prng.below(3) as u32 * 40_000;
-        let devices = match prng.below(8) {
-            0 => DeviceDemand::None,
-            1..4 => DeviceDemand::Whole { count: 1 + prng.below(3) as u8, memory_mib },
-            4..7 => {
-                let milli = 100 + prng.below(7) as u16 * 100;
-                DeviceDemand::Share { count: 1 + prng.below(2) as u8, milli, memory_mib }
-            }
-            _ => DeviceDemand::Partition { compute_slices: 1 + prng.below(4) as u8, memory_mib: 0 },
-        };
-        Demand {
-            cpu_milli: prng.below(4_000) as u32,
-            memory_mib: prng.below(500) as u32,
-            devices,
-            models: if prng.chance(80) { ModelSet::ANY } else { ModelSet(prng.below(4)) },
-            one_link_group: prng.chance(10),
-        }
-    }
-
-    fn task(&mut self) -> Task {
-        let member = self.demand();
-        let account = self.accounts[self.prng.below(ACCOUNTS as u64) as usize];
-        let prng = &mut self.prng;
-        let domains = [Domain::Node, Domain::Rack, Domain::Zone, Domain::Fleet];
-        let members = if prng.chance(40) { 1 + prng.below(7) as u32 } else { 1 };
-        let (nobody, forged) = (AccountId::default(), AccountId::from_raw(prng.draw()));
-        Task {
-            tag: prng.draw(),
-            account: if prng.chance(3) {
-                [nobody, forged][prng.below(2) as usize]
-            } else {
-                account
-            },
-            class: u32::from(prng.chance(30)),
-            priority: prng.below(3) as i32 - 1,
-            member,
-            members,
-            members_min: prng.below(u64::from(members) + 1) as u32,
-            labels_required: u64::from(prng.chance(15)),
-            labels_forbidden: 2 * u64::from(prng.chance(10)),
-            topology: Topology {
-                within: domains[prng.below(4) as usize],
-                required: prng.chance(20),
-                slowdown_ratio: prng.below(2) as f64 * 0.2,
-                link_slowdown_ratio: prng.below(2) as f64 * 0.1,
-            },
-            spreading: Spreading {
-                group: prng.below(6).saturating_sub(2) as u32,
-                domain: domains[prng.below(4) as usize],
-                domain_members_max: prng.below(6).saturating_sub(3) as u32,
-                crowding_s: [0.0, 5.0, f64::NAN]
-                    [usize::from(prng.chance(40)) * (1 + usize::from(prng.chance(3)))],
-            },
-            duration: Nanos(if prng.chance(80) { (1 + prng.below(90)) * SECOND } else { 0 }),
-            artifact: prng.below(12) as u32,
-            warm_up: Nanos(prng.below(9) * SECOND),
-            preemptible: prng.chance(70),
-            min_runtime: Nanos(prng.below(9) * SECOND),
         }
     }
 
@@ -487,14 +423,21 @@ impl LeanPlacer {
         let answer = self.placer.task(task).map(|entry| (entry.task, entry.stage, entry.price));
         self.log.note("task", answer);
         let answer = self.placer.holds(task).map(|holds| {
-            holds.for_each(|hold| {
+            for hold in holds {
                 self.log.told("hold", *hold);
-            })
+            }
         });
         self.log.note("holds", answer);
-        self.placer.reservations().for_each(|reservation| {
+        let mut reservations_len = 0;
+        for reservation in self.placer.reservations() {
             self.log.told("reservation", reservation);
-        });
+            reservations_len += 1;
+        }
+        self.log.told("reservations", reservations_len);
+        self.log.told("pending_len", self.placer.pending_len());
+        self.log.told("shadow_price", self.placer.shadow_price());
+        self.log.told("options", *self.placer.options());
+        self.log.told("fleet", *self.placer.fleet().free());
         self.log.told("stats", self.placer.stats());
         let room = if self.prng.chance(20) { 99 } else { self.room.len() };
         let answer = self.placer.save(&mut self.room[..room]);
