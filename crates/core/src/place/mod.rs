@@ -58,6 +58,8 @@ mod room;
 mod rules;
 mod scratch;
 mod spreading;
+mod state;
+pub mod stats;
 mod stranding;
 pub mod task;
 mod timeline;
@@ -93,6 +95,7 @@ pub use price::Price;
 pub use promises::Reservation;
 pub use resize::Resized;
 pub use rules::SHADOW_PRICE_MAX;
+pub use stats::PlacerStats;
 pub use task::{Domain, Spreading, Task, Topology};
 
 /// A task that a placer knows.
@@ -167,12 +170,22 @@ impl Placer {
     /// says; [`Error::Contradiction`] if something of the fleet is taken already.
     pub fn new(fleet: Fleet, policy: &Policy, options: &PlacerOptions) -> Result<Self, Error> {
         policy.validate()?;
+        let reservations_max = policy.placement.reservations_max;
+        check_range("reservations_max", reservations_max.into(), 0, RESERVATIONS_MAX.into())?;
+        Self::with_reservations(fleet, policy, options, reservations_max)
+    }
+
+    /// The same with room for so many reservations, whatever the policy says of them.
+    fn with_reservations(
+        fleet: Fleet,
+        policy: &Policy,
+        options: &PlacerOptions,
+        reservations_max: u32,
+    ) -> Result<Self, Error> {
         check_range("tasks_max", options.tasks_max.into(), 1, 1 << 24)?;
         check_range("members_max", options.members_max.into(), 1, 1 << 24)?;
         check_range("task_members_max", options.task_members_max.into(), 1, 1 << 16)?;
         check_range("accounts_max", options.accounts_max.into(), 1, 1 << 24)?;
-        let reservations_max = policy.placement.reservations_max;
-        check_range("reservations_max", reservations_max.into(), 0, RESERVATIONS_MAX.into())?;
         if let Some((node, taken)) = fleet.iter().find(|(_, node)| node.holds > 0) {
             return Err(Error::Contradiction {
                 field: "fleet",
@@ -206,7 +219,7 @@ impl Placer {
             given_back: 0,
             early_ends: 0,
             cycles: 0,
-            scratch: Scratch::new(*fleet.options(), options)?,
+            scratch: Scratch::new(&fleet, options)?,
             now: Nanos::ZERO,
             fleet,
         })

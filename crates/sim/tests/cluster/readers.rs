@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 use rampmeter::Nanos;
 use rampmeter::fleet::DeviceDemand;
 use rampmeter_sim::InputError;
-use rampmeter_sim::cluster::{Format, JobList, ReadOptions, Spec};
+use rampmeter_sim::cluster::{Format, JobList, NodeList, ReadOptions, Spec};
 
 use crate::support::shared_jobs;
 

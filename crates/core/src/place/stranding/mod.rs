@@ -6,8 +6,10 @@ use alloc::boxed::Box;
 use alloc::vec;
 
 use super::members::Members;
+use crate::error::Error;
 use crate::fleet::{Demand, DeviceChoice, Fleet, Lack};
 use crate::policy::Measure;
+use crate::snapshot::Words;
 
 /// What a placement strands, as each measure sees it, for every node of a fleet.
 #[derive(Debug)]
@@ -43,6 +45,25 @@ impl Stranding {
         if let Some(kinds) = self.kinds.get_mut(index as usize) {
             *kinds = members.of_node(index).fold(0, |all, member| all | peers::kind(&member.hold));
         }
+    }
+
+    /// Tells how many tasks have arrived, and their mix: nothing of that is learned yet.
+    pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        save(self.arrivals);
+    }
+
+    /// Takes what was told. What follows from fleet and members is worked out anew.
+    pub(super) fn load_state(
+        &mut self,
+        fleet: &Fleet,
+        members: &Members,
+        words: &mut Words<'_>,
+    ) -> Result<(), Error> {
+        self.arrivals = words.next()?;
+        for (node, _) in fleet.iter() {
+            self.changed(fleet, members, node.index());
+        }
+        Ok(())
     }
 
     /// Milli-GPU that the demand would strand on the node, and the devices that strand least. For
