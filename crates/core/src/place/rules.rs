@@ -35,11 +35,14 @@ impl Placer {
     ///
     /// # Errors
     /// What [`Policy::validate`] says; [`Error::Range`] if it has another number of classes: tasks
-    /// are of one of them. Nothing is changed then.
+    /// are of one of them; or another `placement.measure`, by its place in [`crate::policy::Measure::ALL`]: what it
+    /// goes by was made with the placer. Nothing is changed then.
     pub fn set_policy(&mut self, policy: &Policy) -> Result<(), Error> {
         policy.validate()?;
         let (classes, built) = (policy.classes.len() as u64, self.delay_values.len() as u64);
         check_range("classes", classes, built, built)?;
+        let (measure, made) = (policy.placement.measure as u64, self.stranding.measure() as u64);
+        check_range("placement.measure", measure, made, made)?;
         for (delay_value, class) in self.delay_values.iter_mut().zip(&policy.classes) {
             *delay_value = class.delay_value;
         }
