@@ -48,6 +48,7 @@ mod links;
 mod lost;
 mod lost_work;
 mod members;
+mod mix;
 mod order;
 pub mod pending;
 pub mod price;
@@ -91,6 +92,7 @@ pub use cycle::{Cycle, CyclePlan};
 pub use entry::{Entry, Placed, Stage};
 pub use expected::{Because, Expected};
 pub use holdings::RESOURCES;
+pub use mix::MixEntry;
 pub use price::Price;
 pub use promises::Reservation;
 pub use resize::Resized;
@@ -194,7 +196,10 @@ impl Placer {
                 other_value: taken.holds.into(),
             });
         }
-        let nodes_max = fleet.options().nodes_max;
+        let &FleetOptions { nodes_max, devices_per_node_max } = fleet.options();
+        let PlacementRules { measure, mix_weight, .. } = policy.placement;
+        let mut stranding = Stranding::new(measure, mix_weight, nodes_max, devices_per_node_max);
+        fleet.iter().for_each(|(node, _)| stranding.appeared(&fleet, node.index()));
         let &PlacerOptions { tasks_max, members_max, task_members_max, accounts_max } = options;
         let places_max = members_max.max(task_members_max);
         Ok(Self {
@@ -209,7 +214,7 @@ impl Placer {
             crowds: Crowds::new(options.tasks_max, nodes_max),
             warm: Warm::new(nodes_max),
             horizon: Horizon::default(),
-            stranding: Stranding::new(policy.placement.measure, nodes_max),
+            stranding,
             pending: Pending::new(tasks_max, accounts_max),
             holdings: Holdings::new(accounts_max),
             promises: Promises::new(reservations_max, places_max, nodes_max)?,
@@ -242,7 +247,11 @@ impl Placer {
             + Promises::bytes_needed(reservations_max, members_max.max(task_members_max), nodes_max)
             + Future::bytes_needed(tasks_max, reservations_max.max(1), nodes_max)
             + 2 * Blocked::bytes_needed()
-            + Stranding::bytes_needed(policy.placement.measure, nodes_max)
+            + Stranding::bytes_needed(
+                policy.placement.measure,
+                nodes_max,
+                fleet.devices_per_node_max,
+            )
             + Scratch::bytes_needed(*fleet, options)
             + policy.classes.len() as u64 * size_of::<f64>() as u64
     }
@@ -266,6 +275,7 @@ impl Placer {
     pub fn add_node(&mut self, spec: &NodeSpec<'_>) -> Result<NodeId, Error> {
         let node = self.fleet.add_node(spec)?;
         self.freed(true);
+        self.stranding.appeared(&self.fleet, node.index());
         self.stranding.changed(&self.fleet, &self.members, node.index());
         self.domains.changed();
         self.warm.clear(node.index());

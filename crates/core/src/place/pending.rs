@@ -142,7 +142,7 @@ impl Placer {
         let id = self.tasks.insert(Entry::pending(now, task))?;
         self.now = now;
         self.holdings.join(task.account);
-        self.stranding.arrived(&task.member, f64::from(task.members));
+        self.learn_arrival(task);
         let turn = self.pending.arrive(task.priority);
         self.pending.put(self.queue_of(task), id.index(), turn, false);
         Ok(id)

@@ -10,7 +10,7 @@ use rampmeter::fleet::{
 use rampmeter::place::compact::Move;
 use rampmeter::place::what_if::Change;
 use rampmeter::place::{CyclePlan, Placed, Placer, PlacerOptions, Reservation, Resized, TaskId};
-use rampmeter::policy::{Account, Backfill, PendingOrder, PlacementRules, Policy};
+use rampmeter::policy::{Account, Backfill, Measure, PendingOrder, PlacementRules, Policy};
 use rampmeter::share::{AccountId, AccountQuota, Amounts, Ledger, LedgerOptions};
 
 use super::log::Log;
@@ -50,6 +50,8 @@ fn policies(prng: &mut Prng) -> [Policy; 5] {
             holding: Nanos(prng.below(2) * 500 * SECOND),
             interference_sharer_ratio: prng.below(2) as f64 * 0.1,
             interference_neighbour_ratio: prng.below(2) as f64 * 0.05,
+            // Tables of a mix are worked out anew when a placer is restored: prices may differ by a round.
+            measure: Measure::BestFit,
             ..PlacementRules::default()
         };
         Policy::default().with_placement(rules)
