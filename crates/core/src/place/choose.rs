@@ -117,16 +117,20 @@ impl Placer {
         best.ok_or(closest)
     }
 
-    /// What one more member of a gang would cost on the node with this index, and on which
-    /// devices; or what the node lacks.
+    /// What a member of a gang that stands on the node with this index would cost there if it came
+    /// now, and on which devices; or what the node lacks. Its own hold has been given back. It
+    /// breaks no promise, since it is there already.
     pub(super) fn price_at(&self, index: u32, gang: &Gang<'_>) -> Result<Choice, Lack> {
-        let second_s = self.stranding_second_s(gang.task);
-        let choice = self.price_below(index, gang, second_s, f64::INFINITY)?;
-        // Nothing is above infinity, so there is one.
-        choice.ok_or(Lack::Status)
+        let stranded = self.stranded_at(index, gang.task)?;
+        if !self.crowds.may(&gang.task.spreading, index) {
+            return Err(Lack::Spread);
+        }
+        let node = self.fleet.id_at(index).ok_or(Lack::Status)?;
+        Ok(self.priced(node, stranded, gang, self.stranding_second_s(gang.task)))
     }
 
-    /// As [`Placer::price_at`]; `None` where stranding alone costs more than the bound.
+    /// What one more member of a gang would cost on the node with this index, or what the node
+    /// lacks; `None` where stranding alone costs more than the bound.
     fn price_below(
         &self,
         index: u32,
@@ -134,22 +138,29 @@ impl Placer {
         second_s: f64,
         bound_s: f64,
     ) -> Result<Option<Choice>, Lack> {
-        let task = gang.task;
-        let (stranded_milli, devices) = self.stranded_at(index, task)?;
-        let stranding_s = stranded_milli as f64 / 1_000.0 * second_s;
-        let Some(node) = self.fleet.id_at(index) else { return Err(Lack::Status) };
-        self.allowed_at(index, task, devices)?;
-        if stranding_s > bound_s {
-            return Ok(None);
-        }
+        let stranded = self.stranded_at(index, gang.task)?;
+        let node = self.fleet.id_at(index).ok_or(Lack::Status)?;
+        self.allowed_at(index, gang.task, stranded.1)?;
+        let is_above = stranding_s(stranded.0, second_s) > bound_s;
+        Ok((!is_above).then(|| self.priced(node, stranded, gang, second_s)))
+    }
+
+    fn priced(
+        &self,
+        node: NodeId,
+        (stranded_milli, devices): (i64, DeviceChoice),
+        gang: &Gang<'_>,
+        second_s: f64,
+    ) -> Choice {
+        let stranding_s = stranding_s(stranded_milli, second_s);
         let mut price = Price { stranding_s, ..Price::default() };
         let mut pace = gang.pace;
-        if task.has_extras(&self.rules) {
-            let extras = self.extras_at(index, devices, gang);
+        if gang.task.has_extras(&self.rules) {
+            let extras = self.extras_at(node.index(), devices, gang);
             price = price.plus(&extras.price);
             pace = extras.pace;
         }
-        Ok(Some(Choice { node, devices, stranded_milli, price, pace }))
+        Choice { node, devices, stranded_milli, price, pace }
     }
 
     /// Thousandths of devices that one more member would strand on a node, and where it would
@@ -194,4 +205,9 @@ impl Placer {
         let gpus = task.gpu_milli() as f64 / 1_000.0;
         self.delay_values[task.class as usize] + gpus * self.shadow_price
     }
+}
+
+/// What stranding so much costs, where a second of one GPU costs so much.
+fn stranding_s(stranded_milli: i64, second_s: f64) -> f64 {
+    stranded_milli as f64 / 1_000.0 * second_s
 }

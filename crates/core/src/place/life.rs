@@ -38,7 +38,7 @@ impl Placer {
         self.check_members(task.members_needed())?;
         self.holdings.check(task.account)?;
         self.now = now;
-        self.stranding.arrived(&task.member, f64::from(task.members));
+        self.learn_arrival(task);
         let id = self.tasks.insert(Entry::pending(now, task))?;
         self.holdings.join(task.account);
         if let Err(lack) = self.start(id)? {

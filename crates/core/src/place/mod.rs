@@ -48,6 +48,7 @@ mod links;
 mod lost;
 mod lost_work;
 mod members;
+mod mix;
 mod order;
 pub mod pending;
 pub mod price;
@@ -58,6 +59,8 @@ mod room;
 mod rules;
 mod scratch;
 mod spreading;
+mod state;
+pub mod stats;
 mod stranding;
 pub mod task;
 mod timeline;
@@ -89,10 +92,12 @@ pub use cycle::{Cycle, CyclePlan};
 pub use entry::{Entry, Placed, Stage};
 pub use expected::{Because, Expected};
 pub use holdings::RESOURCES;
+pub use mix::MixEntry;
 pub use price::Price;
 pub use promises::Reservation;
 pub use resize::Resized;
 pub use rules::SHADOW_PRICE_MAX;
+pub use stats::PlacerStats;
 pub use task::{Domain, Spreading, Task, Topology};
 
 /// A task that a placer knows.
@@ -167,12 +172,22 @@ impl Placer {
     /// says; [`Error::Contradiction`] if something of the fleet is taken already.
     pub fn new(fleet: Fleet, policy: &Policy, options: &PlacerOptions) -> Result<Self, Error> {
         policy.validate()?;
+        let reservations_max = policy.placement.reservations_max;
+        check_range("reservations_max", reservations_max.into(), 0, RESERVATIONS_MAX.into())?;
+        Self::with_reservations(fleet, policy, options, reservations_max)
+    }
+
+    /// The same with room for so many reservations, whatever the policy says of them.
+    fn with_reservations(
+        fleet: Fleet,
+        policy: &Policy,
+        options: &PlacerOptions,
+        reservations_max: u32,
+    ) -> Result<Self, Error> {
         check_range("tasks_max", options.tasks_max.into(), 1, 1 << 24)?;
         check_range("members_max", options.members_max.into(), 1, 1 << 24)?;
         check_range("task_members_max", options.task_members_max.into(), 1, 1 << 16)?;
         check_range("accounts_max", options.accounts_max.into(), 1, 1 << 24)?;
-        let reservations_max = policy.placement.reservations_max;
-        check_range("reservations_max", reservations_max.into(), 0, RESERVATIONS_MAX.into())?;
         if let Some((node, taken)) = fleet.iter().find(|(_, node)| node.holds > 0) {
             return Err(Error::Contradiction {
                 field: "fleet",
@@ -181,7 +196,10 @@ impl Placer {
                 other_value: taken.holds.into(),
             });
         }
-        let nodes_max = fleet.options().nodes_max;
+        let &FleetOptions { nodes_max, devices_per_node_max } = fleet.options();
+        let PlacementRules { measure, mix_weight, .. } = policy.placement;
+        let mut stranding = Stranding::new(measure, mix_weight, nodes_max, devices_per_node_max);
+        fleet.iter().for_each(|(node, _)| stranding.appeared(&fleet, node.index()));
         let &PlacerOptions { tasks_max, members_max, task_members_max, accounts_max } = options;
         let places_max = members_max.max(task_members_max);
         Ok(Self {
@@ -196,7 +214,7 @@ impl Placer {
             crowds: Crowds::new(options.tasks_max, nodes_max),
             warm: Warm::new(nodes_max),
             horizon: Horizon::default(),
-            stranding: Stranding::new(policy.placement.measure, nodes_max),
+            stranding,
             pending: Pending::new(tasks_max, accounts_max),
             holdings: Holdings::new(accounts_max),
             promises: Promises::new(reservations_max, places_max, nodes_max)?,
@@ -206,7 +224,7 @@ impl Placer {
             given_back: 0,
             early_ends: 0,
             cycles: 0,
-            scratch: Scratch::new(*fleet.options(), options)?,
+            scratch: Scratch::new(&fleet, options)?,
             now: Nanos::ZERO,
             fleet,
         })
@@ -229,7 +247,11 @@ impl Placer {
             + Promises::bytes_needed(reservations_max, members_max.max(task_members_max), nodes_max)
             + Future::bytes_needed(tasks_max, reservations_max.max(1), nodes_max)
             + 2 * Blocked::bytes_needed()
-            + Stranding::bytes_needed(policy.placement.measure, nodes_max)
+            + Stranding::bytes_needed(
+                policy.placement.measure,
+                nodes_max,
+                fleet.devices_per_node_max,
+            )
             + Scratch::bytes_needed(*fleet, options)
             + policy.classes.len() as u64 * size_of::<f64>() as u64
     }
@@ -253,6 +275,7 @@ impl Placer {
     pub fn add_node(&mut self, spec: &NodeSpec<'_>) -> Result<NodeId, Error> {
         let node = self.fleet.add_node(spec)?;
         self.freed(true);
+        self.stranding.appeared(&self.fleet, node.index());
         self.stranding.changed(&self.fleet, &self.members, node.index());
         self.domains.changed();
         self.warm.clear(node.index());

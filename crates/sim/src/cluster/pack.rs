@@ -22,7 +22,7 @@ use std::str::FromStr;
 
 use rampmeter::Nanos;
 use rampmeter::fleet::{Demand, Hold};
-use rampmeter::place::{Placed, Placer, PlacerOptions, Task};
+use rampmeter::place::{MixEntry, Placed, Placer, PlacerOptions, Task};
 use rampmeter::policy::{Measure, MixWeight, PlacementRules, Policy};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
@@ -316,9 +316,15 @@ fn chooser(
     tasks: usize,
 ) -> Result<Box<dyn Chooser>, InputError> {
     Ok(match policy {
-        // As published, by the list's own mix, which the definition is given as it is.
-        PackPolicy::Naive | PackPolicy::Desk(Measure::Fgd) => Box::new(Naive::new(mix.clone())),
-        PackPolicy::Desk(measure) => Box::new(Desk::new(measure, nodes, order, tasks)?),
+        PackPolicy::Naive => Box::new(Naive::new(mix.clone())),
+        PackPolicy::Desk(measure) => {
+            let mut desk = Desk::new(measure, nodes, order, tasks)?;
+            if measure == Measure::Fgd {
+                // As published: by the list's own mix.
+                desk.set_mix(mix)?;
+            }
+            Box::new(desk)
+        }
     })
 }
 
@@ -360,6 +366,18 @@ impl Desk {
         let policy = Policy::default().with_placement(rules);
         let placer = Placer::new(nodes.fleet(order)?, &policy, &options).map_err(wrong)?;
         Ok(Self { placer, name: nodes.name.clone() })
+    }
+}
+
+impl Desk {
+    fn set_mix(&mut self, mix: &Mix) -> Result<(), InputError> {
+        let wrong = |error: rampmeter::Error| InputError::new(&self.name, error.to_string());
+        let entry = |&(demand, count): &(Demand, u64)| {
+            u32::try_from(count).ok().map(|weight| MixEntry { demand, weight })
+        };
+        // Tasks of a list are fewer than a weight may be.
+        let entries: Vec<MixEntry> = mix.shapes.iter().filter_map(entry).collect();
+        self.placer.set_mix(&entries).map_err(wrong)
     }
 }
 

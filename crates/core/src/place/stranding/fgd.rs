@@ -1,0 +1,240 @@
+//! Fragmentation gradient descent: how much more of a node can the typical task not use?
+//!
+//! # What it decides
+//! The cost of a placement is by how much it raises the node's fragmentation, as its authors round
+//! it; with all other prices at 0 and a fixed mix it is their scheduler.
+//!
+//! # Formula
+//! The fragment of a shape on a node is all that is idle, if the shape asks for no device, may not
+//! run on the model or does not fit; otherwise the remainders below what it asks of one device. Over
+//! the mix, for one model with `c` CPU and `full` whole devices free:
+//!
+//! ```text
+//! F     = sum over devices of r (N - G[c][r]) - 1000 full W[c][full]
+//! score = floor(100 sigmoid((F before - F after) / 1000 N))            0 to 99
+//! cost  = -1000 ln((score + 0.5) / (99.5 - score))                      in the middle of the step
+//! ```
+//! `N` is the weight of the mix, `G` that of shapes of one device with at most `c` CPU and `r`
+//! milli-GPU, `W` that of shapes of up to `full` whole devices, two at least. All of it is exact.
+//!
+//! # Bounds and cost
+//! A price is O(devices); the tables O(shapes^2) for each model.
+//!
+//! # What it is bad at
+//! A fragment is counted in full or not at all, whether the shapes that could use it come often
+//! enough before the node fills up or not; and models that are scarce are not kept. Shares of several
+//! devices and partitions are not part of the mix.
+//!
+//! # Source
+//! Weng et al., "Beware of Fragmentation" (ATC'23), sections 4 and 5; the rounding is that of its
+//! simulator.
+
+use alloc::boxed::Box;
+use alloc::vec;
+
+use super::mix::{Frozen, SHAPES_MAX};
+use super::models::SLOTS_MAX;
+use super::shape::{BIAS_MILLI, DEVICES_MAX, Move, Prices, Sight};
+use crate::fleet::device::WHOLE_MILLI;
+
+/// Scores are below this.
+const SCORES: usize = 100;
+
+/// Amounts of which a shape asks for one, and less than the least of them.
+const LEVELS_MAX: usize = SHAPES_MAX + 1;
+
+/// Numbers of whole devices that may be free.
+const COUNTS: usize = DEVICES_MAX + 1;
+
+/// Tables for one mix.
+#[derive(Debug)]
+pub(super) struct Tables {
+    /// Amounts of CPU that are asked for, ascending.
+    cpu_milli: [u32; SHAPES_MAX],
+    cpu_len: usize,
+    /// How many of the amounts asked of one device are at most so many thousandths.
+    level_of: Box<[u8]>,
+    milli_len: usize,
+    /// `G` by slot, level of CPU, level of thousandths.
+    single: Box<[u32]>,
+    /// `W` by slot, level of CPU, number of devices.
+    several: Box<[u32]>,
+    total: i64,
+    /// Least decrease of `F` for a score of 1, 2 and so on.
+    steps: [i64; SCORES - 1],
+    /// Cost of each score, with the bias.
+    costs: [u32; SCORES],
+}
+
+impl Tables {
+    pub(super) fn new() -> Self {
+        let rows = SLOTS_MAX * LEVELS_MAX;
+        let cost = |score: usize| {
+            let odds = (score as f64 + 0.5) / (SCORES as f64 - 0.5 - score as f64);
+            (f64::from(BIAS_MILLI) + 0.5 - f64::from(WHOLE_MILLI) * libm::log(odds)) as u32
+        };
+        Self {
+            cpu_milli: [0; SHAPES_MAX],
+            cpu_len: 0,
+            level_of: vec![0; usize::from(WHOLE_MILLI) + 1].into_boxed_slice(),
+            milli_len: 0,
+            single: vec![0; rows * LEVELS_MAX].into_boxed_slice(),
+            several: vec![0; rows * COUNTS].into_boxed_slice(),
+            total: 0,
+            steps: [1; SCORES - 1],
+            costs: core::array::from_fn(cost),
+        }
+    }
+
+    pub(super) const fn bytes_needed() -> u64 {
+        let words = SLOTS_MAX * LEVELS_MAX * (LEVELS_MAX + COUNTS);
+        (words * size_of::<u32>()) as u64 + WHOLE_MILLI as u64 + 1
+    }
+
+    /// Steps of [`Tables::step`] until the tables are complete.
+    pub(super) const fn steps(&self) -> u32 {
+        (SLOTS_MAX * (self.cpu_len + 1)) as u32
+    }
+
+    /// Before the first step: which amounts there are. O(shapes log shapes).
+    pub(super) fn begin(&mut self, mix: &Frozen) {
+        let mut milli = [0; SHAPES_MAX];
+        for (at, own) in mix.shapes().iter().enumerate() {
+            self.cpu_milli[at] = own.shape.cpu_milli;
+            milli[at] = if own.shape.count == 1 { own.shape.milli } else { WHOLE_MILLI };
+        }
+        let len = mix.shapes().len();
+        self.cpu_len = sort_once(&mut self.cpu_milli[..len]);
+        self.milli_len = sort_once(&mut milli[..len]);
+        let mut level = 0;
+        for (amount, level_of) in self.level_of.iter_mut().enumerate() {
+            while level < self.milli_len && usize::from(milli[level]) <= amount {
+                level += 1;
+            }
+            *level_of = level as u8;
+        }
+        self.total = mix.total as i64;
+        for (score, step) in (1..).zip(&mut self.steps) {
+            let odds = f64::from(score) / (SCORES as f64 - f64::from(score));
+            let decrease = f64::from(WHOLE_MILLI) * mix.total as f64 * libm::log(odds);
+            *step = libm::ceil(decrease) as i64;
+        }
+    }
+
+    /// Works out one slot for one level of CPU. O(shapes).
+    pub(super) fn step(&mut self, at: u32, mix: &Frozen) {
+        let (level, slot) = (at as usize / SLOTS_MAX, at as usize % SLOTS_MAX);
+        let row = slot * LEVELS_MAX + level;
+        let (begin, count_begin) = (row * LEVELS_MAX, row * COUNTS);
+        if level == 0 {
+            self.single[begin..][..LEVELS_MAX].fill(0);
+            self.several[count_begin..][..COUNTS].fill(0);
+            return;
+        }
+        self.single.copy_within(begin - LEVELS_MAX..begin, begin);
+        self.several.copy_within(count_begin - COUNTS..count_begin, count_begin);
+        let cpu_milli = self.cpu_milli[level - 1];
+        for own in mix.shapes().iter().filter(|own| own.shape.cpu_milli == cpu_milli) {
+            let (weight, shape) = (own.by_slot[slot], own.shape);
+            let from = usize::from(self.level_of[usize::from(shape.milli)]);
+            match shape.count {
+                0 => continue,
+                1 => self.single[begin..][from..=self.milli_len].iter_mut(),
+                count => self.several[count_begin..][usize::from(count)..COUNTS].iter_mut(),
+            }
+            .for_each(|sum| *sum += weight);
+        }
+    }
+
+    fn level(&self, slot: u8, cpu_milli: u32) -> usize {
+        let level = self.cpu_milli[..self.cpu_len].partition_point(|own| *own <= cpu_milli);
+        usize::from(slot) * LEVELS_MAX + level
+    }
+
+    /// What of one device is fragmented.
+    fn remainder(&self, row: usize, milli: u16) -> i64 {
+        let open = self.single[row * LEVELS_MAX + usize::from(self.level_of[usize::from(milli)])];
+        i64::from(milli) * (self.total - i64::from(open))
+    }
+
+    /// What of it is not, for tasks of several devices.
+    fn several(&self, row: usize, whole: u8) -> i64 {
+        let open = self.several[row * COUNTS + usize::from(whole)];
+        i64::from(WHOLE_MILLI) * i64::from(whole) * i64::from(open)
+    }
+}
+
+/// Sorts, and keeps each value once; how many there are.
+fn sort_once<T: Copy + Ord>(list: &mut [T]) -> usize {
+    list.sort_unstable();
+    let mut len = 0;
+    for at in 0..list.len() {
+        if len == 0 || list[len - 1] != list[at] {
+            list[len] = list[at];
+            len += 1;
+        }
+    }
+    len
+}
+
+/// A node, as its prices need it.
+pub(super) struct FragmentsOf<'a> {
+    tables: &'a Tables,
+    sight: &'a Sight,
+    before: i64,
+}
+
+impl<'a> FragmentsOf<'a> {
+    pub(super) fn new(tables: &'a Tables, sight: &'a Sight) -> Self {
+        let mut node = Self { tables, sight, before: 0 };
+        let level = node.with_cpu_left(sight.cpu_milli);
+        node.before = level.devices - tables.several(level.row, sight.whole);
+        node
+    }
+}
+
+/// A node with some CPU left.
+pub(super) struct Level {
+    cpu_milli: u32,
+    /// In the tables, for the slot of the node.
+    row: usize,
+    /// Sum over devices, none of them taken.
+    devices: i64,
+}
+
+impl Prices for FragmentsOf<'_> {
+    type Level = Level;
+
+    fn with_cpu_left(&self, cpu_milli: u32) -> Level {
+        let row = self.tables.level(self.sight.slot, cpu_milli);
+        let mut devices = 0;
+        for (milli, slot) in self.sight.free_milli.iter().zip(self.sight.slots) {
+            if *milli > 0 {
+                let own =
+                    if slot == self.sight.slot { row } else { self.tables.level(slot, cpu_milli) };
+                devices += self.tables.remainder(own, *milli);
+            }
+        }
+        Level { cpu_milli, row, devices }
+    }
+
+    fn cost(&self, level: &Level, moves: &[Move]) -> u32 {
+        let (mut after, mut whole) = (level.devices, self.sight.whole);
+        for taken in moves {
+            let Move { slot, count, from_milli, to_milli } = *taken;
+            let same = slot == self.sight.slot;
+            let row = if same { level.row } else { self.tables.level(slot, level.cpu_milli) };
+            let change =
+                self.tables.remainder(row, to_milli) - self.tables.remainder(row, from_milli);
+            after += i64::from(count) * change;
+            whole -= if from_milli == WHOLE_MILLI { count } else { 0 };
+        }
+        after -= self.tables.several(level.row, whole);
+        let decrease = self.before - after;
+        let score = self.tables.steps.partition_point(|step| *step <= decrease);
+        self.tables.costs[score]
+    }
+}
+
+#[cfg(test)]
+mod tests;
