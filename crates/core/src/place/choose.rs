@@ -66,28 +66,29 @@ impl Placer {
     /// The same as [`Placer::choose_among`] for the whole fleet, out of those that the matrix
     /// offers; `None` if it offers too many in vain.
     fn choose_offered(&mut self, gang: &Gang<'_>, shape: &Shape) -> Option<Result<Choice, Lack>> {
+        let order = |choice: &Choice| (choice.stranded_milli, choice.node.index());
         let mut best: Option<Choice> = None;
         let mut take = |choice: Choice| {
-            let order = |choice: &Choice| (choice.stranded_milli, choice.node.index());
             if best.is_none_or(|best| order(&choice) < order(&best)) {
                 best = Some(choice);
             }
             best
         };
-        let mut found = None;
+        let (mut found, second_s) = (None, self.stranding_second_s(gang.task));
         for at in 0..self.stranding.odd().len() {
-            if let Ok(choice) = self.price_at(self.stranding.odd()[at], gang) {
+            let index = self.stranding.odd()[at];
+            if let Ok(Some(choice)) = self.price_below(index, gang, second_s, f64::INFINITY) {
                 found = take(choice);
             }
         }
         let (mut vain, models) = ([NONE; OFFERS_MAX], gang.task.member.models);
         for len in 0..OFFERS_MAX {
-            let offer = self.stranding.cheapest(&self.fleet, shape, models, &vain[..len]);
+            let offer = self.stranding.offer(&self.fleet, shape, models, &vain[..len]);
             let Some(offer) = offer else { return Some(found.ok_or(Lack::Devices)) };
-            if found.is_some_and(|it| (it.stranded_milli, it.node.index()) < (offer.milli, offer.index)) {
+            if found.is_some_and(|found| order(&found) < (offer.milli, offer.index)) {
                 return found.map(Ok);
             }
-            if let Ok(choice) = self.price_at(offer.index, gang) {
+            if let Ok(Some(choice)) = self.price_below(offer.index, gang, second_s, f64::INFINITY) {
                 found = take(choice);
                 // The price is what was offered, or the offer is of older tables.
                 if choice.stranded_milli <= offer.milli || !self.stranding.is_current(offer.index) {

@@ -36,7 +36,7 @@ use crate::heap::{Forest, NONE};
 const BLOCK: usize = 64;
 
 /// Rows: the shapes of the public list (91) and some to spare.
-const ROWS_MAX: usize = 128;
+pub(super) const ROWS_MAX: usize = 128;
 
 /// Groups into which the blocks of a fleet would fall if all nodes were of one model.
 const GROUPS_MAX: u32 = 64;
@@ -73,9 +73,9 @@ pub(super) trait Pricing {
 
 /// A node, as the cheapest one for a shape.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Candidate {
-    pub(super) milli: i64,
-    pub(super) index: u32,
+pub(in crate::place) struct Candidate {
+    pub(in crate::place) milli: i64,
+    pub(in crate::place) index: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -222,7 +222,8 @@ impl Matrix {
             }
             if top != NOTHING {
                 let model = model_of(self.models[group]);
-                let milli = pricing.milli_of((top >> 32) as u16) + pricing.model_milli(model, shape);
+                let milli =
+                    pricing.milli_of((top >> 32) as u16) + pricing.model_milli(model, shape);
                 offer(Candidate { milli, index: top as u32 });
             }
         }
@@ -240,6 +241,14 @@ impl Matrix {
             }
         }
         best
+    }
+
+    /// Of which tables the costs of a node are; `None` for one that is priced when it is asked for.
+    pub(super) fn version_of(&self, index: u32) -> Option<u32> {
+        match self.places.get(index as usize) {
+            Some(Place::Column(column)) => Some(self.columns[*column as usize].version),
+            _ => None,
+        }
     }
 
     /// Nodes that are unlike others: to be priced one by one.
