@@ -13,12 +13,15 @@
 //! looked at further; where nodes come in the order of what they strand, none after it is either.
 //!
 //! # Bounds and cost
-//! O(nodes of the domain looked at).
+//! O(nodes of the domain looked at). A task that may go anywhere and has no extras is offered nodes
+//! in the order of what they strand (`stranding::matrix`): as a rule the first one is taken.
 
 use super::Placer;
 use super::domains::Run;
 use super::gang::{Gang, Pace};
+use super::members::NONE;
 use super::price::Price;
+use super::stranding::Shape;
 use super::task::Task;
 use crate::fleet::{DeviceChoice, Lack, NodeId, NodeStatus};
 
@@ -41,10 +44,64 @@ impl Choice {
     }
 }
 
+/// Nodes that the matrix may offer in vain (somebody else was promised them, their memory is short)
+/// before all are looked at.
+const OFFERS_MAX: usize = 16;
+
 impl Placer {
     /// The cheapest node of a domain for one more member of a gang, or what the node that comes
-    /// closest lacks.
-    pub(super) fn choose(&self, gang: &Gang<'_>, run: Run) -> Result<Choice, Lack> {
+    /// closest lacks; [`Lack::Devices`] where that is known of all of them without a look at each.
+    pub(super) fn choose(&mut self, gang: &Gang<'_>, run: Run) -> Result<Choice, Lack> {
+        let task = gang.task;
+        let shape = self.stranding.shape_of(&task.member);
+        let is_plain = !task.has_extras(&self.rules) && task.labels_required == 0;
+        match shape {
+            Some(shape) if is_plain && run.is_fleet() => {
+                self.choose_offered(gang, &shape).unwrap_or_else(|| self.choose_among(gang, run))
+            }
+            _ => self.choose_among(gang, run),
+        }
+    }
+
+    /// The same as [`Placer::choose_among`] for the whole fleet, out of those that the matrix
+    /// offers; `None` if it offers too many in vain.
+    fn choose_offered(&mut self, gang: &Gang<'_>, shape: &Shape) -> Option<Result<Choice, Lack>> {
+        let order = |choice: &Choice| (choice.stranded_milli, choice.node.index());
+        let mut best: Option<Choice> = None;
+        let mut take = |choice: Choice| {
+            if best.is_none_or(|best| order(&choice) < order(&best)) {
+                best = Some(choice);
+            }
+            best
+        };
+        let (mut found, second_s) = (None, self.stranding_second_s(gang.task));
+        for at in 0..self.stranding.odd().len() {
+            let index = self.stranding.odd()[at];
+            if let Ok(Some(choice)) = self.price_below(index, gang, second_s, f64::INFINITY) {
+                found = take(choice);
+            }
+        }
+        let (mut vain, models) = ([NONE; OFFERS_MAX], gang.task.member.models);
+        for len in 0..OFFERS_MAX {
+            let offer = self.stranding.offer(&self.fleet, shape, models, &vain[..len]);
+            let Some(offer) = offer else { return Some(found.ok_or(Lack::Devices)) };
+            if found.is_some_and(|found| order(&found) < (offer.milli, offer.index)) {
+                return found.map(Ok);
+            }
+            if let Ok(Some(choice)) = self.price_below(offer.index, gang, second_s, f64::INFINITY) {
+                found = take(choice);
+                // The price is what was offered, or the offer is of older tables.
+                if choice.stranded_milli <= offer.milli || !self.stranding.is_current(offer.index) {
+                    return found.map(Ok);
+                }
+            }
+            vain[len] = offer.index;
+        }
+        None
+    }
+
+    /// The same, by a look at every node.
+    fn choose_among(&self, gang: &Gang<'_>, run: Run) -> Result<Choice, Lack> {
         let mut best: Option<Choice> = None;
         let mut closest = Lack::Status;
         let second_s = self.stranding_second_s(gang.task);

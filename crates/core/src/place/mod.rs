@@ -199,8 +199,10 @@ impl Placer {
         let &FleetOptions { nodes_max, devices_per_node_max } = fleet.options();
         let PlacementRules { measure, mix_weight, .. } = policy.placement;
         let mut stranding = Stranding::new(measure, mix_weight, nodes_max, devices_per_node_max);
-        fleet.iter().for_each(|(node, _)| stranding.appeared(&fleet, node.index()));
         let &PlacerOptions { tasks_max, members_max, task_members_max, accounts_max } = options;
+        let members = Members::new(members_max, nodes_max);
+        fleet.iter().for_each(|(node, _)| stranding.appeared(&fleet, node.index()));
+        fleet.iter().for_each(|(node, _)| stranding.changed(&fleet, &members, node.index()));
         let places_max = members_max.max(task_members_max);
         Ok(Self {
             options: *options,
@@ -210,7 +212,7 @@ impl Placer {
             shadow_price_told: false,
             domains: Domains::new(nodes_max),
             tasks: Slab::new("tasks", options.tasks_max)?,
-            members: Members::new(options.members_max, nodes_max),
+            members,
             crowds: Crowds::new(options.tasks_max, nodes_max),
             warm: Warm::new(nodes_max),
             horizon: Horizon::default(),

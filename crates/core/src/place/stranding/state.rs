@@ -43,11 +43,11 @@ impl Stranding {
         for (node, _) in fleet.iter() {
             self.appeared(fleet, node.index());
         }
-        for (node, _) in fleet.iter() {
-            self.changed(fleet, members, node.index());
-        }
         if self.goes_by_mix() {
             self.refresh_all(fleet);
+        }
+        for (node, _) in fleet.iter() {
+            self.changed(fleet, members, node.index());
         }
         Ok(())
     }
