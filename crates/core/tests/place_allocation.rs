@@ -110,7 +110,7 @@ fn calls_in(source: &str) -> Vec<String> {
 #[test]
 fn bytes_needed_is_what_construction_takes() {
     for (nodes_max, tasks_max, reservations_max) in
-        [(1, 1, 0), (7, 100, 1), (300, 1_000, 30), (1_213, 16_384, 1_024)]
+        [(1, 1, 1), (7, 100, 2), (300, 1_000, 30), (1_213, 16_384, 1_024)]
     {
         let size = FleetOptions { nodes_max, devices_per_node_max: 8 };
         let options = PlacerOptions {

@@ -57,7 +57,7 @@ impl Placer {
         let is_plain = !task.has_extras(&self.rules) && task.labels_required == 0;
         match shape {
             Some(shape) if is_plain && run.is_fleet() => {
-                self.choose_offered(gang, &shape).unwrap_or_else(|| self.choose_among(gang, run))
+                self.choose_offered(gang, shape).unwrap_or_else(|| self.choose_among(gang, run))
             }
             _ => self.choose_among(gang, run),
         }
@@ -65,7 +65,7 @@ impl Placer {
 
     /// The same as [`Placer::choose_among`] for the whole fleet, out of those that the matrix
     /// offers; `None` if it offers too many in vain.
-    fn choose_offered(&mut self, gang: &Gang<'_>, shape: &Shape) -> Option<Result<Choice, Lack>> {
+    fn choose_offered(&mut self, gang: &Gang<'_>, shape: Shape) -> Option<Result<Choice, Lack>> {
         let order = |choice: &Choice| (choice.stranded_milli, choice.node.index());
         let mut best: Option<Choice> = None;
         let mut take = |choice: Choice| {

@@ -9,7 +9,9 @@ use rampmeter::fleet::{
 };
 use rampmeter::place::compact::Move;
 use rampmeter::place::what_if::Change;
-use rampmeter::place::{CyclePlan, Placed, Placer, PlacerOptions, Reservation, Resized, TaskId};
+use rampmeter::place::{
+    CyclePlan, MixEntry, Placed, Placer, PlacerOptions, Reservation, Resized, TaskId,
+};
 use rampmeter::policy::{Account, Backfill, Measure, PendingOrder, PlacementRules, Policy};
 use rampmeter::share::{AccountId, AccountQuota, Amounts, Ledger, LedgerOptions};
 
@@ -18,6 +20,7 @@ use crate::support::Prng;
 
 const SECOND: u64 = 1_000_000_000;
 const MEMBERS_MAX: usize = 6;
+const MIX_LEN: usize = 3;
 const IDS: usize = 48;
 const ACCOUNTS: usize = 4;
 
@@ -394,6 +397,10 @@ impl LeanPlacer {
         let price = [0.0, 0.5, 40.0, -1.0, f64::NAN][self.prng.below(5) as usize];
         let answer = self.placer.set_shadow_price(price);
         self.log.note("set_shadow_price", answer);
+        let entry = MixEntry { demand: self.demand(), weight: 1 };
+        let mix = [entry; MIX_LEN];
+        let answer = self.placer.set_mix(&mix[..[0, 1, MIX_LEN][self.prng.below(3) as usize]]);
+        self.log.note("set_mix", answer);
     }
 
     fn events(&mut self) {

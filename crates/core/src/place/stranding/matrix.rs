@@ -66,7 +66,7 @@ pub(super) trait Pricing {
     /// The same cost in milli-GPU, without what the model costs.
     fn milli_of(&self, steps: u16) -> i64;
     /// What is added on all nodes with devices of a model, in milli-GPU.
-    fn model_milli(&self, model: Option<ModelId>, shape: &Shape) -> i64;
+    fn model_milli(&self, model: Option<ModelId>, shape: Shape) -> i64;
     /// Changes when [`Pricing::price_rows`] may answer otherwise.
     fn version(&self) -> u32;
 }
@@ -204,7 +204,7 @@ impl Matrix {
         &mut self,
         fleet: &Fleet,
         pricing: &impl Pricing,
-        shape: &Shape,
+        shape: Shape,
         accepted: ModelSet,
         except: &[u32],
     ) -> Option<Candidate> {
@@ -232,7 +232,7 @@ impl Matrix {
                 continue;
             }
             let mut out = [NEVER];
-            pricing.price_rows(fleet, root, core::slice::from_ref(shape), &mut out);
+            pricing.price_rows(fleet, root, core::slice::from_ref(&shape), &mut out);
             let index = if except.contains(&root) { self.idle_but(root, except) } else { root };
             if out[0] != NEVER && index != NONE {
                 let model = model_of(kind.model);
@@ -289,9 +289,9 @@ impl Matrix {
     }
 
     /// The row of a shape; one is made for it if there is none.
-    fn row_of(&mut self, fleet: &Fleet, pricing: &impl Pricing, shape: &Shape) -> usize {
+    fn row_of(&mut self, fleet: &Fleet, pricing: &impl Pricing, shape: Shape) -> usize {
         self.asked += 1;
-        let found = self.shapes[..self.rows_len].iter().position(|other| other == shape);
+        let found = self.shapes[..self.rows_len].iter().position(|other| *other == shape);
         let row = found.unwrap_or_else(|| {
             let row = if self.rows_len < ROWS_MAX {
                 self.rows_len += 1;
@@ -300,7 +300,7 @@ impl Matrix {
                 let oldest = self.used.iter().enumerate().min_by_key(|(_, used)| **used);
                 oldest.map_or(0, |(row, _)| row)
             };
-            self.shapes[row] = *shape;
+            self.shapes[row] = shape;
             self.fill_row(fleet, pricing, row);
             row
         });

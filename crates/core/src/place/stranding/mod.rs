@@ -205,7 +205,7 @@ impl Stranding {
     pub(super) fn offer(
         &mut self,
         fleet: &Fleet,
-        shape: &Shape,
+        shape: Shape,
         models: ModelSet,
         except: &[u32],
     ) -> Option<Candidate> {
@@ -240,7 +240,7 @@ impl Stranding {
     }
 
     /// What a shape pays for devices of a slot of models, in thousandths of devices.
-    pub(super) fn model_price(&self, slot: u8, shape: &Shape) -> i64 {
+    pub(super) fn model_price(&self, slot: u8, shape: Shape) -> i64 {
         self.models.price(slot, shape.gpu_milli())
     }
 
@@ -324,7 +324,7 @@ impl Pricing for Stranding {
         i64::from(milli) - i64::from(BIAS_MILLI)
     }
 
-    fn model_milli(&self, model: Option<ModelId>, shape: &Shape) -> i64 {
+    fn model_milli(&self, model: Option<ModelId>, shape: Shape) -> i64 {
         model.map_or(0, |model| self.model_price(self.slots.of(model), shape))
     }
 

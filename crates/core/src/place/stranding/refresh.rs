@@ -72,6 +72,7 @@ impl Refresh {
 
 /// Two sets of tables: one that prices go by, and one that is worked out.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a placer")]
 pub(super) enum Tables {
     /// None, for rules that know no mix.
     None,

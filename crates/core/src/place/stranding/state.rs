@@ -58,17 +58,19 @@ impl TaskMix {
         save(self.seen);
         save(self.shapes().len() as u64);
         for (shape, weight) in self.shapes() {
-            save(word_of(shape));
+            save(word_of(*shape));
             save(weight.to_bits());
         }
         save(self.wishes().len() as u64);
         for Wish { models, count, weight, demand, squares } in self.wishes() {
             save(models.0);
-            [count, weight, demand, squares].iter().for_each(|real| save(real.to_bits()));
+            for real in [count, weight, demand, squares] {
+                save(real.to_bits());
+            }
         }
         save(self.fixed().len() as u64);
         for Entry { shape, models, weight } in self.fixed() {
-            save(word_of(shape));
+            save(word_of(*shape));
             save(models.0);
             save(u64::from(*weight));
         }
@@ -103,7 +105,7 @@ fn amount(words: &mut Words<'_>) -> Result<f64, Error> {
     ensure(WEIGHTS.contains(&amount)).map(|()| amount)
 }
 
-fn word_of(shape: &Shape) -> u64 {
+fn word_of(shape: Shape) -> u64 {
     pair(shape.cpu_milli, u32::from(shape.milli) << 8 | u32::from(shape.count))
 }
 
