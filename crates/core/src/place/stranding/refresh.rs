@@ -55,7 +55,7 @@ pub(super) struct Refresh {
     began: u64,
     /// Rounds that are complete.
     pub(super) rounds: u64,
-    have: [u64; GANGS_MAX],
+    pub(super) have: [u64; GANGS_MAX],
 }
 
 impl Refresh {
