@@ -222,7 +222,8 @@ fn a_mix_that_cannot_be_is_refused_and_nothing_changes() {
 fn models_that_are_asked_for_by_name_cost_more() {
     let mut placer = placer(Measure::Value, &[(8, 0), (8, 1)]);
     let named = Demand { models: ModelSet::of(ModelId(1)), ..share(0, 10) };
-    for _ in 0..30 {
+    // Of the third round of prices everything is from after the hundredth arrival.
+    for _ in 0..80 {
         (0..2).for_each(|_| {
             place(&mut placer, named);
         });
