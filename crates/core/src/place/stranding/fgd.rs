@@ -113,7 +113,7 @@ impl Tables {
             }
             *level_of = level as u8;
         }
-        self.total = mix.total as i64;
+        self.total = mix.total.cast_signed();
         for (score, step) in (1..).zip(&mut self.steps) {
             let odds = f64::from(score) / (SCORES as f64 - f64::from(score));
             let decrease = f64::from(WHOLE_MILLI) * mix.total as f64 * libm::log(odds);

@@ -229,7 +229,7 @@ impl TaskMix {
         if self.is_fixed() {
             out.clear(f64::INFINITY);
             for entry in &self.fixed[..self.fixed_len] {
-                let allowed = slots.allowed(&entry.shape, entry.models);
+                let allowed = slots.allowed(entry.shape, entry.models);
                 let on = |slot: usize| if allowed >> slot & 1 == 1 { entry.weight } else { 0 };
                 out.add(entry.shape, entry.weight, core::array::from_fn(on));
             }
@@ -247,7 +247,7 @@ impl TaskMix {
         let shares: [f64; SLOTS_MAX] = core::array::from_fn(share);
         for (shape, weight) in known {
             let part = weight / total * WHOLE;
-            let allowed = slots.allowed(shape, ModelSet::ANY);
+            let allowed = slots.allowed(*shape, ModelSet::ANY);
             let on = |slot: usize| match shape.count {
                 0 => nearest(part),
                 _ if allowed >> slot & 1 == 0 => 0,

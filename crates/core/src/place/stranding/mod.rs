@@ -197,13 +197,13 @@ impl Stranding {
     }
 
     /// The slot by which a model is priced.
-    #[expect(dead_code, reason = "the matrix of costs asks for it")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "the matrix of costs asks for it"))]
     pub(super) fn slot(&self, model: crate::fleet::ModelId) -> u8 {
         self.slots.of(model)
     }
 
     /// What a shape pays for devices of a slot of models, in thousandths of devices.
-    pub(super) fn model_price(&self, slot: u8, shape: &Shape) -> i64 {
+    pub(super) fn model_price(&self, slot: u8, shape: Shape) -> i64 {
         self.models.price(slot, shape.gpu_milli())
     }
 
@@ -214,11 +214,11 @@ impl Stranding {
     pub(super) fn price_rows(&self, fleet: &Fleet, index: u32, shapes: &[Shape], out: &mut [u32]) {
         let sight = Sight::of(fleet, index, &self.slots);
         match &self.tables {
-            Tables::Value([tables, _]) => {
-                rows(&ValueOf::new(tables, &sight), &sight, shapes, out);
+            Tables::Value(both) => {
+                rows(&ValueOf::new(&both[0], &sight), &sight, shapes, out);
             }
-            Tables::Fgd([tables, _]) => {
-                rows(&FragmentsOf::new(tables, &sight), &sight, shapes, out);
+            Tables::Fgd(both) => {
+                rows(&FragmentsOf::new(&both[0], &sight), &sight, shapes, out);
             }
             Tables::None => out.fill(u32::MAX),
         }
@@ -244,11 +244,11 @@ impl Stranding {
         let sight = Sight::of(fleet, index, &self.slots);
         let devices = fleet.devices_at(index);
         let (cost, choice) = match &self.tables {
-            Tables::Value([tables, _]) => {
-                best(&ValueOf::new(tables, &sight), &sight, devices, demand, choice)
+            Tables::Value(both) => {
+                best(&ValueOf::new(&both[0], &sight), &sight, devices, demand, choice)
             }
-            Tables::Fgd([tables, _]) => {
-                best(&FragmentsOf::new(tables, &sight), &sight, devices, demand, choice)
+            Tables::Fgd(both) => {
+                best(&FragmentsOf::new(&both[0], &sight), &sight, devices, demand, choice)
             }
             Tables::None => (BIAS_MILLI, choice),
         };

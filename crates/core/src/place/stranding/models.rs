@@ -100,7 +100,7 @@ impl Slots {
     }
 
     /// Slots where a shape may be that names these models, as bits.
-    pub(super) fn allowed(&self, shape: &Shape, models: ModelSet) -> u8 {
+    pub(super) fn allowed(&self, shape: Shape, models: ModelSet) -> u8 {
         if shape.count == 0 {
             return u8::MAX;
         }

@@ -32,12 +32,12 @@ impl Shape {
     }
 
     /// Thousandths of devices that it takes.
-    pub(super) const fn gpu_milli(&self) -> u32 {
+    pub(super) const fn gpu_milli(self) -> u32 {
         self.count as u32 * self.milli as u32
     }
 
     /// Whether it is a part of one device.
-    pub(super) const fn is_share(&self) -> bool {
+    pub(super) const fn is_share(self) -> bool {
         self.count == 1 && self.milli < WHOLE_MILLI
     }
 }

@@ -100,7 +100,9 @@ proptest! {
         measure in prop::sample::select(vec![Measure::Value, Measure::Fgd]),
     ) {
         let mut placer = placer(measure, &nodes);
-        tasks.iter().for_each(|task| { place(&mut placer, *task); });
+        for task in tasks {
+            place(&mut placer, task);
+        }
         // Memory is a filter, which rows do not know.
         let asked: Vec<Demand> = asked.iter().map(|demand| match demand.devices {
             DeviceDemand::Share { milli, .. } => {
@@ -117,7 +119,7 @@ proptest! {
             for ((demand, shape), row) in asked.iter().zip(&shapes).zip(out) {
                 let price = stranding.price(fleet, index, demand);
                 let expected = (row < u32::MAX).then(|| {
-                    i64::from(row) - i64::from(BIAS_MILLI) + stranding.model_price(slot, shape)
+                    i64::from(row) - i64::from(BIAS_MILLI) + stranding.model_price(slot, *shape)
                 });
                 prop_assert_eq!(price.ok().map(|(cost, _)| cost), expected);
                 let Ok((_, choice)) = price else { continue };
@@ -158,8 +160,8 @@ proptest! {
                 continue;
             }
             stranding.refresh_all(&placer.fleet);
-            let Tables::Value([tables, _]) = &stranding.tables else { unreachable!() };
-            for (at, gang) in tables.gangs.list().iter().enumerate() {
+            let Tables::Value(both) = &stranding.tables else { unreachable!() };
+            for (at, gang) in both[0].gangs.list().iter().enumerate() {
                 let on = |index| Sight::of(&placer.fleet, index, &stranding.slots);
                 let places = (0..nodes.len() as u32)
                     .map(|index| u64::from(gang.places(on(index).whole, on(index).cpu_milli)));
@@ -231,7 +233,7 @@ fn models_that_are_asked_for_by_name_cost_more() {
     }
     let price = |model| {
         let shape = Shape { cpu_milli: 0, count: 1, milli: 1_000 };
-        placer.stranding.model_price(placer.stranding.slot(ModelId(model)), &shape)
+        placer.stranding.model_price(placer.stranding.slot(ModelId(model)), shape)
     };
     // Two thirds of the demand can only go to the one half that is free.
     assert!(price(1) > 900, "{}", price(1));
