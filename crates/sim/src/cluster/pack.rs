@@ -21,7 +21,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use rampmeter::Nanos;
-use rampmeter::fleet::{Demand, Hold};
+use rampmeter::fleet::{Demand, DeviceDemand, Hold};
 use rampmeter::place::{MixEntry, Placed, Placer, PlacerOptions, Task};
 use rampmeter::policy::{Measure, MixWeight, PlacementRules, Policy};
 use rand::seq::SliceRandom;
@@ -370,12 +370,15 @@ impl Desk {
 }
 
 impl Desk {
+    /// Shares of several devices are left out: the desk's mix has none.
     fn set_mix(&mut self, mix: &Mix) -> Result<(), InputError> {
         let wrong = |error: rampmeter::Error| InputError::new(&self.name, error.to_string());
         let entry = |&(demand, count): &(Demand, u64)| {
-            u32::try_from(count).ok().map(|weight| MixEntry { demand, weight })
+            // Tasks of a list are fewer than a weight may be.
+            let weight = u32::try_from(count).ok()?;
+            let known = !matches!(demand.devices, DeviceDemand::Share { count: 2.., .. });
+            known.then_some(MixEntry { demand, weight })
         };
-        // Tasks of a list are fewer than a weight may be.
         let entries: Vec<MixEntry> = mix.shapes.iter().filter_map(entry).collect();
         self.placer.set_mix(&entries).map_err(wrong)
     }

@@ -303,3 +303,6 @@ impl TaskMix {
 fn nearest(real: f64) -> u32 {
     (real + 0.5) as u32
 }
+
+#[cfg(test)]
+mod tests;

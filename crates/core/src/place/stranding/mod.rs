@@ -250,11 +250,11 @@ impl Stranding {
     fn milli_rows(&self, fleet: &Fleet, index: u32, shapes: &[Shape], out: &mut [u32]) {
         let sight = Sight::of(fleet, index, &self.slots);
         match &self.tables {
-            Tables::Value([tables, _]) => {
-                rows(&ValueOf::new(tables, &sight), &sight, shapes, out);
+            Tables::Value(both) => {
+                rows(&ValueOf::new(&both[0], &sight), &sight, shapes, out);
             }
-            Tables::Fgd([tables, _]) => {
-                rows(&FragmentsOf::new(tables, &sight), &sight, shapes, out);
+            Tables::Fgd(both) => {
+                rows(&FragmentsOf::new(&both[0], &sight), &sight, shapes, out);
             }
             Tables::None => out.fill(u32::MAX),
         }
@@ -285,11 +285,11 @@ impl Stranding {
         let sight = Sight::of(fleet, index, &self.slots);
         let devices = fleet.devices_at(index);
         let (cost, choice) = match &self.tables {
-            Tables::Value([tables, _]) => {
-                best(&ValueOf::new(tables, &sight), &sight, devices, demand, choice)
+            Tables::Value(both) => {
+                best(&ValueOf::new(&both[0], &sight), &sight, devices, demand, choice)
             }
-            Tables::Fgd([tables, _]) => {
-                best(&FragmentsOf::new(tables, &sight), &sight, devices, demand, choice)
+            Tables::Fgd(both) => {
+                best(&FragmentsOf::new(&both[0], &sight), &sight, devices, demand, choice)
             }
             Tables::None => (BIAS_MILLI, choice),
         };

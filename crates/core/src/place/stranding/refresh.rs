@@ -11,6 +11,8 @@
 //! The work of one arrival does not depend on the number of nodes, nor on how long the last round
 //! is over. A place is counted when its node is reached and with every change of it from then on.
 
+use alloc::boxed::Box;
+
 use super::Stranding;
 use super::fgd;
 use super::gangs::{GANGS_MAX, Gangs};
@@ -55,7 +57,7 @@ pub(super) struct Refresh {
     began: u64,
     /// Rounds that are complete.
     pub(super) rounds: u64,
-    have: [u64; GANGS_MAX],
+    pub(super) have: [u64; GANGS_MAX],
 }
 
 impl Refresh {
@@ -72,28 +74,30 @@ impl Refresh {
 
 /// Two sets of tables: one that prices go by, and one that is worked out.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one in a placer")]
 pub(super) enum Tables {
     /// None, for rules that know no mix.
     None,
-    Value([value::Tables; 2]),
-    Fgd([fgd::Tables; 2]),
+    Value(Box<[value::Tables; 2]>),
+    Fgd(Box<[fgd::Tables; 2]>),
 }
 
 impl Tables {
     pub(super) fn new(measure: Measure, devices_per_node_max: u32) -> Self {
         let value = || value::Tables::new(devices_per_node_max);
         match measure {
-            Measure::Value => Self::Value([value(), value()]),
-            Measure::Fgd => Self::Fgd([fgd::Tables::new(), fgd::Tables::new()]),
+            Measure::Value => Self::Value(Box::new([value(), value()])),
+            Measure::Fgd => Self::Fgd(Box::new([fgd::Tables::new(), fgd::Tables::new()])),
             _ => Self::None,
         }
     }
 
     pub(super) const fn bytes_needed(measure: Measure, devices_per_node_max: u32) -> u64 {
         match measure {
-            Measure::Value => 2 * value::Tables::bytes_needed(devices_per_node_max),
-            Measure::Fgd => 2 * fgd::Tables::bytes_needed(),
+            Measure::Value => {
+                2 * (value::Tables::bytes_needed(devices_per_node_max)
+                    + size_of::<value::Tables>() as u64)
+            }
+            Measure::Fgd => 2 * (fgd::Tables::bytes_needed() + size_of::<fgd::Tables>() as u64),
             _ => 0,
         }
     }
@@ -124,11 +128,12 @@ impl Stranding {
         refresh.began = self.arrivals;
         refresh.stage = Stage::Tables(0);
         match tables {
-            Tables::Value([_, next]) => {
+            Tables::Value(both) => {
+                let next = &mut both[1];
                 next.begin(ceiling.cpu_milli());
                 next.gangs = Gangs::of(&refresh.mix, ceiling);
             }
-            Tables::Fgd([_, next]) => next.begin(&refresh.mix),
+            Tables::Fgd(both) => both[1].begin(&refresh.mix),
             Tables::None => {}
         }
     }
@@ -162,15 +167,15 @@ impl Stranding {
         let Self { refresh, tables, .. } = self;
         let shapes = (refresh.mix.shapes().len() as u32).max(1);
         let steps = match tables {
-            Tables::Value([_, next]) => next.steps(),
-            Tables::Fgd([_, next]) => next.steps(),
+            Tables::Value(both) => both[1].steps(),
+            Tables::Fgd(both) => both[1].steps(),
             Tables::None => 0,
         };
         let end = at.saturating_add((piece / shapes).max(1)).min(steps);
         while at < end {
             match tables {
-                Tables::Value([_, next]) => next.step(at, &refresh.mix),
-                Tables::Fgd([_, next]) => next.step(at, &refresh.mix),
+                Tables::Value(both) => both[1].step(at, &refresh.mix),
+                Tables::Fgd(both) => both[1].step(at, &refresh.mix),
                 Tables::None => {}
             }
             at += 1;
@@ -185,11 +190,11 @@ impl Stranding {
             return;
         }
         let range = self.places_of(index);
-        let Self { refresh, tables: Tables::Value([_, next]), places, slots, .. } = self else {
+        let Self { refresh, tables: Tables::Value(both), places, slots, .. } = self else {
             return;
         };
         let sight = Sight::of(fleet, index, slots);
-        for (at, gang) in next.gangs.list().iter().enumerate() {
+        for (at, gang) in both[1].gangs.list().iter().enumerate() {
             let Some(known) = places[range.clone()].get_mut(at) else { return };
             let now = gang.places(sight.whole, sight.cpu_milli) as u8;
             refresh.have[at] += u64::from(now);

@@ -1,6 +1,7 @@
 //! The node that is chosen, against prices worked out from what everybody can see.
 
 use super::*;
+use crate::policy::Measure;
 
 /// What a task with one member costs on a node: by the page of the policy, not by the code.
 fn price(
@@ -85,6 +86,8 @@ proptest! {
         machines in machines(), rules in any_rules(),
         first in prop::collection::vec(any_task(), 0..8), mut task in any_task(),
     ) {
+        // A measure that learns would price the task anew as it comes.
+        let rules = PlacementRules { measure: Measure::BestFit, ..rules };
         let mut world = world(&machines, rules, &first);
         let known: Vec<_> = world
             .entries()

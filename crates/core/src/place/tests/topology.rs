@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::fleet::{Device, Health};
+use crate::policy::Measure;
 
 /// Equal members that a node can take, by division.
 fn fits(world: &World, task: &Task, node: NodeId) -> u32 {
@@ -145,7 +146,8 @@ proptest! {
 #[test]
 fn members_go_apart_when_that_saves_more_than_it_costs() {
     // The last free devices of two full nodes strand less than any two of a node that is free.
-    let rules = PlacementRules { shadow_price: 0.01, ..PlacementRules::default() };
+    let measure = Measure::BestFit;
+    let rules = PlacementRules { measure, shadow_price: 0.01, ..PlacementRules::default() };
     let placed = |slowdown_ratio: f64, required: bool| {
         let mut placer = empty(rules);
         add_all(&mut placer, &[(1, 0), (8, 1), (1, 2)]);

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 
 use proptest::prelude::*;
-use rampmeter::fleet::DeviceDemand;
 
 use super::*;
 use crate::cluster::fgd::fragmentation_milli;
@@ -114,6 +113,23 @@ fn what_cannot_be_packed_is_refused_by_name() {
     assert!(refused(&hosts, &some_list()).contains("3x0: has no GPU"));
     let idle = list(vec![job(1, DeviceDemand::None)]);
     assert!(refused(&some_nodes(), &idle).contains("made up: asks for no GPU"));
+}
+
+/// The desk with the tables, and the definition priced anew for each task: the same decisions,
+/// which is that allocation and fragmentation are the same after every arrival.
+#[test]
+fn fgd_through_the_desk_is_fgd_by_its_definition() {
+    let mut jobs = some_list();
+    jobs.jobs.retain(|job| !matches!(job.member.devices, DeviceDemand::Share { count: 2.., .. }));
+    for seed in SEED_FIRST..SEED_FIRST + 8 {
+        let by = |policy| {
+            let options = PackOptions { policy, seed, until: 1.5 };
+            run(&some_nodes(), &jobs, &options, &|| 0).unwrap()
+        };
+        let (desk, naive) = (by(PackPolicy::Desk(Measure::Fgd)), by(PackPolicy::Naive));
+        assert_eq!(desk.allocation_pct, naive.allocation_pct);
+        assert_eq!(desk.fragmentation_pct, naive.fragmentation_pct);
+    }
 }
 
 #[test]
