@@ -42,7 +42,8 @@ fn line(case: &Case, requests: u64, share: f64) -> Result<(f64, f64), Box<dyn st
         values.push(100.0 * (value / knee - 1.0));
         limits.push(100.0 * (low / knee - 1.0));
     }
-    let column = |values: &[f64]| values.iter().map(|v| format!("{v:+6.1}")).collect::<String>();
+    let column =
+        |values: &[f64]| values.iter().map(|v| format!("{v:+6.1}")).collect::<Vec<_>>().concat();
     let engine = matches!(case.queue.servers, Servers::Engine(_));
     let servers = format!("{seats}{}", if engine { " seats" } else { "" });
     let (values_text, limits_text) = (column(&values), column(&limits));

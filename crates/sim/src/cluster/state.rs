@@ -266,7 +266,7 @@ impl<'j> Cluster<'j> {
         let restart = if again { self.costs.restart } else { Nanos::ZERO };
         // An estimate that is past still means that it runs for a moment.
         let duration = left.saturating_add(restart).max(Nanos(1));
-        let task = Task { account, duration, ..self.task(job, &self.jobs[job]) };
+        let task = Task { account, duration, ..task_of(job, &self.jobs[job]) };
         self.placer.submit(self.now, &task)?;
         Ok(())
     }
@@ -468,25 +468,25 @@ impl<'j> Cluster<'j> {
         Ok(())
     }
 
-    /// A job as the placer sees it, of the account of nobody.
-    fn task(&self, tag: usize, job: &Job) -> Task {
-        Task {
-            tag: tag as u64,
-            member: job.member,
-            members: job.members,
-            duration: job.estimate,
-            preemptible: true,
-            ..Task::default()
-        }
-    }
-
     /// Asks the placer for nodes.
     fn place(&mut self, tag: usize, job: &Job) -> Result<Option<TaskId>, ClusterError> {
-        let task = self.task(tag, job);
+        let task = task_of(tag, job);
         Ok(match self.placer.place(self.now, &task, &mut self.holds)? {
             Placed::Running { task, .. } => Some(task),
             Placed::NoRoom { .. } => None,
         })
+    }
+}
+
+/// A job as the placer sees it, of the account of nobody.
+fn task_of(tag: usize, job: &Job) -> Task {
+    Task {
+        tag: tag as u64,
+        member: job.member,
+        members: job.members,
+        duration: job.estimate,
+        preemptible: true,
+        ..Task::default()
     }
 }
 

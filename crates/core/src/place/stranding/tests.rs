@@ -22,10 +22,6 @@ pub(super) fn whole(cpu_milli: u32, count: u8) -> Demand {
     Demand { cpu_milli, devices, ..Demand::default() }
 }
 
-pub(super) fn host(cpu_milli: u32) -> Demand {
-    Demand { cpu_milli, ..Demand::default() }
-}
-
 /// Nodes of so many devices of a model, with 12 cores for each.
 fn fleet(nodes: &[(usize, u8)]) -> Fleet {
     let options = FleetOptions { nodes_max: nodes.len() as u32, devices_per_node_max: 8 };
