@@ -231,6 +231,8 @@ impl TaskMix {
         let at = if let Some(at) = known.iter().position(|own| own.models == models) {
             at
         } else if self.sets_len < SETS_MAX {
+            // What stood there was of a mix that counts no more.
+            self.sets[self.sets_len] = Wish::NONE;
             self.sets_len += 1;
             self.sets_len - 1
         } else {
