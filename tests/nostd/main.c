@@ -54,8 +54,16 @@ int nostd_open_and_close(double weight);
 int nostd_set_swap(uint32_t blocks, double s_per_block);
 int nostd_drop_swapped(uint64_t now_ns, uint64_t request);
 uint32_t nostd_requests(void);
+int nostd_placer_create(uint32_t nodes_max, uint32_t tasks_max);
+int nostd_place(uint64_t now_ns, uint8_t gpus, uint32_t members, uint64_t duration_ns, bool waits,
+                uint64_t *task);
+int nostd_place_release(uint64_t now_ns, uint64_t task);
+int nostd_place_cycle(uint64_t now_ns, uint32_t *started_len);
+int nostd_place_ask(uint64_t now_ns, uint64_t task);
+uint32_t nostd_place_tasks(void);
 
 enum { REQUESTS_MAX = 64, RUNNING_MAX = 16, ACCOUNTS = 4, ROUNDS = 20000, CODES = 9 };
+enum { NODES_MAX = 8, TASKS_MAX = 64, PLACE_ROUNDS = 3000 };
 
 static uint64_t counts[CODES]; /* by -code; 0 counts the calls that were answered */
 static uint64_t state = 42;
@@ -170,13 +178,53 @@ static void run(void)
     printf("steps %u observed %u requests %u", formed, observed, nostd_requests());
 }
 
+/* Tasks come, start, end and are asked about; those that are wrong are refused. */
+static void run_placer(void)
+{
+    uint64_t known[TASKS_MAX] = {0}, task, now_ns = 1;
+    uint32_t i, started_len, placed = 0, started = 0;
+
+    for (i = 0; i < PLACE_ROUNDS; i++) {
+        uint64_t *at = &known[draw() % TASKS_MAX];
+        now_ns += draw() % 1000000;
+        if (*at != 0) {
+            expect(nostd_place_release(now_ns, *at), 0, "release");
+            expect(nostd_place_release(now_ns, *at), -3, "release, gone");
+        }
+        *at = 0;
+        if (note(nostd_place(now_ns, (uint8_t)(1 + draw() % 8), 1 + (uint32_t)(draw() % 4),
+                             draw() % 9000000, draw() % 2 == 0, &task)) == 0) {
+            *at = task;
+            placed += task != 0;
+        }
+        expect(nostd_place_cycle(now_ns, &started_len), 0, "cycle");
+        started += started_len;
+        if (draw() % 8 == 0) {
+            expect(nostd_place(now_ns, 17, 1, 0, true, &task), -1, "submit, 17 devices");
+            expect(nostd_place(now_ns, 1, 17, 0, false, &task), -1, "place, 17 members");
+            expect(nostd_place(0, 1, 1, 0, false, &task), -4, "place, time reversed");
+            expect(nostd_place_cycle(0, &started_len), -4, "cycle, time reversed");
+            expect(nostd_place_ask(now_ns, draw()), -3, "expected_start, forged");
+            if (*at != 0) {
+                expect(nostd_place_ask(now_ns, *at), 0, "expected_start");
+            }
+        }
+    }
+    if (placed == 0 || started == 0) {
+        fprintf(stderr, "placed %u started %u\n", placed, started);
+        exit(1);
+    }
+    printf(" placed %u started %u tasks %u", placed, started, nostd_place_tasks());
+}
+
 int main(int argc, char **argv)
 {
     size_t bytes, allocations;
     int code;
 
-    if (nostd_create(REQUESTS_MAX, RUNNING_MAX, ACCOUNTS) != 0) {
-        fprintf(stderr, "the desk could not be built\n");
+    if (nostd_create(REQUESTS_MAX, RUNNING_MAX, ACCOUNTS) != 0 ||
+        nostd_placer_create(NODES_MAX, TASKS_MAX) != 0) {
+        fprintf(stderr, "a desk could not be built\n");
         return 1;
     }
     bytes = nostd_bytes();
@@ -188,6 +236,7 @@ int main(int argc, char **argv)
         return 0;
     }
     run();
+    run_placer();
     printf(" answered %llu refused", (unsigned long long)counts[0]);
     for (code = 1; code < CODES; code++) {
         printf(" %d:%llu", -code, (unsigned long long)counts[code]);

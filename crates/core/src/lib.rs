@@ -66,8 +66,9 @@
 //! |---|---|---|
 //! | 0 | [`units`], [`error`], [`handle`] | in what words? |
 //! | 1 | [`policy`] | what does the operator want? |
-//! | 2 | [`share`], [`engine`], [`outcome`] | who deserves it, how long does a step take, what did users feel? |
-//! | 4 | [`batch`] | what runs in the next step? |
+//! | 2 | [`share`], [`fleet`], [`engine`], [`outcome`] | who deserves it, what is there, how long does a step take, what did users feel? |
+//! | 3 | [`headroom`] | how much is safe? |
+//! | 4 | [`batch`], [`place`] | what runs in the next step, where does it run? |
 #![no_std]
 #![forbid(unsafe_code)]
 

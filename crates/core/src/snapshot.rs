@@ -63,6 +63,12 @@ pub(crate) const DYNAMIC_BATCHER: Kind = Kind { desk: 2, version: 1 };
 /// A ledger of its own.
 pub(crate) const LEDGER: Kind = Kind { desk: 3, version: 1 };
 
+/// The placer.
+pub(crate) const PLACER: Kind = Kind { desk: 4, version: 1 };
+
+/// The desk of headroom.
+pub(crate) const HEADROOM: Kind = Kind { desk: 5, version: 1 };
+
 /// The sum with one more word in it.
 const fn checksum(sum: u64, word: u64) -> u64 {
     (sum ^ word).wrapping_mul(FNV_PRIME).rotate_left(CHECKSUM_TURN)

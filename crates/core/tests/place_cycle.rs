@@ -9,12 +9,14 @@ use rampmeter::fleet::{
 use rampmeter::place::{
     Because, Cycle, CyclePlan, Expected, Placer, PlacerOptions, Reservation, Stage, Task, TaskId,
 };
-use rampmeter::policy::{AccountQuota, Amounts, Backfill, PendingOrder, Policy};
+use rampmeter::policy::{AccountQuota, Amounts, Backfill, Measure, PendingOrder, Policy};
 use rampmeter::share::{AccountId, Ledger, LedgerOptions};
 use std::collections::BTreeMap;
 
 fn policy(order: PendingOrder, backfill: Backfill, cycle_tasks_max: u32) -> Policy {
     let mut policy = Policy::default();
+    // One that learns nothing, so that what is compared differs in the cycles alone.
+    policy.placement.measure = Measure::BestFit;
     policy.placement.order = order;
     policy.placement.backfill = backfill;
     policy.placement.cycle_tasks_max = cycle_tasks_max;

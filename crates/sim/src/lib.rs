@@ -11,6 +11,7 @@ pub mod error;
 mod input;
 mod json;
 mod nearest;
+pub mod queues;
 pub mod report;
 pub mod results;
 pub mod routers;

@@ -95,8 +95,8 @@ fn bad_nodes_are_refused_with_file_line_column_and_value() {
     }
     let missing = nodes_of("sn,cpu_milli,memory_mib,gpu\na,1,1,0\n").unwrap_err();
     assert!(missing.starts_with("FILE:1: field `model`: there is no such column"), "{missing}");
-    let many: String = (0..65).map(|at| format!("n,1,1,1,m{at}\n")).collect();
-    let error = nodes_of(&format!("{NODES}{many}")).unwrap_err();
+    let many: Vec<String> = (0..65).map(|at| format!("n,1,1,1,m{at}")).collect();
+    let error = nodes_of(&format!("{NODES}{}", many.join("\n"))).unwrap_err();
     assert_eq!(error, "FILE:66: field `model`: `m64` is not among the first 64 models");
 }
 

@@ -4,19 +4,15 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rampmeter::Nanos;
-use rampmeter::fleet::{DEVICES_PER_NODE_MAX, NODES_MAX};
 use rampmeter::policy::Policy;
+use rampmeter_sim::InputError;
 use rampmeter_sim::cluster::{
     ClusterRun, Costs, Failures, Format, NodeList, Options, Placement, Queue, ReadOptions, Spec,
     report, simulate,
 };
-use rampmeter_sim::{InputError, shown};
 
 use super::parallel::in_parallel;
 use super::{about, named, once};
-
-/// Most GPUs of one node.
-const GPUS_MAX: u8 = DEVICES_PER_NODE_MAX as u8;
 
 /// Parts of a run after which progress is told.
 const TOLD_PARTS: usize = 100;
@@ -73,23 +69,6 @@ pub(crate) fn job_format_names() -> Vec<&'static str> {
     Format::ALL.map(Format::name).to_vec()
 }
 
-/// Nodes as the command line describes them.
-fn nodes(spec: &str) -> Result<NodeList, InputError> {
-    let (size, model) = spec.split_once(':').unwrap_or((spec, "gpu"));
-    let counts = size
-        .split_once('x')
-        .and_then(|(nodes, gpus)| Some((nodes.parse::<u32>().ok()?, gpus.parse::<u8>().ok()?)));
-    let sound = |(nodes, gpus): &(u32, u8)| (1..=NODES_MAX).contains(nodes) && *gpus <= GPUS_MAX;
-    if let Some((nodes, gpus)) = counts.filter(sound) {
-        return Ok(NodeList::uniform(nodes, gpus, model));
-    }
-    let problem = format!(
-        "`{}` is not NxG[:MODEL], N nodes of 1..={NODES_MAX} with G GPUs each of 0..={GPUS_MAX}",
-        shown(spec)
-    );
-    Err(InputError::new("--nodes", problem))
-}
-
 /// One run to do.
 struct Task<'a> {
     placement: &'a Placement,
@@ -111,11 +90,11 @@ pub(crate) fn replay_cluster(
     once("--queue", &queues)?;
     let policies: Vec<Policy> =
         placements.iter().map(Placement::policy).collect::<Result<_, _>>()?;
-    let nodes = nodes(&job.nodes)?;
+    let mut nodes = NodeList::read(&job.nodes)?;
     let devices = nodes.nodes.iter().map(|node| u32::from(node.devices));
     let (gpus, most) =
         devices.fold((0, 0), |(all, most), each| (all + u64::from(each), most.max(each)));
-    let jobs = Spec::parse(&job.tasks)?.read(ReadOptions { devices_per_node: most })?;
+    let jobs = Spec::parse(&job.tasks)?.read(ReadOptions { devices_per_node: most }, &mut nodes)?;
     let options = Options {
         costs: Costs {
             restart: Nanos::from_seconds(job.restart_s),

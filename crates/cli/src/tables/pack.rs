@@ -24,8 +24,8 @@ pub(crate) fn pack(runs: &[PackRun], console: &mut Console<'_>) -> io::Result<()
             "policy",
             &format!("at {full_pct}%"),
             &format!("at {last_pct}%"),
-            &format!("lost at {busy_pct}%"),
-            "decisions",
+            &format!("lost {busy_pct}%"),
+            "tasks",
             "p50 us",
             "p99 us",
             "max us",
@@ -36,8 +36,8 @@ pub(crate) fn pack(runs: &[PackRun], console: &mut Console<'_>) -> io::Result<()
         }
         print(&table, console)?;
     }
-    let lines = "at N%: GPUs allocated, in % of all, when tasks that ask for N% of all have come\n\
-                 lost:  GPUs that the typical task cannot use, in % of those idle";
+    let lines = "at N%: GPUs allocated, in % of all, when tasks that ask for N% of all have come;\n\
+                 lost N%: GPUs that the typical task cannot use then, in % of those idle";
     writeln!(console.out, "{lines}")
 }
 
@@ -47,7 +47,7 @@ fn cells(runs: &[PackRun], [full_pct, last_pct, busy_pct]: [usize; 3]) -> [Strin
         |of: &dyn Fn(&PackRun) -> f64| runs.iter().map(of).sum::<f64>() / runs.len().max(1) as f64;
     let at = |curve: &[f64], pct: usize| curve.get(pct).copied().unwrap_or_default();
     let slowest = runs.iter().map(|run| run.decision_ns.max).max().unwrap_or_default();
-    let micros = |nanos: f64| format!("{:.2}", nanos / 1e3);
+    let micros = |nanos: f64| format!("{:.1}", nanos / 1e3);
     [
         runs.first().map_or("", |run| run.policy).to_owned(),
         format!("{:.2}", mean(&|run| at(&run.allocation_pct, full_pct))),

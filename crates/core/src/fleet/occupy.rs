@@ -8,7 +8,8 @@ use super::device::WHOLE_MILLI;
 use super::partition::Layouts;
 use super::totals::{Counts, Step};
 use super::{
-    Demand, Device, DeviceChoice, DeviceDemand, Fleet, Hold, Node, NodeId, NodeStatus, Sharing,
+    DEVICES_PER_NODE_MAX, Demand, Device, DeviceChoice, DeviceDemand, Fleet, Health, Hold, Node,
+    NodeId, NodeStatus, Sharing,
 };
 use crate::error::{Error, check_range};
 
@@ -81,6 +82,27 @@ impl Fleet {
         choice: DeviceChoice,
     ) -> Hold {
         hold_of(&self.layouts, devices, node, demand, choice)
+    }
+
+    /// What somebody with this demand has on these devices of a node, in whatever state they and
+    /// the node are by now. O(devices).
+    ///
+    /// # Errors
+    /// [`Error::Stale`] for an unknown node; [`Error::Contradiction`] for a choice that was never
+    /// what the demand asks for.
+    pub(crate) fn held_on(
+        &self,
+        node: NodeId,
+        demand: &Demand,
+        choice: DeviceChoice,
+    ) -> Result<Hold, Error> {
+        let mut ready = [Device::default(); DEVICES_PER_NODE_MAX as usize];
+        let devices = self.devices(node)?;
+        for (ready, device) in ready.iter_mut().zip(devices) {
+            *ready = Device { health: Health::Ready, ..*device };
+        }
+        check_choice(&self.layouts, &ready[..devices.len()], demand, choice)?;
+        Ok(self.hold_of(node, devices, demand, choice))
     }
 
     /// Gives back what was taken, in whatever state node and devices are. O(devices).

@@ -16,7 +16,10 @@ use super::device::{MODELS_MAX, WHOLE_MILLI};
 use super::node::{DOMAINS_MAX, NODE_AMOUNT_MAX};
 use super::partition::{LayoutId, Layouts};
 use super::totals::Step;
-use super::{Device, DeviceSpec, Fleet, Health, ModelId, ModelSet, Node, NodeStatus, Sharing};
+use super::{
+    Demand, Device, DeviceDemand, DeviceSpec, Fleet, Health, ModelId, ModelSet, Node, NodeStatus,
+    Sharing,
+};
 use crate::error::{Error, check_range};
 use crate::snapshot::{CONTRADICTION, Words, ensure, pair};
 
@@ -162,4 +165,43 @@ fn load_device(layouts: &Layouts, words: &mut Words<'_>) -> Result<Device, Error
     let device = Device { spec, health, holders, slices, free_milli, memory_free_mib };
     ensure(zero == 0 && device.is_possible(layouts))?;
     Ok(device)
+}
+
+impl Demand {
+    /// Tells itself as 4 words: CPU and memory, devices, models, whether they must be in one group.
+    pub(crate) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        let Self { cpu_milli, memory_mib, devices, models, one_link_group } = *self;
+        let (kind, count, milli, each_mib) = match devices {
+            DeviceDemand::None => (0, 0, 0, 0),
+            DeviceDemand::Whole { count, memory_mib } => (1, count, 0, memory_mib),
+            DeviceDemand::Share { count, milli, memory_mib } => (2, count, milli, memory_mib),
+            DeviceDemand::Partition { compute_slices, memory_mib } => {
+                (3, compute_slices, 0, memory_mib)
+            }
+        };
+        let [low, high] = milli.to_le_bytes();
+        save(pair(cpu_milli, memory_mib));
+        save(pair(u32::from_le_bytes([kind, count, low, high]), each_mib));
+        save(models.0);
+        save(one_link_group.into());
+    }
+
+    /// Takes what [`Demand::save_state`] told. Whether it can be asked for is for
+    /// [`Demand::check`] to say.
+    pub(crate) fn load_state(words: &mut Words<'_>) -> Result<Self, Error> {
+        let (cpu_milli, memory_mib) = words.next_pair()?;
+        let (what, each_mib) = words.next_pair()?;
+        let [kind, count, low, high] = what.to_le_bytes();
+        let milli = u16::from_le_bytes([low, high]);
+        let devices = match kind {
+            0 => DeviceDemand::None,
+            1 => DeviceDemand::Whole { count, memory_mib: each_mib },
+            2 => DeviceDemand::Share { count, milli, memory_mib: each_mib },
+            3 => DeviceDemand::Partition { compute_slices: count, memory_mib: each_mib },
+            _ => return Err(CONTRADICTION),
+        };
+        let models = ModelSet(words.next()?);
+        let one_link_group = words.next_flag("one_link_group")?;
+        Ok(Self { cpu_milli, memory_mib, devices, models, one_link_group })
+    }
 }

@@ -13,7 +13,9 @@ use alloc::boxed::Box;
 use alloc::vec;
 
 use super::task::{Spreading, Task, Topology};
+use crate::error::{Error, check_range};
 use crate::fleet::{Demand, DeviceDemand};
+use crate::snapshot::{Words, pair};
 use crate::units::Nanos;
 
 /// Shapes that are remembered: the openb list has 91.
@@ -135,6 +137,52 @@ impl Blocked {
             self.shapes[self.oldest] = shape;
             self.oldest = (self.oldest + 1) % SHAPES_MAX;
         }
+    }
+}
+
+/// As words: how many, then each as 15. What is remembered decides how much one cycle looks at, so
+/// that it is kept.
+impl Blocked {
+    pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        save(pair(self.len as u32, self.oldest as u32));
+        for shape in &self.shapes[..self.len] {
+            let Shape {
+                member,
+                members_needed,
+                labels_required,
+                labels_forbidden,
+                topology,
+                spreading,
+                ends,
+            } = shape;
+            member.save_state(save);
+            for word in [u64::from(*members_needed), *labels_required, *labels_forbidden] {
+                save(word);
+            }
+            topology.save_state(save);
+            spreading.save_state(save);
+            save(ends.get());
+        }
+    }
+
+    /// Takes what was told. It may be anything: whoever is turned away by it waits.
+    pub(super) fn load_state(&mut self, words: &mut Words<'_>) -> Result<(), Error> {
+        let (len, oldest) = words.next_pair()?;
+        check_range("shapes_len", len.into(), 0, SHAPES_MAX as u64)?;
+        check_range("oldest", oldest.into(), 0, SHAPES_MAX as u64 - 1)?;
+        (self.len, self.oldest) = (len as usize, oldest as usize);
+        for shape in &mut self.shapes[..self.len] {
+            *shape = Shape {
+                member: Demand::load_state(words)?,
+                members_needed: words.next_u32("members_needed")?,
+                labels_required: words.next()?,
+                labels_forbidden: words.next()?,
+                topology: Topology::load_state(words)?,
+                spreading: Spreading::load_state(words)?,
+                ends: Nanos(words.next()?),
+            };
+        }
+        Ok(())
     }
 }
 

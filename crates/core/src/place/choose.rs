@@ -13,12 +13,15 @@
 //! looked at further; where nodes come in the order of what they strand, none after it is either.
 //!
 //! # Bounds and cost
-//! O(nodes of the domain looked at).
+//! O(nodes of the domain looked at). A task that may go anywhere and has no extras is offered nodes
+//! in the order of what they strand (`stranding::matrix`): as a rule the first one is taken.
 
 use super::Placer;
 use super::domains::Run;
 use super::gang::{Gang, Pace};
+use super::members::NONE;
 use super::price::Price;
+use super::stranding::Shape;
 use super::task::Task;
 use crate::fleet::{DeviceChoice, Lack, NodeId, NodeStatus};
 
@@ -41,10 +44,64 @@ impl Choice {
     }
 }
 
+/// Nodes that the matrix may offer in vain (somebody else was promised them, their memory is short)
+/// before all are looked at.
+const OFFERS_MAX: usize = 16;
+
 impl Placer {
     /// The cheapest node of a domain for one more member of a gang, or what the node that comes
-    /// closest lacks.
-    pub(super) fn choose(&self, gang: &Gang<'_>, run: Run) -> Result<Choice, Lack> {
+    /// closest lacks; [`Lack::Devices`] where that is known of all of them without a look at each.
+    pub(super) fn choose(&mut self, gang: &Gang<'_>, run: Run) -> Result<Choice, Lack> {
+        let task = gang.task;
+        let shape = self.stranding.shape_of(&task.member);
+        let is_plain = !task.has_extras(&self.rules) && task.labels_required == 0;
+        match shape {
+            Some(shape) if is_plain && run.is_fleet() => {
+                self.choose_offered(gang, shape).unwrap_or_else(|| self.choose_among(gang, run))
+            }
+            _ => self.choose_among(gang, run),
+        }
+    }
+
+    /// The same as [`Placer::choose_among`] for the whole fleet, out of those that the matrix
+    /// offers; `None` if it offers too many in vain.
+    fn choose_offered(&mut self, gang: &Gang<'_>, shape: Shape) -> Option<Result<Choice, Lack>> {
+        let order = |choice: &Choice| (choice.stranded_milli, choice.node.index());
+        let mut best: Option<Choice> = None;
+        let mut take = |choice: Choice| {
+            if best.is_none_or(|best| order(&choice) < order(&best)) {
+                best = Some(choice);
+            }
+            best
+        };
+        let (mut found, second_s) = (None, self.stranding_second_s(gang.task));
+        for at in 0..self.stranding.odd().len() {
+            let index = self.stranding.odd()[at];
+            if let Ok(Some(choice)) = self.price_below(index, gang, second_s, f64::INFINITY) {
+                found = take(choice);
+            }
+        }
+        let (mut vain, models) = ([NONE; OFFERS_MAX], gang.task.member.models);
+        for len in 0..OFFERS_MAX {
+            let offer = self.stranding.offer(&self.fleet, shape, models, &vain[..len]);
+            let Some(offer) = offer else { return Some(found.ok_or(Lack::Devices)) };
+            if found.is_some_and(|found| order(&found) < (offer.milli, offer.index)) {
+                return found.map(Ok);
+            }
+            if let Ok(Some(choice)) = self.price_below(offer.index, gang, second_s, f64::INFINITY) {
+                found = take(choice);
+                // The price is what was offered, or the offer is of older tables.
+                if choice.stranded_milli <= offer.milli || !self.stranding.is_current(offer.index) {
+                    return found.map(Ok);
+                }
+            }
+            vain[len] = offer.index;
+        }
+        None
+    }
+
+    /// The same, by a look at every node.
+    fn choose_among(&self, gang: &Gang<'_>, run: Run) -> Result<Choice, Lack> {
         let mut best: Option<Choice> = None;
         let mut closest = Lack::Status;
         let second_s = self.stranding_second_s(gang.task);
@@ -61,16 +118,20 @@ impl Placer {
         best.ok_or(closest)
     }
 
-    /// What one more member of a gang would cost on the node with this index, and on which
-    /// devices; or what the node lacks.
+    /// What a member of a gang that stands on the node with this index would cost there if it came
+    /// now, and on which devices; or what the node lacks. Its own hold has been given back. It
+    /// breaks no promise, since it is there already.
     pub(super) fn price_at(&self, index: u32, gang: &Gang<'_>) -> Result<Choice, Lack> {
-        let second_s = self.stranding_second_s(gang.task);
-        let choice = self.price_below(index, gang, second_s, f64::INFINITY)?;
-        // Nothing is above infinity, so there is one.
-        choice.ok_or(Lack::Status)
+        let stranded = self.stranded_at(index, gang.task)?;
+        if !self.crowds.may(&gang.task.spreading, index) {
+            return Err(Lack::Spread);
+        }
+        let node = self.fleet.id_at(index).ok_or(Lack::Status)?;
+        Ok(self.priced(node, stranded, gang, self.stranding_second_s(gang.task)))
     }
 
-    /// As [`Placer::price_at`]; `None` where stranding alone costs more than the bound.
+    /// What one more member of a gang would cost on the node with this index, or what the node
+    /// lacks; `None` where stranding alone costs more than the bound.
     fn price_below(
         &self,
         index: u32,
@@ -78,22 +139,29 @@ impl Placer {
         second_s: f64,
         bound_s: f64,
     ) -> Result<Option<Choice>, Lack> {
-        let task = gang.task;
-        let (stranded_milli, devices) = self.stranded_at(index, task)?;
-        let stranding_s = stranded_milli as f64 / 1_000.0 * second_s;
-        let Some(node) = self.fleet.id_at(index) else { return Err(Lack::Status) };
-        self.allowed_at(index, task, devices)?;
-        if stranding_s > bound_s {
-            return Ok(None);
-        }
+        let stranded = self.stranded_at(index, gang.task)?;
+        let node = self.fleet.id_at(index).ok_or(Lack::Status)?;
+        self.allowed_at(index, gang.task, stranded.1)?;
+        let is_above = stranding_s(stranded.0, second_s) > bound_s;
+        Ok((!is_above).then(|| self.priced(node, stranded, gang, second_s)))
+    }
+
+    fn priced(
+        &self,
+        node: NodeId,
+        (stranded_milli, devices): (i64, DeviceChoice),
+        gang: &Gang<'_>,
+        second_s: f64,
+    ) -> Choice {
+        let stranding_s = stranding_s(stranded_milli, second_s);
         let mut price = Price { stranding_s, ..Price::default() };
         let mut pace = gang.pace;
-        if task.has_extras(&self.rules) {
-            let extras = self.extras_at(index, devices, gang);
+        if gang.task.has_extras(&self.rules) {
+            let extras = self.extras_at(node.index(), devices, gang);
             price = price.plus(&extras.price);
             pace = extras.pace;
         }
-        Ok(Some(Choice { node, devices, stranded_milli, price, pace }))
+        Choice { node, devices, stranded_milli, price, pace }
     }
 
     /// Thousandths of devices that one more member would strand on a node, and where it would
@@ -138,4 +206,9 @@ impl Placer {
         let gpus = task.gpu_milli() as f64 / 1_000.0;
         self.delay_values[task.class as usize] + gpus * self.shadow_price
     }
+}
+
+/// What stranding so much costs, where a second of one GPU costs so much.
+fn stranding_s(stranded_milli: i64, second_s: f64) -> f64 {
+    stranded_milli as f64 / 1_000.0 * second_s
 }

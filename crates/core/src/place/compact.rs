@@ -128,11 +128,8 @@ impl Placer {
         let taken = enough.and_then(|_| self.fleet.take(to.node, demand, there));
         let hold = match taken {
             Ok(hold) => hold,
-            Err(error) => {
-                let here = DeviceChoice { devices: from.devices, slices: from.slices };
-                self.fleet.take(from.node, demand, here)?;
-                return Err(error);
-            }
+            // It stays where nothing new may be put, too.
+            Err(error) => return self.fleet.put_back(&from).and(Err(error)),
         };
         self.now = now;
         let mut first_member = entry.first_member;
@@ -146,6 +143,9 @@ impl Placer {
         self.stranding.changed(&self.fleet, &self.members, from.node.index());
         self.stranding.changed(&self.fleet, &self.members, to.node.index());
         self.warm.used(to.node.index(), entry.task.artifact);
+        // Somebody may find room where it was; what is promised where it is now is planned around it.
+        self.freed(true);
+        self.plan_around(first_member);
         Ok(())
     }
 

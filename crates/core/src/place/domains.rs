@@ -18,6 +18,11 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// Whether it is all nodes.
+    pub(super) fn is_fleet(self) -> bool {
+        self.domain == Domain::Fleet
+    }
+
     /// Places in it, some of which may be vacant.
     pub(super) const fn len(self) -> u32 {
         self.end - self.begin

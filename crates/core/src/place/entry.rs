@@ -5,7 +5,9 @@ use super::lost_work::Ends;
 use super::members::NONE;
 use super::price::Price;
 use super::task::Task;
+use crate::error::Error;
 use crate::fleet::Lack;
+use crate::snapshot::{Words, ensure};
 use crate::units::Nanos;
 
 /// How far a task has come.
@@ -53,6 +55,51 @@ impl Entry {
             first_member: NONE,
             ends: Ends::default(),
         }
+    }
+
+    /// Tells itself as 34 words; its members are for others to tell.
+    pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        let Self { task, stage, submitted, started, members_len, price, first_member: _, ends } =
+            self;
+        task.save_state(save);
+        for word in [*stage as u64, submitted.get(), started.get(), (*members_len).into()] {
+            save(word);
+        }
+        price.save_state(save);
+        ends.save_state(save);
+    }
+
+    /// Takes what was told.
+    pub(super) fn load_state(words: &mut Words<'_>) -> Result<Self, Error> {
+        let task = Task::load_state(words)?;
+        let stages = [Stage::Pending, Stage::Running, Stage::Ending];
+        let stage = stages[words.next_within("stage", 0, 2)? as usize];
+        Ok(Self {
+            task,
+            stage,
+            submitted: Nanos(words.next()?),
+            started: Nanos(words.next()?),
+            members_len: words.next_u32("members_len")?,
+            price: Price::load_state(words)?,
+            first_member: NONE,
+            ends: Ends::load_state(words)?,
+        })
+    }
+
+    /// `Ok` if what was taken can be at `now`: it has as many members as it may have.
+    pub(super) fn check_restored(
+        &self,
+        now: Nanos,
+        classes: u32,
+        members_max: u32,
+    ) -> Result<(), Error> {
+        self.task.check(classes, members_max)?;
+        let (least, most) = match self.stage {
+            Stage::Pending => (0, 0),
+            Stage::Running | Stage::Ending => (self.task.members_needed(), self.task.members),
+        };
+        ensure((least..=most).contains(&self.members_len))?;
+        ensure(self.submitted <= now && self.started <= now && self.ends.saved <= now)
     }
 
     /// Thousandths of devices that its members hold.

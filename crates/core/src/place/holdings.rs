@@ -13,10 +13,12 @@
 use alloc::boxed::Box;
 use alloc::vec;
 
-use super::{Placer, Task};
+use super::{Entry, Placer, Task};
 use crate::error::{Error, check_range};
+use crate::handle::Slab;
 use crate::policy::PendingOrder;
 use crate::share::{AccountId, Amounts, Ledger};
+use crate::snapshot::{Words, ensure};
 use crate::units::Nanos;
 
 /// What a placer tells a ledger about, in this order. A ledger with fewer resources is told about
@@ -214,5 +216,53 @@ impl Placer {
             Some(seat) => seat.tell(ledger),
             None => Ok(()),
         }
+    }
+}
+
+/// As words: 1 for a place that nobody has taken yet, else 7.
+impl Holdings {
+    /// Tells what does not follow from the tasks.
+    pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        for seat in &self.seats {
+            let Seat { account, tasks: _, held: _, told, used_gpu_s, since, asked } = *seat;
+            save(account.to_raw());
+            if is_somebody(account) {
+                told.into_iter().for_each(&mut *save);
+                [used_gpu_s.to_bits(), since.get(), asked].into_iter().for_each(&mut *save);
+            }
+        }
+    }
+
+    /// Takes what was told, and counts what the tasks hold.
+    pub(super) fn load_state(
+        &mut self,
+        words: &mut Words<'_>,
+        tasks: &Slab<Entry>,
+        now: Nanos,
+        cycles: u64,
+    ) -> Result<(), Error> {
+        for (seat, index) in self.seats.iter_mut().zip(0..) {
+            seat.account = AccountId::from_raw(words.next()?);
+            if is_somebody(seat.account) {
+                ensure(seat.account.index() == index)?;
+                for told in &mut seat.told {
+                    *told = words.next()?;
+                }
+                seat.used_gpu_s = words.next_amount("used_gpu_s")?;
+                seat.since = Nanos(words.next()?);
+                seat.asked = words.next()?;
+                ensure(seat.since <= now && seat.asked <= cycles)?;
+            }
+        }
+        for (_, Entry { task, members_len, .. }) in tasks.iter() {
+            ensure((task.account.index() as usize) < self.seats.len())?;
+            let Some(seat) = self.seat_mut(task.account) else { continue };
+            ensure(seat.account == task.account)?;
+            seat.tasks += 1;
+            for (held, amount) in seat.held.iter_mut().zip(held_by(task, *members_len)) {
+                *held += amount;
+            }
+        }
+        Ok(())
     }
 }

@@ -16,7 +16,9 @@
 //! It forgets nothing: where run times drift, say the holding time in the policy.
 
 use super::task::Task;
+use crate::error::Error;
 use crate::policy::PlacementRules;
+use crate::snapshot::{Words, ensure};
 use crate::units::Nanos;
 
 /// Where no run time is known at all: one of any length puts nodes in the same order.
@@ -40,6 +42,20 @@ impl Horizon {
         let gpu_seconds = gpu_milli as f64 / MILLI * run_s;
         self.gpu_seconds += gpu_seconds;
         self.gpu_seconds_squared += gpu_seconds * run_s;
+    }
+
+    /// Tells itself as 2 words.
+    pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        save(self.gpu_seconds.to_bits());
+        save(self.gpu_seconds_squared.to_bits());
+    }
+
+    /// Takes what was told: a mean run time that can be, twice the longest for what rounding adds.
+    pub(super) fn load_state(words: &mut Words<'_>) -> Result<Self, Error> {
+        let gpu_seconds = words.next_amount("gpu_seconds")?;
+        let gpu_seconds_squared = words.next_amount("gpu_seconds_squared")?;
+        ensure(gpu_seconds_squared <= gpu_seconds * (2.0 * Nanos::MAX.as_seconds()))?;
+        Ok(Self { gpu_seconds, gpu_seconds_squared })
     }
 
     fn mean_s(&self) -> Option<f64> {

@@ -13,7 +13,8 @@
 //! Work that others wait for (a task of a pipeline) counts as its own only.
 
 use super::{Entry, Placer, Stage, TaskId};
-use crate::error::Error;
+use crate::error::{Error, check_range};
+use crate::snapshot::{Words, pair};
 use crate::units::Nanos;
 
 const MILLI: f64 = 1_000.0;
@@ -29,6 +30,25 @@ pub(super) struct Ends {
     pub(super) beneficiary: TaskId,
     /// Others end for it: what it claims counts as held by its account.
     pub(super) claims: bool,
+}
+
+impl Ends {
+    /// Tells itself as 3 words.
+    pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        let Self { saved, preemptions, beneficiary, claims } = *self;
+        save(saved.get());
+        save(pair(preemptions, claims.into()));
+        save(beneficiary.to_raw());
+    }
+
+    /// Takes what was told.
+    pub(super) fn load_state(words: &mut Words<'_>) -> Result<Self, Error> {
+        let saved = Nanos(words.next()?);
+        let (preemptions, claims) = words.next_pair()?;
+        check_range("claims", claims.into(), 0, 1)?;
+        let beneficiary = TaskId::from_raw(words.next()?);
+        Ok(Self { saved, preemptions, beneficiary, claims: claims == 1 })
+    }
 }
 
 /// Worth of time, as lost work is priced.

@@ -2,8 +2,11 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
+use alloc::vec::Vec;
 
-use crate::fleet::Hold;
+use crate::error::Error;
+use crate::fleet::{Demand, DeviceChoice, Fleet, Hold, NodeId};
+use crate::snapshot::{Words, ensure, pair};
 
 /// The end of a list.
 pub(super) const NONE: u32 = u32::MAX;
@@ -52,6 +55,11 @@ impl Members {
     /// Members that could be in use.
     pub(super) const fn capacity(&self) -> u32 {
         self.all.len() as u32
+    }
+
+    /// Members in use.
+    pub(super) const fn len(&self) -> u32 {
+        self.len
     }
 
     /// Members that could still come into use.
@@ -137,5 +145,84 @@ impl Members {
         let at = |at: u32| self.all.get(at as usize);
         let first = self.of_node.get(index as usize).copied().unwrap_or(NONE);
         core::iter::successors(at(first), move |member| at(member.next_of_node))
+    }
+}
+
+/// As words: the lists, in order. What a member holds follows from what its task asks for and from
+/// where it is; places in the array are given anew.
+impl Members {
+    /// Tells the members of the task whose list begins at `first`, 2 words each. O(members there)
+    /// for each of them.
+    pub(super) fn save_state(&self, first: u32, save: &mut dyn FnMut(u64)) {
+        for member in self.of_task(first) {
+            let Hold { node, devices, slices, .. } = member.hold;
+            let next = |at: u32| self.all.get(at as usize);
+            let behind = core::iter::successors(next(member.next_of_node), |behind| {
+                next(behind.next_of_node)
+            });
+            save(node.to_raw());
+            save(pair(u32::from(devices) | u32::from(slices) << 16, behind.count() as u32));
+        }
+    }
+
+    /// Takes so many members of a task, told in the order of their list, and returns the first.
+    /// [`Members::find_nodes`] is to follow.
+    pub(super) fn load_state(
+        &mut self,
+        words: &mut Words<'_>,
+        fleet: &Fleet,
+        task: u32,
+        demand: &Demand,
+        len: u32,
+    ) -> Result<u32, Error> {
+        ensure(len > 0 && len <= self.vacant_len())?;
+        let (first, end) = (self.len, self.len + len);
+        for at in first..end {
+            let node = NodeId::from_raw(words.next()?);
+            let (place, behind) = words.next_pair()?;
+            ensure(place >> 24 == 0)?;
+            let place = DeviceChoice { devices: place as u16, slices: (place >> 16) as u8 };
+            self.all[at as usize] = Member {
+                hold: fleet.held_on(node, demand, place)?,
+                task,
+                next_of_task: if at + 1 == end { NONE } else { at + 1 },
+                last_of_task: if at == first { NONE } else { at - 1 },
+                // How many are behind it, until the lists of the nodes are made.
+                next_of_node: behind,
+                last_of_node: NONE,
+            };
+        }
+        self.len = end;
+        self.vacant = if end == self.capacity() { NONE } else { end };
+        Ok(first)
+    }
+
+    /// Makes the lists of the nodes, of members that were just taken.
+    pub(super) fn find_nodes(&mut self) -> Result<(), Error> {
+        let found = self.all[..self.len as usize].iter().zip(0..);
+        let mut order: Vec<(u32, u32, u32)> =
+            found.map(|(m, at)| (m.hold.node.index(), m.next_of_node, at)).collect();
+        order.sort_unstable();
+        let (mut node_before, mut len) = (NONE, 0);
+        for (node, behind, at) in order {
+            len = if node == node_before { len + 1 } else { 0 };
+            node_before = node;
+            ensure(behind == len)?;
+            let next_of_node = core::mem::replace(&mut self.of_node[node as usize], at);
+            self.all[at as usize].next_of_node = next_of_node;
+            if let Some(next) = self.all.get_mut(next_of_node as usize) {
+                next.last_of_node = at;
+            }
+        }
+        Ok(())
+    }
+
+    /// All that is held.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Hold> {
+        let lists = self.of_node.iter().map(|first| self.all.get(*first as usize));
+        lists.flat_map(|first| {
+            core::iter::successors(first, |member| self.all.get(member.next_of_node as usize))
+                .map(|member| &member.hold)
+        })
     }
 }

@@ -59,6 +59,8 @@ mod room;
 mod rules;
 mod scratch;
 mod spreading;
+mod state;
+pub mod stats;
 mod stranding;
 pub mod task;
 mod timeline;
@@ -95,6 +97,7 @@ pub use price::Price;
 pub use promises::Reservation;
 pub use resize::Resized;
 pub use rules::SHADOW_PRICE_MAX;
+pub use stats::PlacerStats;
 pub use task::{Domain, Spreading, Task, Topology};
 
 /// A task that a placer knows.
@@ -169,12 +172,22 @@ impl Placer {
     /// says; [`Error::Contradiction`] if something of the fleet is taken already.
     pub fn new(fleet: Fleet, policy: &Policy, options: &PlacerOptions) -> Result<Self, Error> {
         policy.validate()?;
+        let reservations_max = policy.placement.reservations_max;
+        check_range("reservations_max", reservations_max.into(), 0, RESERVATIONS_MAX.into())?;
+        Self::with_reservations(fleet, policy, options, reservations_max)
+    }
+
+    /// The same with room for so many reservations, whatever the policy says of them.
+    fn with_reservations(
+        fleet: Fleet,
+        policy: &Policy,
+        options: &PlacerOptions,
+        reservations_max: u32,
+    ) -> Result<Self, Error> {
         check_range("tasks_max", options.tasks_max.into(), 1, 1 << 24)?;
         check_range("members_max", options.members_max.into(), 1, 1 << 24)?;
         check_range("task_members_max", options.task_members_max.into(), 1, 1 << 16)?;
         check_range("accounts_max", options.accounts_max.into(), 1, 1 << 24)?;
-        let reservations_max = policy.placement.reservations_max;
-        check_range("reservations_max", reservations_max.into(), 0, RESERVATIONS_MAX.into())?;
         if let Some((node, taken)) = fleet.iter().find(|(_, node)| node.holds > 0) {
             return Err(Error::Contradiction {
                 field: "fleet",
@@ -186,8 +199,10 @@ impl Placer {
         let &FleetOptions { nodes_max, devices_per_node_max } = fleet.options();
         let PlacementRules { measure, mix_weight, .. } = policy.placement;
         let mut stranding = Stranding::new(measure, mix_weight, nodes_max, devices_per_node_max);
-        fleet.iter().for_each(|(node, _)| stranding.appeared(&fleet, node.index()));
         let &PlacerOptions { tasks_max, members_max, task_members_max, accounts_max } = options;
+        let members = Members::new(members_max, nodes_max);
+        fleet.iter().for_each(|(node, _)| stranding.appeared(&fleet, node.index()));
+        fleet.iter().for_each(|(node, _)| stranding.changed(&fleet, &members, node.index()));
         let places_max = members_max.max(task_members_max);
         Ok(Self {
             options: *options,
@@ -197,7 +212,7 @@ impl Placer {
             shadow_price_told: false,
             domains: Domains::new(nodes_max),
             tasks: Slab::new("tasks", options.tasks_max)?,
-            members: Members::new(options.members_max, nodes_max),
+            members,
             crowds: Crowds::new(options.tasks_max, nodes_max),
             warm: Warm::new(nodes_max),
             horizon: Horizon::default(),
@@ -211,7 +226,7 @@ impl Placer {
             given_back: 0,
             early_ends: 0,
             cycles: 0,
-            scratch: Scratch::new(*fleet.options(), options)?,
+            scratch: Scratch::new(&fleet, options)?,
             now: Nanos::ZERO,
             fleet,
         })

@@ -14,11 +14,13 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
+use alloc::vec::Vec;
 
-use super::{Entry, Placer, Task, TaskId};
+use super::{Entry, Placer, Stage, Task, TaskId};
 use crate::error::Error;
 use crate::heap::{Forest, NONE};
-use crate::policy::PendingOrder;
+use crate::policy::{PendingOrder, PlacementRules};
+use crate::snapshot::{Words, ensure};
 use crate::units::Nanos;
 
 /// Lower goes first: priority with its sign changed, then the number of the arrival.
@@ -108,6 +110,12 @@ impl Pending {
         self.side_of.get(task as usize).is_some_and(|side| *side != NOWHERE)
     }
 
+    /// Whether this pass has looked at a task; `None`: it is in no queue.
+    fn is_seen(&self, task: u32) -> Option<bool> {
+        let side = self.side_of.get(task as usize).copied().filter(|side| *side != NOWHERE)?;
+        Some(side != self.side)
+    }
+
     /// A pass is over: the next one begins with what it has looked at.
     pub(super) const fn end_pass(&mut self) {
         self.side ^= 1;
@@ -148,9 +156,66 @@ impl Placer {
 
     /// The queue that a task waits in.
     pub(super) const fn queue_of(&self, task: &Task) -> u32 {
-        match self.rules.order {
-            PendingOrder::Arrival => 0,
-            PendingOrder::DominantShare | PendingOrder::FairTree => task.account.index(),
+        queue_under(self.rules.order, task)
+    }
+
+    /// Takes other rules; who waits waits in the queue that they say, with the same turn.
+    pub(super) fn set_rules(&mut self, rules: PlacementRules) {
+        for index in 0..self.tasks.capacity() {
+            let Some(entry) = self.tasks.at(index) else { continue };
+            let before = queue_under(self.rules.order, &entry.task);
+            let queue = queue_under(rules.order, &entry.task);
+            if let Some(is_seen) = self.pending.is_seen(index)
+                && queue != before
+            {
+                self.pending.take(before, index);
+                self.pending.put(queue, index, self.pending.turn(index), is_seen);
+            }
         }
+        self.rules = rules;
+    }
+
+    /// Tells who waits in a queue and since when: of each pending task, by index, the number of its
+    /// arrival, and 0 for one with a reservation, 1 for one that this pass has still to look at, 2
+    /// for one that it has looked at.
+    pub(super) fn save_pending(&self, save: &mut dyn FnMut(u64)) {
+        save(self.pending.arrivals);
+        for (id, _) in self.tasks.iter().filter(|(_, entry)| entry.stage == Stage::Pending) {
+            save(self.pending.turn(id.index()).1);
+            save(self.pending.is_seen(id.index()).map_or(0, |is_seen| 1 + u64::from(is_seen)));
+        }
+    }
+
+    /// Takes what was told. Whoever waits has a place in a queue, or a reservation.
+    pub(super) fn load_pending(&mut self, words: &mut Words<'_>) -> Result<(), Error> {
+        self.pending.arrivals = words.next_count("arrivals")?;
+        let mut arrivals = Vec::new();
+        for index in 0..self.tasks.capacity() {
+            let Some(id) = self.tasks.handle_at(index) else { continue };
+            let Entry { task, stage, .. } = *self.tasks.get(id)?;
+            if stage != Stage::Pending {
+                continue;
+            }
+            let arrival = words.next()?;
+            let place = words.next_within("place", 0, 2)?;
+            ensure(arrival <= self.pending.arrivals)?;
+            ensure((place == 0) == self.promises.of_task(id).is_some())?;
+            let turn = (-task.priority, arrival);
+            match place {
+                0 => self.pending.forest.set_key(index, turn),
+                _ => self.pending.put(self.queue_of(&task), index, turn, place == 2),
+            }
+            arrivals.push(arrival);
+        }
+        // Two with the same turn would stand in an order that nobody can tell.
+        arrivals.sort_unstable();
+        ensure(arrivals.windows(2).all(|pair| pair[0] != pair[1]))
+    }
+}
+
+const fn queue_under(order: PendingOrder, task: &Task) -> u32 {
+    match order {
+        PendingOrder::Arrival => 0,
+        PendingOrder::DominantShare | PendingOrder::FairTree => task.account.index(),
     }
 }

@@ -1,5 +1,8 @@
 //! What a placement costs, in seconds of delay.
 
+use crate::error::Error;
+use crate::snapshot::Words;
+
 /// The price of a placement, part by part, each in seconds of delay times what the class's delay is
 /// worth. A negative part is a gain.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -55,5 +58,26 @@ impl Price {
             crowding_s: -self.crowding_s,
             lost_work_s: -self.lost_work_s,
         }
+    }
+
+    /// Tells itself as 6 words.
+    pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        let Self { stranding_s, warm_up_s, link_s, interference_s, crowding_s, lost_work_s } = self;
+        for part in [stranding_s, warm_up_s, link_s, interference_s, crowding_s, lost_work_s] {
+            save(part.to_bits());
+        }
+    }
+
+    /// Takes what was told. It may be any numbers: nothing is decided by what was paid.
+    pub(super) fn load_state(words: &mut Words<'_>) -> Result<Self, Error> {
+        let mut part = || words.next().map(f64::from_bits);
+        Ok(Self {
+            stranding_s: part()?,
+            warm_up_s: part()?,
+            link_s: part()?,
+            interference_s: part()?,
+            crowding_s: part()?,
+            lost_work_s: part()?,
+        })
     }
 }

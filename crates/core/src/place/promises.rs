@@ -17,10 +17,11 @@ use alloc::vec;
 
 use super::members::Member;
 use super::timeline::{Candidate, Planning, Timeline};
-use super::{Placer, TaskId};
+use super::{Entry, Placer, Stage, TaskId};
 use crate::error::Error;
 use crate::fleet::{Demand, DeviceChoice};
 use crate::handle::{Handle, Slab};
+use crate::snapshot::{CONTRADICTION, Words, ensure, pair};
 use crate::units::Nanos;
 
 /// Most reservations that may be held at once. Each is looked at again in every cycle.
@@ -28,6 +29,9 @@ pub const RESERVATIONS_MAX: u32 = 1_024;
 
 /// The end of a list.
 const NONE: u32 = u32::MAX;
+
+/// In the word of a place: it has a plan, which is in the bits below.
+const PLANNED: u64 = 1 << 24;
 
 /// A start that is promised.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -129,13 +133,19 @@ impl Promises {
         places_max: u32,
         nodes_max: u32,
     ) -> u64 {
-        Slab::<Promise>::bytes_needed(reservations_max)
+        let slots = if reservations_max == 0 { 1 } else { reservations_max };
+        Slab::<Promise>::bytes_needed(slots)
             + places_max as u64 * size_of::<Place>() as u64
             + nodes_max as u64 * size_of::<u32>() as u64
     }
 
     pub(super) const fn len(&self) -> u32 {
         self.slab.len()
+    }
+
+    /// Reservations that there may be.
+    pub(super) const fn capacity(&self) -> u32 {
+        self.slab.capacity()
     }
 
     /// Reservations for which nobody is ending.
@@ -319,5 +329,144 @@ impl Placer {
             self.plan_node(hold.node.index());
             next = next_of_task;
         }
+    }
+}
+
+impl Promise {
+    /// Tells itself as 7 words, without its places.
+    fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        // What its task asks for follows from that.
+        let Self {
+            task,
+            demand: _,
+            starts,
+            ends,
+            number,
+            is_reclaimed,
+            given_back,
+            early_ends,
+            first: _,
+        } = *self;
+        for word in [task.to_raw(), starts.get(), ends.get(), number, is_reclaimed.into()] {
+            save(word);
+        }
+        save(given_back);
+        save(early_ends);
+    }
+
+    fn load_state(words: &mut Words<'_>) -> Result<Self, Error> {
+        let task = TaskId::from_raw(words.next()?);
+        let (starts, ends) = (Nanos(words.next()?), Nanos(words.next()?));
+        Ok(Self {
+            number: words.next_count("number")?,
+            is_reclaimed: words.next_flag("is_reclaimed")?,
+            given_back: words.next_count("given_back")?,
+            early_ends: words.next_count("early_ends")?,
+            ..Self::new(task, Demand::default(), starts, ends)
+        })
+    }
+}
+
+/// As words: the number that comes next, the reservations, 2 words for each place of one, in order,
+/// and 1 for each place that is free. The index of a place decides on a tie, so that it is kept.
+impl Promises {
+    pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        save(self.numbers);
+        self.slab.save_state(save, Promise::save_state);
+        let next = |at: u32| self.places.get(at as usize).map(|place| (at, place));
+        let list = |first: u32| {
+            core::iter::successors(next(first), |(_, place)| next(place.next_of_promise))
+        };
+        for (_, promise) in self.iter() {
+            for (at, place) in list(promise.first) {
+                save(pair(at, place.node));
+                save(place.plan.map_or(0, |DeviceChoice { devices, slices }| {
+                    u64::from(devices) | u64::from(slices) << 16 | PLANNED
+                }));
+            }
+        }
+        list(self.vacant).for_each(|(at, _)| save(at.into()));
+    }
+
+    /// Takes what was told: one reservation at most for each task that waits, with as many places
+    /// as that needs, and every place once.
+    pub(super) fn load_state(
+        &mut self,
+        words: &mut Words<'_>,
+        tasks: &Slab<Entry>,
+    ) -> Result<(), Error> {
+        self.numbers = words.next_count("numbers")?;
+        self.slab.load_state(words, Promise::load_state)?;
+        let mut is_found = vec![false; self.places.len()];
+        for index in 0..self.slab.capacity() {
+            let Some(&promise) = self.slab.at(index) else { continue };
+            let Entry { task, stage, .. } = tasks.get(promise.task)?;
+            ensure(*stage == Stage::Pending && promise.starts <= promise.ends)?;
+            ensure(promise.number < self.numbers)?;
+            let same = |one: &Promise| one.task == promise.task || one.number == promise.number;
+            ensure(self.iter().filter(|(_, one)| same(one)).count() == 1)?;
+            let first = self.load_places(words, index, task.members_needed(), &mut is_found)?;
+            if let Some(promise) = self.slab.at_mut(index) {
+                (promise.demand, promise.first) = (task.member, first);
+            }
+        }
+        let vacant_len = is_found.iter().filter(|is_found| !**is_found).count() as u32;
+        self.vacant = self.load_list(words, vacant_len, &mut is_found, |words, place| {
+            *place = Place::default();
+            words.next_u32("vacant")
+        })?;
+        self.vacant_len = vacant_len;
+        Ok(())
+    }
+
+    /// Takes the places of one reservation, and puts them into the lists of their nodes, where the
+    /// order does not matter.
+    fn load_places(
+        &mut self,
+        words: &mut Words<'_>,
+        promise: u32,
+        len: u32,
+        is_found: &mut [bool],
+    ) -> Result<u32, Error> {
+        let nodes = self.of_node.len();
+        let first = self.load_list(words, len, is_found, |words, place| {
+            let (at, node) = words.next_pair()?;
+            let plan = words.next()?;
+            ensure((node as usize) < nodes && plan < 2 * PLANNED)?;
+            let devices = DeviceChoice { devices: plan as u16, slices: (plan >> 16) as u8 };
+            let plan = (plan & PLANNED != 0).then_some(devices);
+            *place = Place { promise, node, plan, ..Place::default() };
+            Ok(at)
+        })?;
+        let mut at = first;
+        while let Some(place) = self.places.get_mut(at as usize) {
+            place.next_of_node = core::mem::replace(&mut self.of_node[place.node as usize], at);
+            at = place.next_of_promise;
+        }
+        Ok(first)
+    }
+
+    /// Takes a list of places, none of which was found before, and returns its first.
+    fn load_list(
+        &mut self,
+        words: &mut Words<'_>,
+        len: u32,
+        is_found: &mut [bool],
+        load: impl Fn(&mut Words<'_>, &mut Place) -> Result<u32, Error>,
+    ) -> Result<u32, Error> {
+        let (mut first, mut last) = (NONE, NONE);
+        for _ in 0..len {
+            let mut place = Place::default();
+            let at = load(words, &mut place)?;
+            let is_found = is_found.get_mut(at as usize).ok_or(CONTRADICTION)?;
+            ensure(!core::mem::replace(is_found, true))?;
+            self.places[at as usize] = Place { next_of_promise: NONE, ..place };
+            match self.places.get_mut(last as usize) {
+                Some(before) => before.next_of_promise = at,
+                None => first = at,
+            }
+            last = at;
+        }
+        Ok(first)
     }
 }

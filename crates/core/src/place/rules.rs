@@ -31,14 +31,18 @@ impl Placer {
     }
 
     /// Takes a changed policy; what runs stays where it is, at the price that it had. Delay values
-    /// and rules hold from now on; its shadow price only where the host has said none.
+    /// and rules hold from now on; its shadow price only where the host has said none. Allocates
+    /// nothing. O(accounts log accounts + tasks log tasks).
     ///
     /// # Errors
     /// What [`Policy::validate`] says; [`Error::Range`] if it has another number of classes: tasks
-    /// are of one of them; or another `placement.measure`, by its place in [`crate::policy::Measure::ALL`]: what it
-    /// goes by was made with the placer. Nothing is changed then.
+    /// are of one of them; or more accounts than [`super::PlacerOptions::accounts_max`]; or another
+    /// `placement.measure`, by its place in [`crate::policy::Measure::ALL`]: what it goes by was made
+    /// with the placer. Nothing is changed then.
     pub fn set_policy(&mut self, policy: &Policy) -> Result<(), Error> {
-        policy.validate()?;
+        let room = &mut self.scratch.names;
+        check_range("account entries", policy.accounts.len() as u64, 0, room.len() as u64)?;
+        policy.validate_in(&mut room[..policy.accounts.len()])?;
         let (classes, built) = (policy.classes.len() as u64, self.delay_values.len() as u64);
         check_range("classes", classes, built, built)?;
         let (measure, made) = (policy.placement.measure as u64, self.stranding.measure() as u64);
@@ -46,7 +50,7 @@ impl Placer {
         for (delay_value, class) in self.delay_values.iter_mut().zip(&policy.classes) {
             *delay_value = class.delay_value;
         }
-        self.rules = policy.placement;
+        self.set_rules(policy.placement);
         if !self.shadow_price_told {
             self.shadow_price = policy.placement.shadow_price;
         }

@@ -31,6 +31,8 @@ pub(super) struct Scratch {
     pub(super) costs_s: Box<[f64]>,
     /// Members put on the node with this index.
     pub(super) placed_on: Box<[u32]>,
+    /// A place for each account of a policy that is looked at.
+    pub(super) names: Box<[u32]>,
     /// Tasks to move, the best first.
     pub(super) movable: Box<[(f64, TaskId)]>,
 }
@@ -40,12 +42,13 @@ pub(super) struct Scratch {
 pub(super) const MOVABLE_MAX: usize = 64;
 
 impl Scratch {
-    pub(super) fn new(fleet: FleetOptions, options: &PlacerOptions) -> Result<Self, Error> {
-        let (nodes, tasks) = (fleet.nodes_max as usize, options.tasks_max as usize);
+    pub(super) fn new(fleet: &Fleet, options: &PlacerOptions) -> Result<Self, Error> {
+        let nodes_max = fleet.options().nodes_max;
+        let (nodes, tasks) = (nodes_max as usize, options.tasks_max as usize);
         let members = options.task_members_max as usize;
         Ok(Self {
-            fleet: Fleet::new(&fleet)?,
-            domains: Domains::new(fleet.nodes_max),
+            fleet: Fleet::with_room_for(fleet)?,
+            domains: Domains::new(nodes_max),
             placed: vec![Hold::default(); 2 * members].into_boxed_slice(),
             candidates: vec![Candidate::default(); CANDIDATES_MAX].into_boxed_slice(),
             victims: vec![0; tasks].into_boxed_slice(),
@@ -54,6 +57,7 @@ impl Scratch {
             marks: vec![false; tasks].into_boxed_slice(),
             costs_s: vec![0.0; nodes].into_boxed_slice(),
             placed_on: vec![0; nodes].into_boxed_slice(),
+            names: vec![0; options.accounts_max as usize].into_boxed_slice(),
             movable: vec![(0.0, TaskId::default()); MOVABLE_MAX].into_boxed_slice(),
         })
     }
@@ -66,6 +70,7 @@ impl Scratch {
             + CANDIDATES_MAX as u64 * size_of::<Candidate>() as u64
             + tasks * 2 * (size_of::<u32>() + size_of::<bool>()) as u64
             + nodes * (size_of::<f64>() + size_of::<u32>()) as u64
+            + options.accounts_max as u64 * size_of::<u32>() as u64
             + MOVABLE_MAX as u64 * size_of::<(f64, TaskId)>() as u64
     }
 }

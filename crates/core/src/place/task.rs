@@ -3,6 +3,7 @@
 use crate::error::{Error, check_range, check_real};
 use crate::fleet::Demand;
 use crate::share::AccountId;
+use crate::snapshot::{Words, pair};
 use crate::units::Nanos;
 
 /// Largest ratio by which a run time may be said to grow.
@@ -155,5 +156,134 @@ impl Task {
         check_real("link_slowdown_ratio", link_slowdown_ratio, 0.0, SLOWDOWN_MAX)?;
         check_real("crowding_s", self.spreading.crowding_s, 0.0, CROWDING_S_MAX)?;
         Ok(())
+    }
+}
+
+impl Domain {
+    /// As they are numbered.
+    const ALL: [Self; 4] = [Self::Node, Self::Rack, Self::Zone, Self::Fleet];
+
+    fn load_state(words: &mut Words<'_>) -> Result<Self, Error> {
+        let place = words.next_within("domain", 0, Self::ALL.len() as u32 - 1)?;
+        Ok(Self::ALL[place as usize])
+    }
+}
+
+impl Topology {
+    /// Tells itself as 4 words.
+    pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        let Self { within, required, slowdown_ratio, link_slowdown_ratio } = *self;
+        save(within as u64);
+        save(required.into());
+        save(slowdown_ratio.to_bits());
+        save(link_slowdown_ratio.to_bits());
+    }
+
+    /// Takes what was told; whether it can be is for [`Task::check`] to say.
+    pub(super) fn load_state(words: &mut Words<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            within: Domain::load_state(words)?,
+            required: words.next_flag("required")?,
+            slowdown_ratio: f64::from_bits(words.next()?),
+            link_slowdown_ratio: f64::from_bits(words.next()?),
+        })
+    }
+}
+
+impl Spreading {
+    /// Tells itself as 3 words.
+    pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        let Self { group, domain, domain_members_max, crowding_s } = *self;
+        save(pair(group, domain_members_max));
+        save(domain as u64);
+        save(crowding_s.to_bits());
+    }
+
+    /// Takes what was told; whether it can be is for [`Task::check`] to say.
+    pub(super) fn load_state(words: &mut Words<'_>) -> Result<Self, Error> {
+        let (group, domain_members_max) = words.next_pair()?;
+        let domain = Domain::load_state(words)?;
+        let crowding_s = f64::from_bits(words.next()?);
+        Ok(Self { group, domain, domain_members_max, crowding_s })
+    }
+}
+
+impl Task {
+    /// Tells itself as 21 words.
+    pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        let Self {
+            tag,
+            account,
+            class,
+            priority,
+            member,
+            members,
+            members_min,
+            labels_required,
+            labels_forbidden,
+            topology,
+            spreading,
+            duration,
+            artifact,
+            warm_up,
+            preemptible,
+            min_runtime,
+        } = *self;
+        save(tag);
+        save(account.to_raw());
+        save(pair(class, priority.cast_unsigned()));
+        member.save_state(save);
+        save(pair(members, members_min));
+        save(labels_required);
+        save(labels_forbidden);
+        topology.save_state(save);
+        spreading.save_state(save);
+        save(duration.get());
+        save(pair(artifact, preemptible.into()));
+        save(warm_up.get());
+        save(min_runtime.get());
+    }
+
+    /// Takes what was told; whether it can be is for [`Task::check`] to say.
+    pub(super) fn load_state(words: &mut Words<'_>) -> Result<Self, Error> {
+        let (tag, account) = (words.next()?, AccountId::from_raw(words.next()?));
+        let (class, priority) = words.next_pair()?;
+        let member = Demand::load_state(words)?;
+        let (members, members_min) = words.next_pair()?;
+        let (labels_required, labels_forbidden) = (words.next()?, words.next()?);
+        let topology = Topology::load_state(words)?;
+        let spreading = Spreading::load_state(words)?;
+        let duration = Nanos(words.next()?);
+        let (artifact, preemptible) = words.next_pair()?;
+        check_range("preemptible", preemptible.into(), 0, 1)?;
+        Ok(Self {
+            tag,
+            account,
+            class,
+            priority: priority.cast_signed(),
+            member,
+            members,
+            members_min,
+            labels_required,
+            labels_forbidden,
+            topology,
+            spreading,
+            duration,
+            artifact,
+            warm_up: Nanos(words.next()?),
+            preemptible: preemptible == 1,
+            min_runtime: Nanos(words.next()?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is saved as a number is found again under it.
+    #[test]
+    fn numbers_of_domains_are_their_places() {
+        assert!(Domain::ALL.iter().zip(0..).all(|(domain, place)| *domain as u64 == place));
     }
 }

@@ -18,7 +18,8 @@ use alloc::vec;
 
 use super::Placer;
 use crate::error::{Error, check_range};
-use crate::fleet::NodeId;
+use crate::fleet::{Fleet, NodeId};
+use crate::snapshot::{Words, pair};
 
 /// Artifacts that a node is believed to keep. Eight devices that each serve another model keep
 /// eight; what a disk keeps beyond that, the host can say again when it matters.
@@ -65,6 +66,27 @@ impl Warm {
             latest[at..].rotate_left(1);
             latest[ARTIFACTS_PER_NODE - 1] = 0;
         }
+    }
+
+    /// Tells what the nodes of a fleet keep, 4 words each.
+    pub(super) fn save_state(&self, fleet: &Fleet, save: &mut dyn FnMut(u64)) {
+        for (node, _) in fleet.iter() {
+            let (pairs, _) = self.nodes[node.index() as usize].as_chunks::<2>();
+            for [one, other] in pairs {
+                save(pair(*one, *other));
+            }
+        }
+    }
+
+    /// Takes what was told. Any numbers can be: what is kept twice is only kept longer.
+    pub(super) fn load_state(&mut self, fleet: &Fleet, words: &mut Words<'_>) -> Result<(), Error> {
+        for (node, _) in fleet.iter() {
+            let (pairs, _) = self.nodes[node.index() as usize].as_chunks_mut::<2>();
+            for kept in pairs {
+                *kept = words.next_pair()?.into();
+            }
+        }
+        Ok(())
     }
 
     /// Nothing is there: a node that is new, or was lost.

@@ -7,6 +7,7 @@ mod exchange;
 pub mod ledger;
 mod log;
 pub mod parts;
+pub mod placer;
 
 use rampmeter::batch::continuous::{
     Admission, Batcher, Change, Expiry, HandOver, Observation, Plan, PlanEntry, Preemption,

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use rampmeter::Nanos;
 
 use super::peers::{Backfill, Conservative, Fifo, Las, Shortest};
+use super::rampmeter::Desk;
 use super::state::{Cluster, ClusterError};
 use crate::nearest::unknown;
 
@@ -50,12 +51,21 @@ pub enum Queue {
     Easy,
     /// First come, first served with conservative backfilling.
     Conservative,
+    /// The library's own cycle, under the policy of the placement.
+    Rampmeter,
 }
 
 impl Queue {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Fifo, Self::Srtf, Self::Srsf, Self::Las, Self::Easy, Self::Conservative];
+    pub const ALL: [Self; 7] = [
+        Self::Fifo,
+        Self::Srtf,
+        Self::Srsf,
+        Self::Las,
+        Self::Easy,
+        Self::Conservative,
+        Self::Rampmeter,
+    ];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
@@ -66,6 +76,7 @@ impl Queue {
             Self::Las => "las",
             Self::Easy => "easy",
             Self::Conservative => "conservative",
+            Self::Rampmeter => "rampmeter",
         }
     }
 
@@ -78,6 +89,7 @@ impl Queue {
             Self::Las => Box::new(Las::default()),
             Self::Easy => Box::new(Backfill),
             Self::Conservative => Box::new(Conservative::default()),
+            Self::Rampmeter => Box::new(Desk::default()),
         }
     }
 }

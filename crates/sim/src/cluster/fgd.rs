@@ -235,7 +235,8 @@ impl Naive {
                 if !after.take(demand, devices) {
                     continue;
                 }
-                let score = self.score(before as i64 - self.mix.fragmentation(&after) as i64);
+                let lost = self.mix.fragmentation(&after);
+                let score = self.score(before.cast_signed() - lost.cast_signed());
                 if best.is_none_or(|(most, _)| score > most) {
                     best = Some((score, Spot { node: index, devices }));
                 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::jobs::JobList;
-use super::{ReadOptions, csv, muri, philly, swf};
+use super::nodes::NodeList;
+use super::{ReadOptions, csv, muri, openb, philly, swf};
 use crate::InputError;
 use crate::input::Lines;
 use crate::nearest::unknown;
@@ -20,13 +21,15 @@ pub enum Format {
     Muri,
     /// Standard Workload Format.
     Swf,
+    /// Alibaba's cluster-trace-gpu-v2023.
+    Openb,
     /// Our own columns.
     Csv,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 4] = [Self::Philly, Self::Muri, Self::Swf, Self::Csv];
+    pub const ALL: [Self; 5] = [Self::Philly, Self::Muri, Self::Swf, Self::Openb, Self::Csv];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
@@ -34,6 +37,7 @@ impl Format {
             Self::Philly => "philly",
             Self::Muri => "muri",
             Self::Swf => "swf",
+            Self::Openb => "openb",
             Self::Csv => "csv",
         }
     }
@@ -82,15 +86,16 @@ impl Spec {
         self.given.map_or_else(|| guess(&self.path), Ok)
     }
 
-    /// Reads the jobs.
+    /// Reads the jobs. Models that they name and no node has get a number among those of the nodes.
     ///
     /// # Errors
     /// One sentence about the first thing that is wrong.
-    pub fn read(&self, options: ReadOptions) -> Result<JobList, InputError> {
+    pub fn read(&self, options: ReadOptions, nodes: &mut NodeList) -> Result<JobList, InputError> {
         match self.format()? {
             Format::Philly => philly::read(&self.path, options),
             Format::Muri => muri::read(&self.path, options),
             Format::Swf => swf::read(&self.path, options),
+            Format::Openb => openb::read(&self.path, nodes),
             Format::Csv => csv::read(&self.path, options),
         }
     }
@@ -109,9 +114,10 @@ pub fn guess(path: &Path) -> Result<Format, InputError> {
         return Ok(Format::Swf);
     }
     let header: Vec<&str> = line.split(',').map(|name| name.trim().trim_matches('"')).collect();
-    let known: [(&[&str], Format); 3] = [
+    let known: [(&[&str], Format); 4] = [
         (&philly::COLUMNS, Format::Philly),
         (&muri::COLUMNS, Format::Muri),
+        (&openb::COLUMNS, Format::Openb),
         (&csv::COLUMNS[..3], Format::Csv),
     ];
     let has_all = |columns: &[&str]| columns.iter().all(|column| header.contains(column));

@@ -8,6 +8,7 @@
 //! | `philly` | `timestamp,duration,num_gpus,cluster` (Microsoft's Philly clusters) |
 //! | `muri` | `num_gpu,submit_time,duration` in milliseconds (the Muri artifact) |
 //! | `swf` | 18 numbers (Parallel Workloads Archive), plain or gzipped |
+//! | `openb` | a task list of Alibaba's cluster-trace-gpu-v2023 |
 //! | `csv` | `arrival_s,duration_s,gpus` and six optional columns |
 //!
 //! # The simulator
@@ -29,6 +30,7 @@ pub mod pack;
 mod peers;
 mod philly;
 mod placement;
+mod rampmeter;
 mod room;
 mod run;
 mod state;

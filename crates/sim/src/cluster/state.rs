@@ -8,8 +8,9 @@ use rampmeter::fleet::{
     DEVICES_PER_NODE_MAX, DeviceDemand, DeviceSpec, Fleet, FleetOptions, Hold, NodeId, NodeSpec,
     NodeStatus, Sharing,
 };
-use rampmeter::place::{Placed, Placer, PlacerOptions, Task, TaskId};
+use rampmeter::place::{Cycle, CyclePlan, Placed, Placer, PlacerOptions, Task, TaskId};
 use rampmeter::policy::Policy;
+use rampmeter::share::{AccountId, Ledger};
 use rampmeter::{Nanos, fleet};
 
 use super::jobs::Job;
@@ -138,10 +139,10 @@ impl<'j> Cluster<'j> {
         let devices: u64 = nodes.nodes.iter().map(|node| u64::from(node.devices)).sum();
         let held_max = members_at_once(jobs, devices);
         let options = PlacerOptions {
-            tasks_max: held_max.min(jobs.len().clamp(1, 1 << 24) as u32),
+            tasks_max: jobs.len().clamp(1, 1 << 24) as u32,
             members_max: held_max,
             task_members_max: members_max,
-            accounts_max: 1,
+            accounts_max: accounts_len(jobs),
         };
         let capacity_milli = devices * u64::from(fleet::device::WHOLE_MILLI);
         Ok(Self {
@@ -234,7 +235,13 @@ impl<'j> Cluster<'j> {
             self.no_room[self.shape_of[job]] = true;
             return Ok(false);
         };
-        self.free_milli -= asked.gpu_milli();
+        self.run(job, task);
+        Ok(true)
+    }
+
+    /// A job that has its nodes runs from now on.
+    fn run(&mut self, job: usize, task: TaskId) {
+        self.free_milli -= self.jobs[job].gpu_milli();
         self.waiting.remove(&job);
         self.running.insert(job);
         let progress = &mut self.progress[job];
@@ -244,7 +251,58 @@ impl<'j> Cluster<'j> {
         let works_from = self.now.saturating_add(restart);
         progress.stretch = Some(Stretch { task, from: self.now, works_from });
         self.ends.insert((self.end_of(job), job));
-        Ok(true)
+    }
+
+    /// Hands a job that waits over to the placer, for a cycle to start it.
+    ///
+    /// # Errors
+    /// [`ClusterError::Command`] if it does not wait; what the placer says.
+    pub(super) fn submit(&mut self, job: usize, account: AccountId) -> Result<(), ClusterError> {
+        if !self.waiting.contains(&job) {
+            return Err(ClusterError::Command { job });
+        }
+        let left = self.jobs[job].estimate.saturating_sub(self.progress[job].done);
+        let again = self.progress[job].started.is_some();
+        let restart = if again { self.costs.restart } else { Nanos::ZERO };
+        // An estimate that is past still means that it runs for a moment.
+        let duration = left.saturating_add(restart).max(Nanos(1));
+        let task = Task { account, duration, ..task_of(job, &self.jobs[job]) };
+        self.placer.submit(self.now, &task)?;
+        Ok(())
+    }
+
+    /// One cycle of the placer.
+    pub(super) fn cycle(
+        &mut self,
+        ledger: &mut Ledger,
+        plan: &mut CyclePlan<'_>,
+    ) -> Result<Cycle, ClusterError> {
+        Ok(self.placer.cycle(self.now, ledger, plan)?)
+    }
+
+    /// The job of a task.
+    pub(super) fn job_of(&self, task: TaskId) -> Result<usize, ClusterError> {
+        Ok(self.placer.task(task)?.task.tag as usize)
+    }
+
+    /// A task that a cycle has started runs.
+    pub(super) fn adopt(&mut self, task: TaskId) -> Result<(), ClusterError> {
+        let job = self.job_of(task)?;
+        if !self.waiting.contains(&job) {
+            return Err(ClusterError::Command { job });
+        }
+        self.run(job, task);
+        Ok(())
+    }
+
+    /// Accounts of the jobs.
+    pub(super) fn accounts_len(&self) -> u32 {
+        accounts_len(self.jobs)
+    }
+
+    /// Who chooses the nodes.
+    pub(super) const fn placer(&self) -> &Placer {
+        &self.placer
     }
 
     /// Stops a running job, which waits again and pays for it.
@@ -412,19 +470,29 @@ impl<'j> Cluster<'j> {
 
     /// Asks the placer for nodes.
     fn place(&mut self, tag: usize, job: &Job) -> Result<Option<TaskId>, ClusterError> {
-        let task = Task {
-            tag: tag as u64,
-            member: job.member,
-            members: job.members,
-            duration: job.estimate,
-            preemptible: true,
-            ..Task::default()
-        };
+        let task = task_of(tag, job);
         Ok(match self.placer.place(self.now, &task, &mut self.holds)? {
             Placed::Running { task, .. } => Some(task),
             Placed::NoRoom { .. } => None,
         })
     }
+}
+
+/// A job as the placer sees it, of the account of nobody.
+fn task_of(tag: usize, job: &Job) -> Task {
+    Task {
+        tag: tag as u64,
+        member: job.member,
+        members: job.members,
+        duration: job.estimate,
+        preemptible: true,
+        ..Task::default()
+    }
+}
+
+/// Accounts of jobs, from 0 to the largest number that one has.
+fn accounts_len(jobs: &[Job]) -> u32 {
+    jobs.iter().map(|job| job.account + 1).max().unwrap_or(1)
 }
 
 /// Distinct shapes of job, and of each job the number of its shape.

@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 use rampmeter::Nanos;
 use rampmeter::fleet::DeviceDemand;
 use rampmeter_sim::InputError;
-use rampmeter_sim::cluster::{Format, JobList, ReadOptions, Spec};
+use rampmeter_sim::cluster::{Format, JobList, NodeList, ReadOptions, Spec};
 
 use crate::support::shared_jobs;
 
@@ -18,7 +18,7 @@ fn read(text: impl AsRef<[u8]>, given: Option<Format>) -> Result<JobList, InputE
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("jobs.txt");
     fs::write(&path, text).unwrap();
-    Spec { path, given }.read(EIGHT)
+    Spec { path, given }.read(EIGHT, &mut NodeList::default())
 }
 
 /// The sentence has all of these in it.

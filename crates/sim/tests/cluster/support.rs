@@ -24,7 +24,9 @@ pub(crate) fn shared(name: &str) -> Option<PathBuf> {
 /// The jobs of a shared trace, for nodes with so many devices.
 pub(crate) fn shared_jobs(name: &str, devices_per_node: u32) -> Option<JobList> {
     let spec = Spec { path: shared(name)?, given: None };
-    Some(spec.read(ReadOptions { devices_per_node }).unwrap_or_else(|error| panic!("{error}")))
+    let mut nodes = NodeList::default();
+    let read = spec.read(ReadOptions { devices_per_node }, &mut nodes);
+    Some(read.unwrap_or_else(|error| panic!("{error}")))
 }
 
 /// Jobs of (arrival, duration, estimate) in seconds and GPUs, all of one account.

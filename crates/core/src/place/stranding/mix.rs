@@ -155,6 +155,47 @@ impl TaskMix {
         self.fixed_len > 0
     }
 
+    /// Forgets everything.
+    pub(super) const fn clear(&mut self) {
+        (self.seen, self.shapes_len, self.sets_len, self.fixed_len) = (0, 0, 0, 0);
+    }
+
+    /// Shapes that are counted, with their weights.
+    pub(super) fn shapes(&self) -> &[(Shape, f64)] {
+        &self.shapes[..self.shapes_len]
+    }
+
+    /// What the mix was fixed to.
+    pub(super) fn fixed(&self) -> &[Entry] {
+        &self.fixed[..self.fixed_len]
+    }
+
+    /// Counts a shape that is not counted yet, of which there is room for one more; false if it is.
+    pub(super) fn add_shape(&mut self, shape: Shape, weight: f64) -> bool {
+        if self.shapes().iter().any(|(own, _)| *own == shape) {
+            return false;
+        }
+        self.shapes[self.shapes_len] = (shape, weight);
+        self.shapes_len += 1;
+        true
+    }
+
+    /// The same for a set of models.
+    pub(super) fn add_wish(&mut self, wish: Wish) -> bool {
+        if self.wishes().iter().any(|own| own.models == wish.models) {
+            return false;
+        }
+        self.sets[self.sets_len] = wish;
+        self.sets_len += 1;
+        true
+    }
+
+    /// One more entry of a fixed mix, of which there is room for one more.
+    pub(super) fn add_fixed(&mut self, entry: Entry) {
+        self.fixed[self.fixed_len] = entry;
+        self.fixed_len += 1;
+    }
+
     /// Sets of models that were named.
     pub(super) fn wishes(&self) -> &[Wish] {
         &self.sets[..self.sets_len]

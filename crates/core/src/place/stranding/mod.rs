@@ -23,11 +23,13 @@
 
 mod fgd;
 mod gangs;
+mod matrix;
 pub(super) mod mix;
 pub(super) mod models;
 mod peers;
 mod refresh;
 pub(super) mod shape;
+mod state;
 mod value;
 
 use alloc::boxed::Box;
@@ -37,15 +39,17 @@ use core::ops::Range;
 use super::members::Members;
 use crate::fleet::device::WHOLE_MILLI;
 use crate::fleet::{
-    Demand, Device, DeviceChoice, DeviceDemand, Fleet, Health, Lack, ModelSet, Sharing,
+    Demand, Device, DeviceChoice, DeviceDemand, Fleet, Health, Lack, ModelId, ModelSet, Sharing,
 };
 use crate::policy::{Measure, MixWeight};
 use fgd::FragmentsOf;
 use gangs::{Ceiling, GANGS_MAX};
+use matrix::{Candidate, Matrix, NEVER, Pricing, ROWS_MAX};
 use mix::{Entry, TaskMix};
 use models::{ModelPrices, Slots};
 use refresh::{Refresh, Tables};
-use shape::{BIAS_MILLI, Move, Prices, Shape, Sight};
+pub(super) use shape::Shape;
+use shape::{BIAS_MILLI, Move, Prices, Sight};
 use value::ValueOf;
 
 /// What a placement strands, as each measure sees it, for every node of a fleet.
@@ -67,6 +71,8 @@ pub(super) struct Stranding {
     places: Box<[u8]>,
     /// Sizes of gang that a node can hold.
     sizes: usize,
+    /// Costs of all shapes in use, for the measures that go by a mix.
+    matrix: Option<Matrix>,
 }
 
 impl Stranding {
@@ -91,6 +97,7 @@ impl Stranding {
             refresh: Refresh::new(),
             places: vec![0; places].into_boxed_slice(),
             sizes: Self::sizes(devices_per_node_max),
+            matrix: Self::has_matrix(measure).then(|| Matrix::new(nodes_max)),
         }
     }
 
@@ -103,6 +110,11 @@ impl Stranding {
             + Self::places_len(measure, nodes_max, devices_per_node_max) as u64
             + TaskMix::bytes_needed()
             + Tables::bytes_needed(measure, devices_per_node_max)
+            + if Self::has_matrix(measure) { Matrix::bytes_needed(nodes_max) } else { 0 }
+    }
+
+    const fn has_matrix(measure: Measure) -> bool {
+        matches!(measure, Measure::Value | Measure::Fgd)
     }
 
     const fn kinds_len(measure: Measure, nodes_max: u32) -> usize {
@@ -155,6 +167,10 @@ impl Stranding {
         if self.measure == Measure::Value {
             self.models.step(self.arrivals, fleet, &self.slots, &self.mix);
         }
+        if let Some(mut matrix) = self.matrix.take() {
+            matrix.roll(fleet, self);
+            self.matrix = Some(matrix);
+        }
     }
 
     /// From now on the mix is this one, whatever comes; empty: it is learned. O(nodes).
@@ -174,6 +190,39 @@ impl Stranding {
             return;
         }
         self.count_places(fleet, index);
+        if let Some(mut matrix) = self.matrix.take() {
+            matrix.changed(fleet, self, index);
+            self.matrix = Some(matrix);
+        }
+    }
+
+    /// The shape by which the matrix offers nodes to a demand, if it does.
+    pub(super) fn shape_of(&self, demand: &Demand) -> Option<Shape> {
+        self.matrix.as_ref().and_then(|_| Shape::of(demand))
+    }
+
+    /// The node where a shape strands the least; see [`Matrix::cheapest`].
+    pub(super) fn offer(
+        &mut self,
+        fleet: &Fleet,
+        shape: Shape,
+        models: ModelSet,
+        except: &[u32],
+    ) -> Option<Candidate> {
+        let mut matrix = self.matrix.take()?;
+        let cheapest = matrix.cheapest(fleet, self, shape, models, except);
+        self.matrix = Some(matrix);
+        cheapest
+    }
+
+    /// Nodes that the matrix never offers.
+    pub(super) fn odd(&self) -> &[u32] {
+        self.matrix.as_ref().map_or(&[], Matrix::odd)
+    }
+
+    /// Whether the costs that a node has in the matrix are of the present tables.
+    pub(super) fn is_current(&self, index: u32) -> bool {
+        self.matrix.as_ref().is_none_or(|matrix| matrix.version_of(index) == Some(self.version()))
     }
 
     /// A node with this index is there.
@@ -190,18 +239,6 @@ impl Stranding {
         }
     }
 
-    /// Changes when [`Stranding::price_rows`] may answer otherwise.
-    #[expect(dead_code, reason = "the matrix of costs asks for it")]
-    pub(super) const fn tables_version(&self) -> u64 {
-        self.refresh.rounds
-    }
-
-    /// The slot by which a model is priced.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the matrix of costs asks for it"))]
-    pub(super) fn slot(&self, model: crate::fleet::ModelId) -> u8 {
-        self.slots.of(model)
-    }
-
     /// What a shape pays for devices of a slot of models, in thousandths of devices.
     pub(super) fn model_price(&self, slot: u8, shape: Shape) -> i64 {
         self.models.price(slot, shape.gpu_milli())
@@ -210,8 +247,7 @@ impl Stranding {
     /// For each shape what it strands on a node, without the price of the model, plus
     /// [`BIAS_MILLI`]; `u32::MAX` where CPU or devices lack room. For a node whose devices are all
     /// ready, of one model and given in one way, by `value` or `fgd`. O(shapes * devices).
-    #[cfg_attr(not(test), expect(dead_code, reason = "the matrix of costs asks for it"))]
-    pub(super) fn price_rows(&self, fleet: &Fleet, index: u32, shapes: &[Shape], out: &mut [u32]) {
+    fn milli_rows(&self, fleet: &Fleet, index: u32, shapes: &[Shape], out: &mut [u32]) {
         let sight = Sight::of(fleet, index, &self.slots);
         match &self.tables {
             Tables::Value(both) => {
@@ -222,6 +258,11 @@ impl Stranding {
             }
             Tables::None => out.fill(u32::MAX),
         }
+    }
+
+    /// Whether prices follow from the task mix.
+    const fn goes_by_mix(&self) -> bool {
+        !matches!(self.tables, Tables::None)
     }
 
     /// Milli-GPU that the demand would strand on the node, and the devices that strand least. For
@@ -255,6 +296,40 @@ impl Stranding {
         let slot = chosen(choice).next().map_or(sight.slot, |at| sight.slots[at]);
         let model = self.models.price(slot, demand.gpu_milli());
         Ok((i64::from(cost) - i64::from(BIAS_MILLI) + model, choice))
+    }
+}
+
+/// The lowest cost by fragmentation that a step can say; scores reach 4,595 either way.
+const FGD_LEAST_MILLI: u32 = BIAS_MILLI - 10_000;
+
+impl Pricing for Stranding {
+    fn price_rows(&self, fleet: &Fleet, index: u32, shapes: &[Shape], out: &mut [u16]) {
+        let mut milli = [u32::MAX; ROWS_MAX];
+        let milli = &mut milli[..shapes.len().min(ROWS_MAX)];
+        self.milli_rows(fleet, index, shapes, milli);
+        for (out, milli) in out.iter_mut().zip(milli) {
+            *out = match (*milli, self.measure) {
+                (u32::MAX, _) => NEVER,
+                (milli, Measure::Value) => (milli / value::UNIT_MILLI) as u16,
+                (milli, _) => (milli - FGD_LEAST_MILLI) as u16,
+            };
+        }
+    }
+
+    fn milli_of(&self, steps: u16) -> i64 {
+        let milli = match self.measure {
+            Measure::Value => u32::from(steps) * value::UNIT_MILLI,
+            _ => u32::from(steps) + FGD_LEAST_MILLI,
+        };
+        i64::from(milli) - i64::from(BIAS_MILLI)
+    }
+
+    fn model_milli(&self, model: Option<ModelId>, shape: Shape) -> i64 {
+        model.map_or(0, |model| self.model_price(self.slots.of(model), shape))
+    }
+
+    fn version(&self) -> u32 {
+        self.refresh.rounds as u32
     }
 }
 

@@ -134,7 +134,7 @@ fn best_fit(sight: &Sight<'_>, demand: &Demand) -> i64 {
     let cpu = cpu.saturating_sub(demand.cpu_milli.into());
     let gpu = gpu.saturating_sub(demand.gpu_milli().into());
     // Half of each share, in hundredths, over the common denominator.
-    (cpu + CPU_PER_GPU * gpu).div_ceil(2 * CPU_MAX_MILLI / 100) as i64
+    (cpu + CPU_PER_GPU * gpu).div_ceil(2 * CPU_MAX_MILLI / 100).cast_signed()
 }
 
 fn dot_product(sight: &Sight<'_>, demand: &Demand) -> i64 {
@@ -142,7 +142,7 @@ fn dot_product(sight: &Sight<'_>, demand: &Demand) -> i64 {
     // Amounts are below 2^30 and 2^14: the sum is below 2^61.
     let product = cpu * u64::from(demand.cpu_milli)
         + CPU_PER_GPU.pow(2) * gpu * u64::from(demand.gpu_milli());
-    product.div_ceil(2 * CPU_MAX_MILLI.pow(2) / 100) as i64
+    product.div_ceil(2 * CPU_MAX_MILLI.pow(2) / 100).cast_signed()
 }
 
 /// The score of the experiment: above 50 without, from 33 with idle devices of a node in use.
@@ -151,8 +151,9 @@ fn packing(sight: &Sight<'_>, demand: &Demand) -> i64 {
     if demand.devices.devices() == 0 {
         return 0;
     }
-    let idle = devices.iter().filter(|device| device.free_milli == WHOLE_MILLI).count() as i64;
-    if idle == devices.len() as i64 {
+    let one_if_idle = |device: &Device| i64::from(device.free_milli == WHOLE_MILLI);
+    let idle: i64 = devices.iter().map(one_if_idle).sum();
+    if devices.iter().all(|device| device.free_milli == WHOLE_MILLI) {
         return (SCORE_MAX / 3 - idle).max(idle);
     }
     let taken = |at: &usize| sight.choice.devices >> at & 1 == 1;
@@ -180,8 +181,8 @@ fn clustering(sight: &Sight<'_>, demand: &Demand) -> i64 {
         0 => 1,
         _ => 0,
     };
-    let free = free_milli(sight.fleet.devices_at(sight.index)) as i64;
-    let most = GPU_MAX_MILLI as i64;
+    let free = free_milli(sight.fleet.devices_at(sight.index)).cast_signed();
+    let most = GPU_MAX_MILLI.cast_signed();
     QUARTER * (most - free) / most + QUARTER * group
 }
 
@@ -192,7 +193,7 @@ fn scattered(arrival: u64, node: u32) -> i64 {
     for multiplier in [0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb] {
         bits = (bits ^ bits >> 30).wrapping_mul(multiplier);
     }
-    (bits >> 44) as i64
+    (bits >> 44).cast_signed()
 }
 
 #[cfg(test)]

@@ -22,10 +22,6 @@ pub(super) fn whole(cpu_milli: u32, count: u8) -> Demand {
     Demand { cpu_milli, devices, ..Demand::default() }
 }
 
-pub(super) fn host(cpu_milli: u32) -> Demand {
-    Demand { cpu_milli, ..Demand::default() }
-}
-
 /// Nodes of so many devices of a model, with 12 cores for each.
 fn fleet(nodes: &[(usize, u8)]) -> Fleet {
     let options = FleetOptions { nodes_max: nodes.len() as u32, devices_per_node_max: 8 };
@@ -114,8 +110,8 @@ proptest! {
         let (fleet, stranding) = (&placer.fleet, &placer.stranding);
         for (index, &(count, model)) in (0..).zip(&nodes) {
             let mut out = vec![0; shapes.len()];
-            stranding.price_rows(fleet, index, &shapes, &mut out);
-            let slot = if count == 0 { 0 } else { stranding.slot(ModelId(model)) };
+            stranding.milli_rows(fleet, index, &shapes, &mut out);
+            let slot = if count == 0 { 0 } else { stranding.slots.of(ModelId(model)) };
             for ((demand, shape), row) in asked.iter().zip(&shapes).zip(out) {
                 let price = stranding.price(fleet, index, demand);
                 let expected = (row < u32::MAX).then(|| {
@@ -233,7 +229,7 @@ fn models_that_are_asked_for_by_name_cost_more() {
     }
     let price = |model| {
         let shape = Shape { cpu_milli: 0, count: 1, milli: 1_000 };
-        placer.stranding.model_price(placer.stranding.slot(ModelId(model)), shape)
+        placer.stranding.model_price(placer.stranding.slots.of(ModelId(model)), shape)
     };
     // Two thirds of the demand can only go to the one half that is free.
     assert!(price(1) > 900, "{}", price(1));

@@ -46,7 +46,7 @@ const HAZARD_DEVICE: f32 = 0.1;
 const HAZARD_NODE: f32 = 0.02;
 
 /// Costs are whole multiples of this, and the rest is left to ties: finer ones follow noise.
-const UNIT_MILLI: u32 = 100;
+pub(super) const UNIT_MILLI: u32 = 100;
 
 const _: () = assert!(BIAS_MILLI.is_multiple_of(UNIT_MILLI));
 

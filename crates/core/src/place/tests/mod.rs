@@ -9,6 +9,7 @@ mod worlds;
 
 use super::*;
 use crate::fleet::{Demand, DeviceDemand, DeviceSpec, Lack, Node, Sharing};
+use crate::policy::Measure;
 use proptest::prelude::*;
 use std::format;
 use std::string::String;

@@ -13,7 +13,7 @@ fn fits(world: &World, task: &Task, node: NodeId) -> u32 {
         return 0;
     }
     let member = &task.member;
-    let whole_parts = |free: u32, each: u32| if each == 0 { 16 } else { free / each };
+    let whole_parts = |free: u32, each: u32| free.checked_div(each).unwrap_or(16);
     let devices: Vec<&Device> = world
         .placer
         .fleet()
@@ -157,9 +157,9 @@ fn members_go_apart_when_that_saves_more_than_it_costs() {
         (nodes, price.link_s)
     };
     // A worth of 1 + 2 GPUs * 0.01 for each of the 100 s that it takes longer.
-    assert_eq!(placed(0.001, false), (vec![0, 2], 0.001 * 100.0 * 1.02));
+    assert_eq!(placed(0.0001, false), (vec![0, 2], 0.0001 * 100.0 * 1.02));
     assert_eq!(placed(0.5, false), (vec![1, 1], 0.0));
-    assert_eq!(placed(0.001, true), (vec![1, 1], 0.0));
+    assert_eq!(placed(0.0001, true), (vec![1, 1], 0.0));
 }
 
 #[test]

@@ -21,12 +21,7 @@ const fn whole(count: u8) -> DeviceDemand {
 }
 
 fn list(jobs: Vec<Job>) -> JobList {
-    JobList {
-        name: "made up".to_owned(),
-        jobs,
-        accounts: vec!["default".to_owned()],
-        ..JobList::default()
-    }
+    JobList { name: "made up".to_owned(), jobs, accounts: vec!["default".to_owned()], skipped: 0 }
 }
 
 fn some_list() -> JobList {

@@ -1,6 +1,7 @@
 //! Each rule against what it says in words, and its rounding against exact fractions.
 
 use proptest::prelude::*;
+use std::vec;
 use std::vec::Vec;
 
 use super::*;
@@ -93,7 +94,7 @@ fn clustering_keeps_kinds_together() {
 
 #[test]
 fn random_goes_everywhere_and_again_the_same_way() {
-    let demands = [share(1); 1_000];
+    let demands = vec![Demand { cpu_milli: 0, ..share(1) }; 1_000];
     let went = places(&mut placer(Measure::Random, &[8; 10]), &demands);
     assert_eq!(went, places(&mut placer(Measure::Random, &[8; 10]), &demands));
     for node in 0..10 {
@@ -107,7 +108,7 @@ fn random_goes_everywhere_and_again_the_same_way() {
 fn random_shares_land_on_any_device_with_room() {
     let mut placer = placer(Measure::Random, &[8]);
     assert_eq!(places(&mut placer, &[whole(1); 2]), [Some(0); 2], "the first two are taken");
-    places(&mut placer, &[share(1); 300]);
+    places(&mut placer, &[Demand { cpu_milli: 0, ..share(1) }; 300]);
     let devices = placer.fleet().devices_at(0);
     let taken: Vec<u16> = devices.iter().map(|device| WHOLE_MILLI - device.free_milli).collect();
     assert_eq!(&taken[..2], [WHOLE_MILLI; 2]);

@@ -1,0 +1,125 @@
+//! How many replicas are needed?
+//!
+//! # What it decides
+//! Nothing. The fewest replicas that keep every class's target under the present load, and whether
+//! one could be taken away.
+//!
+//! # Formula
+//! ```text
+//! needed   fewest r with  P(W > target | r replicas, rho = lambda S / (r * seats)) <= eps, every class
+//! P        by `waiting`, its variability multiplied by kappa
+//! kappa    such that at the servers that there are the model has its knee where `knee` found it
+//! ```
+//! The rehearsal knows one number of servers. What it found is carried to others as one number:
+//! by how much more variable requests are than the formula knew. `kappa` survives a change of
+//! capacity, so that a pool that grows does not begin from nothing.
+//!
+//! # Bounds and cost
+//! O(log replicas) tails a class, up to 1,024 equivalent servers each. No allocation.
+//!
+//! # What it is bad at
+//! It plans for the present rate: what is on its way (and how long a replica takes to come) is for
+//! the host to add. Classes with targets far shorter than service need more than it says when
+//! bursts are compressed: see `waiting::rehearsal`.
+
+use super::answer::{Answer, Basis, Estimate};
+use super::waiting::{Queue, largest};
+use super::{Headroom, REPLICAS_MAX, REQUESTS_NEEDED};
+
+/// Range of `kappa`: beyond, the model says nothing any more.
+const CORRECTION: (f64, f64) = (1.0 / 64.0, 64.0);
+
+/// Whether a replica can be taken away.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CanRemove {
+    /// Every target holds without it, nineteen times out of twenty.
+    Yes,
+    /// Every target likely holds without it; it may turn out to be needed.
+    Perhaps,
+    /// Some target is likely missed without it.
+    No,
+    /// Too few requests were seen to say anything.
+    NotEnoughData {
+        /// Requests seen.
+        samples: u64,
+        /// Requests that are needed.
+        needed: u64,
+    },
+}
+
+impl Headroom {
+    /// Fewest replicas that keep every class's target under the present load, with limits of
+    /// confidence, all three whole numbers. At most 65,536; infinite where not even those do (a
+    /// target that cannot be kept at all).
+    #[must_use]
+    pub fn replicas_needed(&self) -> Answer {
+        if self.known() < REQUESTS_NEEDED || self.rho() <= 0.0 {
+            return Answer::NotEnoughData { samples: self.known(), needed: REQUESTS_NEEDED };
+        }
+        let mut needed = Estimate { value: 1.0, low: 1.0, high: 1.0, ..Estimate::default() };
+        for class in 0..self.options.classes.len() as u32 {
+            let Answer::Known(knee) = self.knee_load(class) else { continue };
+            needed.value = needed.value.max(self.fewest(class, knee.value));
+            needed.low = needed.low.max(self.fewest(class, knee.high));
+            needed.high = needed.high.max(self.fewest(class, knee.low));
+            if knee.basis == Basis::Rehearsed {
+                needed.basis = Basis::Rehearsed;
+            }
+            needed.samples = knee.samples;
+        }
+        Answer::Known(needed)
+    }
+
+    /// Can one replica be taken away?
+    #[must_use]
+    pub fn can_remove(&self) -> CanRemove {
+        let left = f64::from(self.replicas) - 1.0;
+        match self.replicas_needed() {
+            Answer::NotEnoughData { samples, needed } => {
+                CanRemove::NotEnoughData { samples, needed }
+            }
+            Answer::Known(needed) if needed.high <= left => CanRemove::Yes,
+            Answer::Known(needed) if needed.value <= left => CanRemove::Perhaps,
+            Answer::Known(_) => CanRemove::No,
+        }
+    }
+
+    /// Fewest replicas for a class whose knee here is at utilization `knee`.
+    fn fewest(&self, class: u32, knee: f64) -> f64 {
+        let options = &self.options.classes[class as usize];
+        let (limit, target_s) = (options.late_ratio_max, options.target.as_seconds());
+        let correction = self.correction_for(class, knee);
+        // At the present load the pattern is the one that was measured.
+        let here = self.queue(class, self.rho_recent());
+        let each = f64::from(self.options.replica.seats);
+        let work = here.rho * here.servers;
+        let late = |replicas: u32| {
+            let servers = f64::from(replicas) * each;
+            Queue { servers, rho: work / servers, correction, ..here }.tail(target_s)
+        };
+        if late(REPLICAS_MAX) > limit {
+            return f64::INFINITY;
+        }
+        let (mut few, mut enough) = (0, REPLICAS_MAX);
+        while enough - few > 1 {
+            let middle = few + (enough - few) / 2;
+            if late(middle) <= limit {
+                enough = middle;
+            } else {
+                few = middle;
+            }
+        }
+        f64::from(enough)
+    }
+
+    /// By how much variability must be multiplied for the model to have its knee there.
+    pub(super) fn correction_for(&self, class: u32, knee: f64) -> f64 {
+        let options = &self.options.classes[class as usize];
+        let queue = self.queue(class, knee);
+        let (low, high) = (libm::log(CORRECTION.0), libm::log(CORRECTION.1));
+        let late = |ln: f64| {
+            Queue { correction: libm::exp(ln), ..queue }.tail(options.target.as_seconds())
+        };
+        libm::exp(largest(low, high, options.late_ratio_max, late))
+    }
+}
