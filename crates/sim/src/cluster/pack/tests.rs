@@ -59,7 +59,8 @@ fn allocation_follows_arrivals_until_the_nodes_are_full() {
             assert_eq!(result.allocation_pct.len(), 151, "one value for each percent");
             assert_eq!(result.fragmentation_pct.len(), 151);
             let pairs = result.allocation_pct.windows(2);
-            assert!(pairs.clone().all(|pair| pair[0] <= pair[1]), "nobody leaves");
+            // Means of equal figures may differ in their last digit.
+            assert!(pairs.clone().all(|pair| pair[0] <= pair[1] + 1e-9), "nobody leaves");
             for (arrived, allocated) in result.allocation_pct.iter().enumerate() {
                 assert!(*allocated <= arrived as f64 + 0.5, "no more than came");
                 assert!((0.0..=100.0).contains(allocated));
