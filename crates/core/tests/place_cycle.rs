@@ -123,7 +123,9 @@ prop_compose! {
 fn jobs(exact: bool) -> impl Strategy<Value = Vec<Job>> {
     prop::collection::vec(job(), 1..40).prop_map(move |mut jobs| {
         if exact {
-            jobs.iter_mut().for_each(|job| job.runs_s = job.duration_s);
+            for job in &mut jobs {
+                job.runs_s = job.duration_s;
+            }
         }
         jobs
     })
@@ -366,14 +368,15 @@ proptest! {
         let mut times: Vec<u64> = held.iter().map(|held| end(held.3)).chain([at_s]).collect();
         times.retain(|time| *time < u64::MAX);
         times.sort_unstable();
-        let expected = match times.into_iter().find(|time| members_at(*time) >= members) {
-            Some(time) => Expected { at: Some(seconds(time)), because: Because::Ends },
-            None => {
-                held.clear();
-                let because = if members_at_idle(&nodes, cpu, gpus, members) >= members { Because::Unknown } else { Because::NeverFits };
-                Expected { at: None, because }
-            }
+        let first = times.into_iter().find(|time| members_at(*time) >= members);
+        let because = if first.is_some() {
+            Because::Ends
+        } else if members_at_idle(&nodes, cpu, gpus, members) >= members {
+            Because::Unknown
+        } else {
+            Because::NeverFits
         };
+        let expected = Expected { at: first.map(seconds), because };
         prop_assert_eq!(placer.expected_start(now, id).unwrap(), expected);
     }
 
