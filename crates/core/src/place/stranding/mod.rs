@@ -52,6 +52,10 @@ pub(super) use shape::Shape;
 use shape::{BIAS_MILLI, Move, Prices, Sight};
 use value::ValueOf;
 
+/// Arrivals between two columns of the matrix that are priced anew. A node is priced whenever
+/// something comes or goes there; without any other pricing the public lists are packed as tight.
+const ROLL_EVERY: u64 = 16;
+
 /// What a placement strands, as each measure sees it, for every node of a fleet.
 #[derive(Debug)]
 pub(super) struct Stranding {
@@ -167,8 +171,18 @@ impl Stranding {
         if self.measure == Measure::Value {
             self.models.step(self.arrivals, fleet, &self.slots, &self.mix);
         }
-        if let Some(mut matrix) = self.matrix.take() {
+        if self.arrivals.is_multiple_of(ROLL_EVERY)
+            && let Some(mut matrix) = self.matrix.take()
+        {
             matrix.roll(fleet, self);
+            self.matrix = Some(matrix);
+        }
+    }
+
+    /// Prices all nodes anew whose costs are of older tables. O(nodes * shapes).
+    pub(super) fn price_all(&mut self, fleet: &Fleet) {
+        if let Some(mut matrix) = self.matrix.take() {
+            matrix.price_all(fleet, self);
             self.matrix = Some(matrix);
         }
     }
@@ -178,6 +192,7 @@ impl Stranding {
         self.mix.fix(entries);
         if !matches!(self.tables, Tables::None) {
             self.refresh_all(fleet);
+            self.price_all(fleet);
         }
     }
 

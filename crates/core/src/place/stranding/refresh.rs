@@ -23,7 +23,7 @@ use crate::fleet::Fleet;
 use crate::policy::Measure;
 
 /// Entries times shapes worked out with one arrival.
-const PIECE: u32 = 128;
+const PIECE: u32 = 64;
 
 /// The same for the first tables of all: until then all nodes are alike.
 const PIECE_FIRST: u32 = 1 << 10;

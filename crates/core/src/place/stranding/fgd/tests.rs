@@ -65,7 +65,8 @@ proptest! {
         };
         let entries: Vec<Entry> = mix.iter().map(entry).collect();
         let tables = tables_of(&entries, &slots);
-        let mut sight = Sight { slot: model, slots: [model; DEVICES_MAX], ..Sight::of_cpu(cpu * 1_000) };
+        let mut sight = Sight::of_cpu(cpu * 1_000);
+        (sight.slot, sight.slots) = (model, [model; DEVICES_MAX]);
         left.iter().enumerate().for_each(|(at, milli)| sight.add(at, *milli));
         let definition = |cpu_milli: u32, left: &[u16]| {
             by_definition(&entries, cpu_milli, ModelId(model), left)
