@@ -13,8 +13,8 @@
 //! made before it kept. It is kept until its task starts or is released. It moves only
 //!
 //! - to an earlier time, when something ended before it should have; or
-//! - to a later one, when its time has come and what should have ended has not, or when one of its
-//!   nodes is lost.
+//! - to a later one, when its time has come and what should have ended has not, when one of its
+//!   nodes is lost, or when those that end for somebody else there take their time.
 //!
 //! Reserved tasks are tried first in every cycle, in the order of their starts: anywhere, and where
 //! they were promised if their time has come. So whatever else starts, a reserved task starts no
@@ -22,8 +22,8 @@
 //!
 //! **Reclaim.** For the first task of an account that finds no room, others may be told to end
 //! (`reclaim_for`). What they free is reserved for it in the same step: nobody else can take it, so
-//! that nobody is ended twice for the same start. Such a reservation is not the one of
-//! [`Backfill::Easy`].
+//! that nobody is ended twice for the same start. It is kept until they are gone, however long that
+//! takes. Such a reservation is not the one of [`Backfill::Easy`].
 //!
 //! # Bounds and cost
 //! Working out a time is what costs. At most [`REPLAYS_MAX`] are worked out in one call; it ends
@@ -101,7 +101,15 @@ impl Placer {
                 cycle.more = true;
                 return Ok(());
             }
-            match self.try_promised(ledger, handle, is_due)? {
+            let mut attempt = self.try_promised(ledger, handle, is_due)?;
+            if attempt == Attempt::NoRoom && is_due && is_sound && promise.is_reclaimed {
+                if self.any_ends_for(promise.task) {
+                    continue;
+                }
+                self.make_way(&promise)?;
+                attempt = self.try_promised(ledger, handle, is_due)?;
+            }
+            match attempt {
                 Attempt::Started => {
                     self.forget_promise(handle)?;
                     plan.start(cycle, promise.task);
@@ -129,6 +137,22 @@ impl Placer {
         }
         self.promises.set_own(None);
         attempt
+    }
+
+    /// Those that were made to end for a task took their time, so that it will end later than was
+    /// thought when others were promised its nodes: they wait like any other again.
+    fn make_way(&mut self, promise: &Promise) -> Result<(), Error> {
+        for _ in 0..self.promises.len() {
+            let later = self.promises.iter().find(|(_, other)| {
+                let is_shared =
+                    |node| self.promises.places_of(other).any(|place: &Place| place.node == node);
+                other.starts > self.now
+                    && self.promises.places_of(promise).any(|place| is_shared(place.node))
+            });
+            let Some((later, _)) = later else { break };
+            self.break_promise(later)?;
+        }
+        Ok(())
     }
 
     /// Starts a task on the nodes that it was promised.
