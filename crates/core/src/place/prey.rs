@@ -46,9 +46,8 @@ pub(super) struct Prey {
     /// Counts up, so that what was said of accounts before is forgotten at once.
     number: u64,
     is_current: bool,
-    /// An account with somebody preemptible, and whether there are others.
-    one: Option<AccountId>,
-    are_several: bool,
+    /// Two accounts with somebody preemptible, if there are so many.
+    preemptible: [Option<AccountId>; 2],
     /// Some were told to end, for whomever.
     is_ending: bool,
     /// Some end for nobody who still waits for it.
@@ -61,8 +60,7 @@ impl Prey {
             accounts: vec![Own::default(); accounts_max as usize].into_boxed_slice(),
             number: 0,
             is_current: false,
-            one: None,
-            are_several: false,
+            preemptible: [None; 2],
             is_ending: false,
             is_for_nobody: false,
         }
@@ -79,7 +77,7 @@ impl Prey {
 
     fn clear(&mut self) {
         self.number += 1;
-        (self.one, self.are_several) = (None, false);
+        self.preemptible = [None; 2];
         (self.is_ending, self.is_for_nobody) = (false, false);
         self.is_current = true;
     }
@@ -107,8 +105,9 @@ impl Prey {
         if let Some(own) = self.of_mut(task.account) {
             own.priority = Some(own.priority.map_or(task.priority, |low| low.min(task.priority)));
         }
-        self.are_several |= self.one.is_some_and(|one| one != task.account);
-        self.one = Some(task.account);
+        if !self.preemptible.contains(&Some(task.account)) {
+            self.preemptible = [Some(task.account), self.preemptible[0]];
+        }
     }
 
     fn ends(&mut self, entry: &Entry, is_for_nobody: bool) {
@@ -120,7 +119,7 @@ impl Prey {
     }
 
     fn has_others(&self, account: AccountId) -> bool {
-        self.are_several || self.one.is_some_and(|one| one != account)
+        self.preemptible.iter().flatten().any(|other| *other != account)
     }
 }
 
