@@ -148,9 +148,9 @@ impl Promises {
         self.slab.capacity()
     }
 
-    /// Reservations for which nobody is ending.
-    pub(super) fn waiting_len(&self) -> u32 {
-        self.iter().filter(|(_, promise)| !promise.is_reclaimed).count() as u32
+    /// Whether there is a reservation for which nobody is ending.
+    pub(super) fn is_anybody_waiting(&self) -> bool {
+        self.len() > 0 && self.iter().any(|(_, promise)| !promise.is_reclaimed)
     }
 
     /// Whether one more reservation of so many members can be kept.

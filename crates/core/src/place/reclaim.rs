@@ -112,7 +112,8 @@ impl Placer {
         Ok(Some(len as u32))
     }
 
-    fn any_ends_for(&self, task: TaskId) -> bool {
+    /// Whether somebody ends for this task. O(tasks).
+    pub(super) fn any_ends_for(&self, task: TaskId) -> bool {
         self.tasks
             .iter()
             .any(|(_, entry)| entry.stage == Stage::Ending && entry.ends.beneficiary == task)
