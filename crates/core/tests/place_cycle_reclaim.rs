@@ -71,7 +71,13 @@ fn gpus(milli: u64) -> Amounts {
 }
 
 impl Run {
-    fn new(order: PendingOrder, backfill: Backfill, nodes: &[u8], quotas: &[u64]) -> Self {
+    /// `is_nested`: all accounts but the first one are below one of their own.
+    fn new(
+        (order, backfill): (PendingOrder, Backfill),
+        nodes: &[u8],
+        quotas: &[u64],
+        is_nested: bool,
+    ) -> Self {
         let mut policy = Policy::default();
         (policy.placement.order, policy.placement.backfill) = (order, backfill);
         let mut fleet =
@@ -81,10 +87,10 @@ impl Run {
             fleet.add_node(&NodeSpec { devices: &devices, ..NodeSpec::default() }).unwrap();
         }
         let options =
-            PlacerOptions { tasks_max: 64, members_max: 64, task_members_max: 8, accounts_max: 4 };
+            PlacerOptions { tasks_max: 64, members_max: 64, task_members_max: 8, accounts_max: 6 };
         let placer = Placer::new(fleet, &policy, &options).unwrap();
         let mut ledger = Ledger::new(&LedgerOptions {
-            accounts_max: 4,
+            accounts_max: 6,
             resources: 3,
             dominant: true,
             half_life: Nanos::from_seconds(1_000.0),
@@ -93,13 +99,17 @@ impl Run {
         .unwrap();
         let all: u64 = nodes.iter().map(|devices| u64::from(*devices) * 1_000).sum();
         ledger.set_capacity(&gpus(all)).unwrap();
-        let mut open = |quota: &u64| {
-            let account = ledger.open(None, 1.0).unwrap();
+        let mut open = |parent: Option<AccountId>, quota: u64| {
+            let account = ledger.open(parent, 1.0).unwrap();
             let quota = AccountQuota { quota: gpus(quota * 1_000), ..AccountQuota::default() };
             ledger.set_quota(account, &quota).unwrap();
             account
         };
-        let accounts = quotas.iter().map(&mut open).collect();
+        let shared = quotas.iter().skip(1).sum();
+        let parent = is_nested.then(|| open(None, shared));
+        let accounts = quotas.iter().enumerate();
+        let accounts =
+            accounts.map(|(at, quota)| open(parent.filter(|_| at > 0), *quota)).collect();
         let (jobs, gone_at) = (BTreeMap::new(), BTreeMap::new());
         Self {
             placer,
@@ -209,9 +219,10 @@ proptest! {
         backfill in prop::sample::select(Backfill::ALL.to_vec()),
         nodes in prop::collection::vec(1_u8..5, 1..4),
         quotas in prop::collection::vec(0_u64..6, 3),
+        is_nested in any::<bool>(),
         jobs in prop::collection::vec(job(), 1..24),
     ) {
-        Run::new(order, backfill, &nodes, &quotas).run(&jobs);
+        Run::new((order, backfill), &nodes, &quotas, is_nested).run(&jobs);
     }
 }
 
@@ -230,6 +241,9 @@ fn a_quota_is_taken_back() {
         grace_s: 2,
     };
     let jobs: Vec<Job> = (0..4).map(|_| job(0, 0)).chain((0..3).map(|_| job(5, 1))).collect();
-    let run = Run::new(PendingOrder::DominantShare, Backfill::Easy, &[4], &[0, 2, 0]);
-    assert_eq!(run.run(&jobs), 2, "as many as its quota is");
+    let rules = (PendingOrder::DominantShare, Backfill::Easy);
+    for is_nested in [false, true] {
+        let run = Run::new(rules, &[4], &[0, 2, 0], is_nested);
+        assert_eq!(run.run(&jobs), 2, "as many as its quota is");
+    }
 }

@@ -26,7 +26,7 @@
 //! takes. Such a reservation is not the one of [`Backfill::Easy`].
 //!
 //! # Bounds and cost
-//! Working out a time is what costs. At most [`REPLAYS_MAX`] are worked out in one call; it ends
+//! Working out a time is what costs. At most `cycle_replays_max` are worked out in one call; it ends
 //! there, and the next one goes on. Tasks for which no time is known (others of unknown run time are
 //! in their way, or they never fit) are remembered, so that nobody like them is looked at again
 //! until something is given back.
@@ -44,17 +44,13 @@ use super::gang::Gang;
 use super::promises::{Place, Promise, Reservation};
 use super::shapes::Shape;
 use super::task::Task;
-use super::{Placer, TaskId};
+use super::{Entry, Placer, TaskId};
 use crate::error::Error;
 use crate::fleet::{DeviceChoice, Hold, NodeStatus};
 use crate::handle::Handle;
 use crate::policy::Backfill;
 use crate::share::Ledger;
 use crate::units::Nanos;
-
-/// Starts that are worked out in one call, and searches for tasks that could end: each takes about a
-/// millisecond at 1,213 nodes with thousands of running tasks, and a whole cycle should take 20.
-pub(super) const REPLAYS_MAX: u32 = 8;
 
 /// What becomes of a task that was looked at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -225,7 +221,7 @@ impl Placer {
         self.promises.get_mut(handle)?.given_back = self.given_back;
         let may_be_earlier = promise.early_ends != self.early_ends;
         if !is_due && !may_be_earlier
-            || cycle.replays >= REPLAYS_MAX
+            || cycle.replays >= self.rules.cycle_replays_max
             || !plan.has_room_to_reserve(cycle)
         {
             return Ok(());
@@ -269,8 +265,9 @@ impl Placer {
         let task = self.tasks.get(id)?.task;
         let has_place = self.may_promise() && self.promises.has_place(task.members_needed());
         if has_place && self.holdings.may_ask(task.account, self.cycles) {
-            if self.could_take(ledger, id)? {
-                if cycle.replays >= REPLAYS_MAX || !plan.has_room_to_reserve(cycle) {
+            if self.is_thorough() || self.could_take(ledger, id)? {
+                if cycle.replays >= self.rules.cycle_replays_max || !plan.has_room_to_reserve(cycle)
+                {
                     return Ok(Blocked::NotNow);
                 }
                 cycle.replays += 1;
@@ -286,16 +283,21 @@ impl Placer {
             return Ok(Blocked::HoldsUp);
         }
         let (shape, number) = (Shape::new(&task), self.pending.shapes.of(id.index()));
-        if !has_place || !self.wants_promises() || self.hopeless.contains(&shape, number, self.now)
-        {
+        let run_time = task.ends(Nanos::ZERO);
+        let is_known = !self.is_thorough() && self.hopeless.contains(&shape, number, run_time);
+        if !has_place || !self.wants_promises() || is_known {
             return Ok(Blocked::Waits);
         }
-        if cycle.replays >= REPLAYS_MAX || !plan.has_room_to_reserve(cycle) {
+        if cycle.replays >= self.rules.cycle_replays_max || !plan.has_room_to_reserve(cycle) {
             return Ok(Blocked::NotNow);
         }
         cycle.replays += 1;
         let Some(start) = self.earliest(&task) else {
-            self.hopeless.insert(&shape, number, self.now);
+            let is_promised = self.promises.len() > 0;
+            cycle.replays += u32::from(is_promised);
+            let is_hopeless = !is_promised || self.is_hopeless(&task);
+            let from = if is_hopeless { Nanos::ZERO } else { run_time };
+            self.hopeless.insert(&shape, number, from);
             return Ok(Blocked::Waits);
         };
         if self.reserve(id, start, false)? {
@@ -321,7 +323,6 @@ impl Placer {
         cycle.replays += 1;
         self.prey.forget();
         self.future.forget_ends();
-        self.hopeless.clear();
         let task = self.tasks.get(id)?.task;
         let Some(start) = self.earliest(&task) else { return Ok(false) };
         if !self.reserve(id, start, true)? {
@@ -346,22 +347,24 @@ impl Placer {
     }
 
     /// Whether it is known without a look at the nodes that a task that this pass has still to look
-    /// at would wait, with nothing changed.
+    /// at would wait, with nothing changed, whoever else is looked at before.
     pub(super) fn is_known_to_wait(&mut self, index: u32) -> bool {
         let Some(number) = self.pending.shapes.of(index) else { return false };
         let Some(shape) = self.pending.shapes.shape(number) else { return false };
+        let Some(Entry { task, .. }) = self.tasks.at(index) else { return false };
+        // What is because of what is promised, a start elsewhere may change.
         if !self.blocked.contains(shape, Some(number), Nanos::ZERO) {
             return false;
         }
         if !self.may_promise() {
             return true;
         }
-        let is_hopeless = self.hopeless.contains(shape, Some(number), self.now);
-        if !is_hopeless && self.wants_promises() {
+        if self.holdings.may_ask(task.account, self.cycles) {
             return false;
         }
-        let may_ask = |account| self.holdings.may_ask(account, self.cycles);
-        !self.tasks.at(index).is_some_and(|entry| may_ask(entry.task.account))
+        let run_time = task.ends(Nanos::ZERO);
+        !self.wants_promises()
+            || self.hopeless.contains(shape, Some(number), run_time) && !self.could_anybody_end()
     }
 
     /// What is known for one call only is not known yet.

@@ -8,8 +8,8 @@
 //!
 //! # Bounds and cost
 //! The last [`LIST_LEN`] shapes that no other one makes needless are kept. A look goes through them
-//! all, once for each number of a shape (`shapes`): after that it is O(1). Everything is
-//! forgotten when something is given back, O(1). Memory: 160 bytes for each in the list, 16 for each
+//! all, for each number of a shape (`shapes`) once after each change: else it is O(1). Everything is
+//! forgotten when something is given back, O(1). Memory: 160 bytes for each in the list, 24 for each
 //! number.
 
 use alloc::boxed::Box;
@@ -26,6 +26,15 @@ use crate::units::Nanos;
 /// Shapes that are remembered, whoever has them: the openb list has 91.
 const LIST_LEN: usize = 256;
 
+/// What is known of a shape that has a number.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    /// The change of the list up to which it is.
+    seen: u64,
+    /// Tasks that end then or later find no room.
+    from: Option<Nanos>,
+}
+
 /// Shapes that found no room.
 #[derive(Debug)]
 pub(super) struct Blocked {
@@ -34,20 +43,51 @@ pub(super) struct Blocked {
     len: usize,
     /// Where the next one goes when all places are taken.
     oldest: usize,
-    /// By the number of a shape: with what version it was said that its tasks that end then or later
-    /// find no room.
-    known: Box<[(u64, Nanos)]>,
-    /// Times that all was forgotten.
-    version: u64,
+    /// By the number of a shape.
+    known: Box<[Known]>,
+    /// Counts the changes of the list, the first of which made it.
+    changes: u64,
+    /// Of them, the last one that emptied it.
+    emptied: u64,
+    /// Of them, the last one that took away what is because of what is promised.
+    shaken: u64,
 }
 
 /// Whether this one finds no room where `other` finds none, if it stays as long.
 fn is_no_easier(one: &Shape, other: &Shape) -> bool {
     one.members_needed >= other.members_needed
         && is_no_less(&one.member, &other.member)
+        && (other.members_needed == 1 || is_packed_alike(&one.member, &other.member))
         && one.labels_required | other.labels_required == one.labels_required
         && one.labels_forbidden | other.labels_forbidden == one.labels_forbidden
         && (other.is_alone() || (one.topology, one.spreading) == (other.topology, other.spreading))
+}
+
+/// Whether less of the other fits beside each other only if less of this one does. Members with parts
+/// of several devices, or with partitions, may stand in each other's way where larger ones do not.
+fn is_packed_alike(one: &Demand, other: &Demand) -> bool {
+    match other.devices {
+        DeviceDemand::None | DeviceDemand::Whole { .. } => true,
+        DeviceDemand::Share { count, .. } => count == 1 || is_same_kind(one, other),
+        DeviceDemand::Partition { .. } => is_same_kind(one, other),
+    }
+}
+
+/// Whether both would be given the same devices of every node.
+fn is_same_kind(one: &Demand, other: &Demand) -> bool {
+    (one.devices, one.models, one.one_link_group)
+        == (other.devices, other.models, other.one_link_group)
+}
+
+/// Whether tasks of a shape that end then or later find no room where those of `other` that end from
+/// some time on find none; from when on.
+///
+/// Where that is because of what is promised, it depends on the devices that somebody would be given:
+/// whoever wants more is given others, and may be in nobody's way there.
+fn blocked_from(one: &Shape, (other, from): &(Shape, Nanos)) -> Option<Nanos> {
+    let is_blocked = is_no_easier(one, other)
+        && (*from == Nanos::ZERO || is_same_kind(&one.member, &other.member));
+    is_blocked.then_some(*from)
 }
 
 /// Whether a demand fits nowhere where `other` does not.
@@ -81,68 +121,92 @@ impl Blocked {
             list: vec![(Shape::default(), Nanos::ZERO); LIST_LEN].into_boxed_slice(),
             len: 0,
             oldest: 0,
-            known: vec![(0, Nanos::ZERO); shapes_max(tasks_max) as usize].into_boxed_slice(),
-            version: 1,
+            known: vec![Known::default(); shapes_max(tasks_max) as usize].into_boxed_slice(),
+            changes: 1,
+            emptied: 1,
+            shaken: 1,
         }
     }
 
     pub(super) const fn bytes_needed(tasks_max: u32) -> u64 {
         (LIST_LEN * size_of::<(Shape, Nanos)>()) as u64
-            + shapes_max(tasks_max) as u64 * size_of::<(u64, Nanos)>() as u64
+            + shapes_max(tasks_max) as u64 * size_of::<Known>() as u64
     }
 
     /// Something was given back.
     pub(super) const fn clear(&mut self) {
         (self.len, self.oldest) = (0, 0);
-        self.version += 1;
+        self.changes += 1;
+        self.emptied = self.changes;
+        self.shaken = self.changes;
+    }
+
+    /// Something has started where something is promised: who comes now may be given other devices
+    /// there than it would have been, and be in nobody's way. O(list).
+    pub(super) fn shake(&mut self) {
+        self.changes += 1;
+        self.shaken = self.changes;
+        let mut at = 0;
+        while at < self.len {
+            if self.list[at].1 == Nanos::ZERO {
+                at += 1;
+            } else {
+                self.len -= 1;
+                self.list[at] = self.list[self.len];
+            }
+        }
+        self.oldest = if self.len < LIST_LEN { 0 } else { self.oldest };
     }
 
     /// A number stands for another shape from now on.
     pub(super) fn renumber(&mut self, number: u32) {
         if let Some(known) = self.known.get_mut(number as usize) {
-            known.0 = 0;
+            *known = Known::default();
         }
     }
 
     /// Whether a task with this shape, and the number of it if there is one, that would end then is
-    /// known to find no room.
+    /// known to find no room. O(1) with a number, but for the first look after each change.
     pub(super) fn contains(&mut self, shape: &Shape, number: Option<u32>, ends: Nanos) -> bool {
-        if let Some(number) = number
-            && self.known_from(number).is_some_and(|from| ends >= from)
-        {
-            return true;
+        let known = number.and_then(|number| self.known.get(number as usize)).copied();
+        let mut from = number.and_then(|number| self.known_from(number));
+        let is_blocked = |from: Option<Nanos>| from.is_some_and(|from| ends >= from);
+        if is_blocked(from) || known.is_some_and(|known| known.seen == self.changes) {
+            return is_blocked(from);
         }
-        let known = self.list[..self.len]
-            .iter()
-            .position(|(other, from)| ends >= *from && is_no_easier(shape, other));
-        let Some(at) = known else { return false };
-        self.note(number, self.list[at].1);
-        true
+        for entry in &self.list[..self.len] {
+            from = earlier(from, blocked_from(shape, entry));
+        }
+        if let Some(number) = number {
+            self.known[number as usize] = Known { seen: self.changes, from };
+        }
+        is_blocked(from)
     }
 
     /// From when on tasks with the shape of this number find no room, as far as they were looked at.
     pub(super) fn known_from(&self, number: u32) -> Option<Nanos> {
-        let (version, from) = *self.known.get(number as usize)?;
-        (version == self.version).then_some(from)
+        let Known { seen, from } = *self.known.get(number as usize)?;
+        from.filter(|from| seen >= if *from == Nanos::ZERO { self.emptied } else { self.shaken })
     }
 
     /// Tasks with the shape of this number that end then or later find no room.
     pub(super) fn note(&mut self, number: Option<u32>, from: Nanos) {
         let Some(number) = number else { return };
-        let least = self.known_from(number).map_or(from, |known| known.min(from));
+        let from = earlier(self.known_from(number), Some(from));
         if let Some(known) = self.known.get_mut(number as usize) {
-            *known = (self.version, least);
+            *known = Known { seen: known.seen.max(self.shaken), from };
         }
     }
 
     /// A task that would end then found no room. Where that has nothing to do with what is
     /// promised, `ends` is zero: it finds none however short it is.
     pub(super) fn insert(&mut self, shape: &Shape, number: Option<u32>, ends: Nanos) {
+        self.changes += 1;
         self.note(number, ends);
         let mut at = 0;
         while at < self.len {
             let (other, from) = &self.list[at];
-            if *from >= ends && is_no_easier(other, shape) {
+            if blocked_from(other, &(*shape, ends)).is_some_and(|ends| *from >= ends) {
                 self.len -= 1;
                 self.list[at] = self.list[self.len];
             } else {
@@ -156,6 +220,14 @@ impl Blocked {
             self.list[self.oldest] = (*shape, ends);
             self.oldest = (self.oldest + 1) % LIST_LEN;
         }
+    }
+}
+
+/// The earlier of two times, if there are any.
+fn earlier(one: Option<Nanos>, other: Option<Nanos>) -> Option<Nanos> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 
@@ -176,6 +248,7 @@ impl Blocked {
         check_range("shapes_len", len.into(), 0, LIST_LEN as u64)?;
         check_range("oldest", oldest.into(), 0, LIST_LEN as u64 - 1)?;
         (self.len, self.oldest) = (len as usize, oldest as usize);
+        self.changes += 1;
         for place in &mut self.list[..self.len] {
             *place = (Shape::load_state(words)?, Nanos(words.next()?));
         }

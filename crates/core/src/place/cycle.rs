@@ -222,13 +222,17 @@ impl Placer {
         if first.is_some() { Ok(first) } else { self.next_in_order(ledger) }
     }
 
-    /// This pass has looked at a task and left everything as it was; so it does with the rest of the
-    /// queue where nothing else would come of it. The queue, if its next task is as good as this one
-    /// for whoever says whose turn it is: then it is its turn again.
+    /// This pass has looked at a task and left everything as it was; so it does with the others of the
+    /// queue of whom nothing else would come. The queue, if its next task is as good as this one for
+    /// whoever says whose turn it is: then it is its turn again.
     fn see(&mut self, queue: u32, index: u32, cycle: &mut Cycle) -> Option<u32> {
         self.pending.see(queue, index);
-        if self.are_all_known_to_wait(queue) {
-            cycle.passed_over += self.pending.pass_over(queue);
+        if self.is_thorough() {
+            return None;
+        }
+        let passed_over = self.pass_over_known(queue);
+        cycle.passed_over += passed_over;
+        if passed_over > 0 {
             return None;
         }
         let next = self.tasks.at(self.pending.first(queue)?)?;
@@ -236,6 +240,18 @@ impl Placer {
         let held = |entry: &Entry| held_by(&entry.task, entry.task.members);
         let is_same = self.rules.order != PendingOrder::DominantShare || held(entry) == held(next);
         is_same.then_some(queue)
+    }
+
+    /// Whether what is known is not used.
+    #[cfg(test)]
+    pub(super) const fn is_thorough(&self) -> bool {
+        self.is_thorough
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "it is asked for")]
+    pub(super) const fn is_thorough(&self) -> bool {
+        false
     }
 
     /// Whether nothing may start because somebody waits for what others are ending for.
@@ -257,7 +273,7 @@ impl Placer {
         let (shape, ends) = (Shape::new(task), task.ends(self.now));
         let number = if is_promised { None } else { self.pending.shapes.of(id.index()) };
         // With what is reserved for itself there may be room where others found none.
-        if !is_promised && self.blocked.contains(&shape, number, ends) {
+        if !is_promised && !self.is_thorough() && self.blocked.contains(&shape, number, ends) {
             return Ok(Attempt::NoRoom);
         }
         let task = self.tasks.get(id)?.task;

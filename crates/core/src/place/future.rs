@@ -42,6 +42,8 @@ pub(super) struct Future {
     ends_len: usize,
     /// They are those of this moment.
     are_ends_known: bool,
+    /// What is promised is not looked at.
+    is_unpromised: bool,
     /// Members that the node with this index takes.
     takes: Box<[u32]>,
     /// Index of the first node of its domain.
@@ -66,6 +68,7 @@ impl Future {
             ends: vec![(Nanos::ZERO, 0); ends].into_boxed_slice(),
             ends_len: 0,
             are_ends_known: false,
+            is_unpromised: false,
             takes: words(),
             domains: words(),
             totals: words(),
@@ -172,6 +175,14 @@ impl Placer {
         None
     }
 
+    /// Whether there would be no start for a task even if nothing were promised.
+    pub(super) fn is_hopeless(&mut self, task: &Task) -> bool {
+        self.future.is_unpromised = true;
+        let found = self.earliest(task);
+        self.future.is_unpromised = false;
+        found.is_none()
+    }
+
     /// The first domain that has enough, with those nodes looked at again of which less may be left
     /// than when they were last looked at.
     fn confirm(&mut self, task: &Task, at: Nanos) -> Option<u32> {
@@ -262,7 +273,7 @@ impl Placer {
         }
         let ends = task.ends(starts);
         let mut candidate = Candidate { demand, devices: None, starts, ends, members };
-        if self.promises.on_node(index).next().is_none() {
+        if self.future.is_unpromised || self.promises.on_node(index).next().is_none() {
             return takes_alone(self, index, &candidate);
         }
         loop {

@@ -157,7 +157,7 @@ pub struct Placer {
     future: Future,
     /// Tasks that find no room now.
     blocked: Blocked,
-    /// Tasks for which no time is known at which they would.
+    /// Tasks for which no time is known at which they would, by their run time.
     hopeless: Blocked,
     /// Times that something was given back.
     given_back: u64,
@@ -167,6 +167,9 @@ pub struct Placer {
     cycles: u64,
     scratch: Scratch,
     now: Nanos,
+    /// Whether a cycle looks at everybody anew, to compare.
+    #[cfg(test)]
+    is_thorough: bool,
 }
 
 impl Placer {
@@ -234,6 +237,8 @@ impl Placer {
             cycles: 1,
             scratch: Scratch::new(&fleet, options)?,
             now: Nanos::ZERO,
+            #[cfg(test)]
+            is_thorough: false,
             fleet,
         })
     }

@@ -6,8 +6,8 @@
 //!
 //! A *pass* looks at every task once. Each queue has two sides: tasks that this pass has still to
 //! look at, and those that it has looked at, which the next pass begins with. So a pass may be cut
-//! into calls of any size, and goes on where it stopped. Where all that are left in a queue are known
-//! to find no room, they are passed over together.
+//! into calls of any size, and goes on where it stopped. Those left in a queue that are known to find
+//! no room are passed over together.
 //!
 //! # Bounds and cost
 //! Coming and going are O(log tasks); the end of a pass is O(1). To pass over n tasks is O(n), some
@@ -34,13 +34,20 @@ const NOWHERE: u8 = u8::MAX;
 /// Later than every turn.
 const LAST: Turn = (i32::MAX, u64::MAX);
 
+/// Tasks that are searched through in the time that one is looked at in.
+const SEARCHED_PER_LOOK: u32 = 16;
+
+/// Tasks of a queue that are worth being looked at one by one, when the others are passed over.
+const UNKNOWN_MAX: usize = 64;
+
 /// The pending tasks that have no reservation.
 #[derive(Debug)]
 pub(super) struct Pending {
     /// What they ask for.
     pub(super) shapes: Shapes,
-    /// Tasks of each queue that this call has looked at and left waiting.
-    looks: Box<[u32]>,
+    /// Tasks of each queue that this call has looked at and left waiting, and how many it should be
+    /// before the queue is searched.
+    looks: Box<[(u32, u32)]>,
     forest: Forest<Turn>,
     /// First of each queue, for each side.
     first: [Box<[u32]>; 2],
@@ -56,7 +63,7 @@ impl Pending {
         let first = || vec![NONE; queues as usize].into_boxed_slice();
         Self {
             shapes: Shapes::new(tasks_max),
-            looks: vec![0; queues as usize].into_boxed_slice(),
+            looks: vec![(0, 1); queues as usize].into_boxed_slice(),
             forest: Forest::new(tasks_max),
             first: [first(), first()],
             side_of: vec![NOWHERE; tasks_max as usize].into_boxed_slice(),
@@ -70,7 +77,7 @@ impl Pending {
         Forest::<Turn>::bytes_needed(tasks_max)
             + Shapes::bytes_needed(tasks_max)
             + tasks_max as u64
-            + 3 * queues as u64 * size_of::<u32>() as u64
+            + 4 * queues as u64 * size_of::<u32>() as u64
     }
 
     /// Tasks in all queues.
@@ -134,11 +141,14 @@ impl Pending {
 
     /// Begins a call.
     pub(super) fn begin(&mut self) {
-        self.looks.fill(0);
+        self.looks.fill((0, 1));
     }
 
-    /// This pass has looked at all that was left in a queue: how many that is.
-    pub(super) fn pass_over(&mut self, queue: u32) -> u32 {
+    /// This pass has looked at all that was left in a queue, but for some: how many that is.
+    fn pass_over(&mut self, queue: u32, but: &[u32]) -> u32 {
+        for task in but {
+            self.leave(queue, *task);
+        }
         let mut passed_over = 0;
         let mut next = self.first(queue).unwrap_or(NONE);
         while next != NONE {
@@ -149,6 +159,9 @@ impl Pending {
         let [one, other] = &mut self.first;
         let (from, to) = if self.side == 0 { (one, other) } else { (other, one) };
         self.forest.join(&mut to[queue as usize], &mut from[queue as usize]);
+        for task in but {
+            self.put(queue, *task, self.turn(*task), false);
+        }
         passed_over
     }
 
@@ -209,26 +222,41 @@ impl Placer {
         Ok(())
     }
 
-    /// Whether all that this pass has still to look at in a queue are known to find no room, with
-    /// nothing to be done about it. A call asks that after 1, 2, 4, 8... tasks of a queue that it
-    /// has left waiting, so that it looks at no more than twice as many as it must: O(pending log
-    /// pending) for all questions of a call. In between the answer is no.
+    /// Passes over the tasks of a queue that are known to find no room, with nothing to be done about
+    /// it; returns how many: none where more than [`UNKNOWN_MAX`] would be left, or any where the
+    /// order goes by what an account would be given next. A call searches a queue when it has left
+    /// one task of it waiting, and again after as many more as cost the same, and twice as many as
+    /// before: O(1) for each task looked at, and O(pending) for the first search.
     ///
-    /// Everybody is asked about, even after the first no: what is known then does not depend on the
-    /// order in which the queue is kept.
-    pub(super) fn are_all_known_to_wait(&mut self, queue: u32) -> bool {
-        let looks = &mut self.pending.looks[queue as usize];
+    /// Everybody is asked about, even where there are too many others: so what is known then does
+    /// not depend on the order in which the queue is kept.
+    pub(super) fn pass_over_known(&mut self, queue: u32) -> u32 {
+        let (looks, wanted) = &mut self.pending.looks[queue as usize];
         *looks += 1;
-        if !looks.is_power_of_two() {
-            return false;
+        if *looks < *wanted {
+            return 0;
         }
-        let mut all = true;
+        let (mut searched, mut unknown, mut unknown_len) = (0, [NONE; UNKNOWN_MAX], 0);
         let mut next = self.pending.first(queue).unwrap_or(NONE);
         while next != NONE {
-            all &= self.is_known_to_wait(next);
+            if !self.is_known_to_wait(next) {
+                if let Some(place) = unknown.get_mut(unknown_len) {
+                    *place = next;
+                }
+                unknown_len += 1;
+            }
+            searched += 1;
             next = self.pending.forest.next_within(next, LAST);
         }
-        all
+        let (looks, wanted) = &mut self.pending.looks[queue as usize];
+        *wanted = (*looks + searched / SEARCHED_PER_LOOK).max(2 * *looks);
+        let goes_by_next = self.rules.order == PendingOrder::DominantShare;
+        match unknown.get(..unknown_len) {
+            Some(unknown) if unknown.is_empty() || !goes_by_next => {
+                self.pending.pass_over(queue, unknown)
+            }
+            _ => 0,
+        }
     }
 
     /// The queue that a task waits in.

@@ -155,6 +155,15 @@ impl Placer {
         Ok(scope.is_ok_and(|scope| scope.quota_depth.is_some() || scope.share_depth.is_some()))
     }
 
+    /// Whether anybody could be made to end for anybody, or is ending. O(tasks) for the first
+    /// question of a call.
+    pub(super) fn could_anybody_end(&mut self) -> bool {
+        if !self.prey.is_current {
+            self.survey();
+        }
+        self.prey.is_ending || self.prey.preemptible[0].is_some()
+    }
+
     /// Looks at all that run. O(tasks).
     fn survey(&mut self) {
         let Self { prey, tasks, .. } = self;

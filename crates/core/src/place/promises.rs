@@ -326,7 +326,12 @@ impl Placer {
     pub(super) fn plan_around(&mut self, first_member: u32) {
         let mut next = first_member;
         while let Some(&Member { hold, next_of_task, .. }) = self.members.at(next) {
-            self.plan_node(hold.node.index());
+            let index = hold.node.index();
+            if self.promises.on_node(index).next().is_some() {
+                self.plan_node(index);
+                self.blocked.shake();
+                self.hopeless.shake();
+            }
             next = next_of_task;
         }
     }

@@ -109,6 +109,11 @@ impl Placer {
             victim.ends.beneficiary = task;
             *out = id;
         }
+        if len > 0 {
+            // What is promised may be kept otherwise, and at other times.
+            self.blocked.shake();
+            self.hopeless.clear();
+        }
         Ok(Some(len as u32))
     }
 

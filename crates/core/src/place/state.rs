@@ -152,6 +152,8 @@ impl Placer {
             // These mean nothing between two calls.
             future: _,
             scratch: _,
+            #[cfg(test)]
+                is_thorough: _,
             now,
         } = self;
         let capacities = capacities(*fleet.options(), options, delay_values.len());

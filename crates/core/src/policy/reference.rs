@@ -200,6 +200,7 @@ mod tests {
                     backfill: _,
                     reservations_max: _,
                     cycle_tasks_max: _,
+                    cycle_replays_max: _,
                     preemptions_max: _,
                 },
         } = Policy::default();

@@ -1,6 +1,7 @@
 mod choice;
 mod gangs;
 mod hostile;
+mod knowledge;
 mod resizing;
 mod rules;
 mod spread;
