@@ -200,6 +200,7 @@ mod tests {
                     backfill: _,
                     reservations_max: _,
                     cycle_tasks_max: _,
+                    cycle_replays_max: _,
                     preemptions_max: _,
                 },
         } = Policy::default();
@@ -221,7 +222,7 @@ mod tests {
             over_quota_priority: _,
         } = quota;
         let (fields_of_queue, fields_of_rates, fields_of_quota) = (3, 3, 5);
-        let fields_of_policy = 1 + fields_of_queue + fields_of_rates + 1 + 2 + 2 + 10 + 15 + 17;
+        let fields_of_policy = 1 + fields_of_queue + fields_of_rates + 1 + 2 + 2 + 10 + 15 + 18;
         let fields_of_class = 5 + fields_of_queue;
         let fields_of_account = 3 + fields_of_queue + fields_of_rates + fields_of_quota;
         let fields_of_entries = fields_of_class + fields_of_account;

@@ -1,6 +1,7 @@
 mod choice;
 mod gangs;
 mod hostile;
+mod knowledge;
 mod matrix;
 mod resizing;
 mod rules;
