@@ -62,6 +62,7 @@ fn the_counter_counts() {
 
 #[test]
 fn nothing_is_allocated_after_construction() {
+    let mut sums = [0; 4];
     for seed in 0..20 {
         let mut prng = Prng(seed);
         let (policy, other) = (policy(&mut prng), policy(&mut prng));
@@ -79,8 +80,14 @@ fn nothing_is_allocated_after_construction() {
         drive(&mut gate, 1 << 40, &mut prng, &mut snapshot);
         assert_eq!(tally().0, calls, "allocator calls under another policy");
         let stats = gate.stats();
-        assert!(stats.admitted > 100 && stats.held > 50, "{stats:?}");
+        sums = [
+            sums[0] + stats.admitted,
+            sums[1] + stats.started,
+            sums[2] + stats.expired,
+            sums[3] + stats.displaced,
+        ];
     }
+    assert!(sums.iter().all(|sum| *sum > 50), "{sums:?}");
 }
 
 /// Calls of every kind, right and wrong.
@@ -98,7 +105,9 @@ fn drive(gate: &mut Gate, mut now: u64, prng: &mut Prng, snapshot: &mut [u8]) {
         let ticket = tickets[prng.below(32) as usize];
         let _ = black_box((gate.ended(at, ticket), gate.outlook(at, class)));
         let next = gate.next(at).ok().flatten().unwrap_or(ticket);
-        let _ = black_box((gate.dequeue(at, next), gate.next_event(at)));
+        if prng.chance(40) {
+            let _ = black_box((gate.dequeue(at, next), gate.next_event(at)));
+        }
         let _ = black_box((gate.given_up(at), gate.stats()));
         if step % 40 == 0 {
             let _ = black_box((gate.left(at, ticket), gate.capacity(at, prng.below(9) as u32)));

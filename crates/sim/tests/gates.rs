@@ -75,7 +75,7 @@ fn a_flood_does_not_harm_the_quiet_account() {
         );
         // On 8 servers half a second brings two ends: not even a place at the head is always in
         // time, whoever stands behind.
-        let least = if servers == 8 { 0.8 } else { 0.97 };
+        let least = if servers == 8 { 0.84 } else { 0.99 };
         assert!(quiet.attainment() > least, "{}", quiet.attainment());
         assert!(unprotected.attainment() < 0.25, "there is something to protect from");
     }

@@ -24,7 +24,7 @@ impl Default for GateRules {
         Self {
             expiry: true,
             expiring_confidence_ratio: 0.25,
-            lasting_confidence_ratio: 0.98,
+            lasting_confidence_ratio: 0.99,
             wait_ratio: 1.0,
             memory_requests: 500,
             usage_memory: Nanos::from_millis(30_000),

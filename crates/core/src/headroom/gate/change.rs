@@ -83,6 +83,7 @@ impl Gate {
         }
         self.rules = policy.gate;
         self.z = deviations(&policy.gate);
+        self.caution = 0.0;
         Ok(())
     }
 

@@ -4,7 +4,8 @@
 //! Each account's *usage* is the work that it was let in with, over its weight, fading with time. When
 //! somebody comes for whom there is no room, the account that is furthest over its share of a class
 //! (of usage, level by level down the account tree) gives up its newest request that waits, if it is
-//! clearly further than the newcomer would be.
+//! clearly further than the newcomer would be. When a server is free, the account with least of its share
+//! goes first in the same way, so that a place is worth something behind a flood.
 //!
 //! # Formula
 //! ```text
@@ -84,20 +85,26 @@ impl Path {
     }
 }
 
-/// Order among siblings: furthest over its share first, then by index.
+/// Order among siblings: by what they have of their share, then by index.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 struct Key {
-    under: u64,
+    order: u64,
     index: u32,
 }
 
 impl Key {
-    /// The larger the usage, the smaller the key.
-    fn new(level: f64, index: u32) -> Self {
+    /// The least usage first.
+    fn least(level: f64, index: u32) -> Self {
         let bits = level.to_bits();
         // Turns the order of `f64` into that of integers.
         let order = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
-        Self { under: !order, index }
+        Self { order, index }
+    }
+
+    /// The largest usage first.
+    fn furthest(level: f64, index: u32) -> Self {
+        let Self { order, index } = Self::least(level, index);
+        Self { order: !order, index }
     }
 }
 
@@ -111,13 +118,22 @@ struct Seat {
     /// Of its own.
     own: u32,
     newest: u32,
-    /// Root of the heap of those directly below that hold something.
-    below: u32,
+    oldest: u32,
+    /// Roots of the heaps of those directly below that hold something, by the order of [`Key`].
+    furthest: u32,
+    least: u32,
 }
 
 impl Seat {
-    const EMPTY: Self =
-        Self { level: f64::NEG_INFINITY, held: 0, own: 0, newest: NONE, below: NONE };
+    const EMPTY: Self = Self {
+        level: f64::NEG_INFINITY,
+        held: 0,
+        own: 0,
+        newest: NONE,
+        oldest: NONE,
+        furthest: NONE,
+        least: NONE,
+    };
 }
 
 /// Usage of all accounts in one class, and who holds what.
@@ -125,18 +141,19 @@ impl Seat {
 pub(super) struct Fairness {
     /// By account, the root last.
     seats: Box<[Seat]>,
-    heap: Forest<Key>,
+    furthest: Forest<Key>,
+    least: Forest<Key>,
 }
 
 impl Fairness {
     pub(super) fn new(accounts_max: u32) -> Self {
         let seats = vec![Seat::EMPTY; accounts_max as usize + 1].into_boxed_slice();
-        Self { seats, heap: Forest::new(accounts_max) }
+        Self { seats, furthest: Forest::new(accounts_max), least: Forest::new(accounts_max) }
     }
 
     pub(super) const fn bytes_needed(accounts_max: u32) -> u64 {
         (accounts_max as u64 + 1) * size_of::<Seat>() as u64
-            + Forest::<Key>::bytes_needed(accounts_max)
+            + 2 * Forest::<Key>::bytes_needed(accounts_max)
     }
 
     const fn root(&self) -> u32 {
@@ -173,12 +190,16 @@ impl Fairness {
     }
 
     fn enter(&mut self, index: u32, above: u32, log_weight: f64) {
-        let key = Key::new(self.seats[index as usize].level - log_weight, index);
-        self.heap.insert(&mut self.seats[above as usize].below, index, key);
+        let level = self.seats[index as usize].level - log_weight;
+        let seat = &mut self.seats[above as usize];
+        self.furthest.insert(&mut seat.furthest, index, Key::furthest(level, index));
+        self.least.insert(&mut seat.least, index, Key::least(level, index));
     }
 
     fn leave(&mut self, index: u32, above: u32) {
-        self.heap.remove(&mut self.seats[above as usize].below, index);
+        let seat = &mut self.seats[above as usize];
+        self.furthest.remove(&mut seat.furthest, index);
+        self.least.remove(&mut seat.least, index);
     }
 
     /// A request of the account waits from now on.
@@ -186,8 +207,9 @@ impl Fairness {
         let seat = &mut self.seats[path.accounts[0] as usize];
         let older = core::mem::replace(&mut seat.newest, request);
         seat.own += 1;
-        if let Some(older) = requests.at_mut(older) {
-            older.newer = request;
+        match requests.at_mut(older) {
+            Some(older) => older.newer = request,
+            None => seat.oldest = request,
         }
         if let Some(request) = requests.at_mut(request) {
             (request.older, request.newer) = (older, NONE);
@@ -210,8 +232,9 @@ impl Fairness {
             Some(newer) => newer.older = older,
             None => seat.newest = older,
         }
-        if let Some(older) = requests.at_mut(older) {
-            older.newer = newer;
+        match requests.at_mut(older) {
+            Some(older) => older.newer = newer,
+            None => seat.oldest = newer,
         }
         let root = self.root();
         for (index, _, above) in path.steps(root) {
@@ -225,15 +248,32 @@ impl Fairness {
     /// The newest request of the account that must give way first if somebody has to; [`NONE`] if
     /// nobody waits.
     fn furthest(&self) -> u32 {
-        let mut index = self.seats[self.root() as usize].below;
+        self.descend(|seat| seat.furthest).map_or(NONE, |seat| seat.newest)
+    }
+
+    /// Down from the root, the first of each level, to an account with requests of its own.
+    fn descend(&self, first: impl Fn(&Seat) -> u32) -> Option<&Seat> {
+        let mut index = first(&self.seats[self.root() as usize]);
         for _ in 0..DEPTH_MAX {
-            let Some(seat) = self.seats.get(index as usize) else { return NONE };
+            let seat = self.seats.get(index as usize)?;
             if seat.own > 0 {
-                return seat.newest;
+                return Some(seat);
             }
-            index = seat.below;
+            index = first(seat);
         }
-        NONE
+        None
+    }
+
+    /// Who starts next where `head` waited longest: the oldest request of the account that has least
+    /// of its share, if that of `head` has clearly more; else `head`.
+    pub(super) fn first(&self, requests: &Slab<Request>, ledger: &Ledger, head: u32) -> u32 {
+        let Some(least) = self.descend(|seat| seat.least) else { return head };
+        let path = |index| Path::of(ledger, requests.at(index)?.account).ok();
+        let (Some(one), Some(other)) = (path(least.oldest), path(head)) else { return head };
+        let Some((own, its)) = Self::part(&one, &other) else { return head };
+        let has = self.level(&one, own) - one.log_weights[own] + CLEARLY;
+        let passes = has < self.level(&other, its) - other.log_weights[its];
+        if passes { least.oldest } else { head }
     }
 
     /// The requests that give way so that `room` of work is free for a newcomer of `path` with
@@ -286,7 +326,7 @@ impl Fairness {
         let root = self.root();
         for seat in &mut self.seats {
             seat.level = shift(seat.level);
-            seat.below = NONE;
+            (seat.furthest, seat.least) = (NONE, NONE);
         }
         for index in 0..root {
             if self.seats[index as usize].held == 0 {

@@ -1,13 +1,14 @@
 //! Who waits, in what order, and which class is next.
 //!
 //! # What it decides
-//! Classes go in the order of the policy, and each in the order in which requests came; but a class
+//! Classes go in the order of the policy, and each in the order in which requests came, but for accounts
+//! that have more than their share (`fairness`); a class
 //! with a guarantee `g` that waits is owed `g` of the work that starts, and goes first as soon as
-//! what it is owed covers the first in its line.
+//! what it is owed covers its next request.
 //!
 //! # Bounds and cost
-//! O(1) a request, O(classes) a choice. While a class with a guarantee `g` waits, work that others
-//! start before the first in its line, of work `w`, is at most
+//! O(1) a request, O(classes * levels) a choice. While a class with a guarantee `g` waits, work that others
+//! start before its next request, of work `w`, is at most
 //! ```text
 //! w / g + w_max + (W + w_max) / (1 - G)
 //! ```
@@ -151,14 +152,20 @@ pub(super) fn start(lines: &mut [Line], now: Nanos, class: u8, work: u32) {
     }
 }
 
-/// The request that is to start next, or [`NONE`].
-pub(super) fn next(lines: &[Line], requests: &Slab<Request>) -> u32 {
-    let due = lines.iter().find(|line| {
-        let first = requests.at(line.list.first);
-        first.is_some_and(|first| line.guaranteed_ratio > 0.0 && line.owed >= f64::from(first.work))
+/// The request that is to start next, or [`NONE`]; `first` says who that is of a class that waits.
+pub(super) fn next(
+    lines: &[Line],
+    requests: &Slab<Request>,
+    first: impl Fn(usize, u32) -> u32,
+) -> u32 {
+    let waiting = || lines.iter().enumerate().filter(|(_, line)| line.list.len > 0);
+    let first = |(class, line): (usize, &Line)| first(class, line.list.first);
+    let due = waiting().filter(|(_, line)| line.guaranteed_ratio > 0.0).find_map(|entry| {
+        let index = first(entry);
+        let work = requests.at(index).map_or(0, |request| request.work);
+        (entry.1.owed >= f64::from(work)).then_some(index)
     });
-    let first = due.or_else(|| lines.iter().find(|line| line.list.len > 0));
-    first.map_or(NONE, |line| line.list.first)
+    due.or_else(|| waiting().next().map(first)).unwrap_or(NONE)
 }
 
 /// The first of some line that waited longer than its target, or [`NONE`].

@@ -20,8 +20,10 @@
 //! r        =  c * work a server-second * (1 - G_below) - work above a second, at least its guarantee
 //! ```
 //! `time(p)` is when the `n`-th of the ends that come at rate `r` has come with confidence `p`. With
-//! expiry at the head of the queue, who is late takes no server: a tenth is enough, and only the
-//! hopeless are refused. Without, `p` = 0.98. `G_below` are the guarantees of classes below that have
+//! expiry at the head of the queue, who is late takes no server: a quarter is enough, and only the
+//! hopeless are refused. Without, `p` = 0.99, and more deviations are added, a tenth of one for each late start and
+//! a thousandth taken off for each in time, until as many are late as `p` allows: ends of heavy-tailed work are
+//! less even than those that the formula knows. `G_below` are the guarantees of classes below that have
 //! requests waiting. When there is no room, the account furthest over its share goes first
 //! (`fairness`), even one that waits already.
 //!
@@ -29,10 +31,10 @@
 //! away.
 //!
 //! # Bounds and cost
-//! O(levels * log accounts + classes) a call; 64 bytes a request, 72 bytes for each account and class.
+//! O(levels * log accounts + classes) a call; 72 bytes a request, 96 for each account and class.
 //! Whoever waits is told an end by its target: it starts, expires, or is displaced, as soon as the host
-//! asks ([`Gate::next_event`]). Within classes it is first come, first served, and `lines` bounds what a
-//! guaranteed class waits for others, so that nobody starves.
+//! asks ([`Gate::next_event`]). `lines` bounds what a guaranteed class waits for others, and `fairness` what an
+//! account gets, so that nobody starves.
 //!
 //! # What it is bad at
 //! - It does not know how long *this* request takes, unless its work says so; it says nothing about
@@ -110,12 +112,20 @@ const ENDS_NEEDED: u64 = 10;
 /// dropping never falls behind.
 const EXPIRED_PER_CALL: u32 = 2;
 
+/// By how many deviations one late start makes more cautious: ten of them by one.
+const CAUTION_STEP: f64 = 0.1;
+
+/// Most deviations added.
+const CAUTION_MAX: f64 = 4.0;
+
 /// Who may come in, who waits, and for whom a server is free.
 #[derive(Debug)]
 pub struct Gate {
     rules: GateRules,
     /// Standard deviations of the confidence in force.
     z: f64,
+    /// Added to them because too many of those held were late.
+    caution: f64,
     ledger: Ledger,
     policy_accounts: Box<[AccountId]>,
     /// Requests of each account that are known.
@@ -155,6 +165,7 @@ impl Gate {
         Ok(Self {
             rules: policy.gate,
             z: change::deviations(&policy.gate),
+            caution: 0.0,
             ledger,
             account_requests: vec![0; accounts_max as usize].into_boxed_slice(),
             names: vec![0; policy_accounts.len()].into_boxed_slice(),
@@ -256,14 +267,16 @@ impl Gate {
 
     /// Whose turn it is, among those that wait; `None` if nobody does. It stays in line until it is
     /// dequeued. A host may have an order of its own instead: what is promised to classes is then its
-    /// own, too. O(classes).
+    /// own, too. O(classes * levels).
     ///
     /// # Errors
     /// [`Error::TimeReversed`].
     pub fn next(&mut self, now: Nanos) -> Result<Option<Ticket>, Error> {
         self.check_time(now)?;
         self.pass(now);
-        Ok(self.requests.handle_at(lines::next(&self.lines, &self.requests)))
+        let first =
+            |class: usize, head| self.fairness[class].first(&self.requests, &self.ledger, head);
+        Ok(self.requests.handle_at(lines::next(&self.lines, &self.requests, first)))
     }
 
     /// A server is free for a request that was held: it starts, or is dropped, and its ticket is
@@ -283,6 +296,7 @@ impl Gate {
             Stage::Waiting if !expires => {
                 self.unqueue(ticket.index());
                 self.counts.started += 1;
+                self.learn(waited > self.lines[usize::from(class)].target);
                 self.start(ticket.index());
                 return Ok(Dequeued::Start { waited });
             }
@@ -379,6 +393,15 @@ impl Gate {
             given_up: self.given_up.len,
             ended: self.drain.ended(),
             ..self.counts
+        }
+    }
+
+    /// Without expiry, one that was held starts, late or not.
+    fn learn(&mut self, late: bool) {
+        if !self.rules.expiry {
+            let accepted = 1.0 - self.rules.lasting_confidence_ratio;
+            let change = if late { 1.0 - accepted } else { -accepted };
+            self.caution = (self.caution + CAUTION_STEP * change).clamp(0.0, CAUTION_MAX);
         }
     }
 

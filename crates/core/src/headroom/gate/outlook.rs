@@ -75,12 +75,13 @@ impl Gate {
     /// Work that must go from before a newcomer of a class so that it starts in time; not above 0
     /// if it does as it is.
     pub(super) fn missing(&self, class: u32) -> f64 {
-        let (pace, starts) = (self.pace(class), self.starts_before(class));
+        let (pace, starts, z) =
+            (self.pace(class), self.starts_before(class), self.z + self.caution);
         let target_s = self.lines[class as usize].target.as_seconds();
-        if pace.time_s(starts, self.z) <= target_s {
+        if pace.time_s(starts, z) <= target_s {
             return 0.0;
         }
-        let most = pace.starts_within(target_s, self.z);
+        let most = pace.starts_within(target_s, z);
         let excess = (starts - most).max(f64::MIN_POSITIVE) * self.drain.work_mean();
         // Not even the next end comes in time: nobody who gives way helps.
         if most < 1.0 { f64::INFINITY } else { excess }
@@ -94,7 +95,7 @@ impl Gate {
         if self.drain.ended() < ENDS_NEEDED || pace.per_s <= 0.0 {
             return target;
         }
-        let most = pace.starts_within(target.as_seconds(), self.z);
+        let most = pace.starts_within(target.as_seconds(), self.z + self.caution);
         let excess = (self.starts_before(class) - most).max(0.0) + 1.0;
         Nanos::from_seconds((excess / pace.per_s).min(RETRY_MAX_S))
     }

@@ -95,6 +95,7 @@ impl Gate {
             self.counts.displaced,
         ];
         counted.into_iter().chain(self.counts.shed).for_each(&mut *save);
+        save(self.caution.to_bits());
         self.drain.save_state(save);
         self.ledger.save_state(save);
         self.policy_accounts.iter().for_each(|account| save(account.to_raw()));
@@ -108,6 +109,7 @@ impl Gate {
         self.sequence = words.next_count("sequence")?;
         self.now = Nanos(words.next()?);
         self.counts = load_counts(words)?;
+        self.caution = words.next_real("caution", 0.0, super::CAUTION_MAX)?;
         self.drain = Drain::load_state(words)?;
         self.ledger = crate::share::Ledger::new(self.ledger.options())?;
         self.ledger.load_state(words.source())?;
