@@ -81,6 +81,7 @@ mod confidence;
 mod drain;
 mod fairness;
 mod lines;
+mod moves;
 mod outlook;
 mod request;
 mod state;
@@ -111,12 +112,6 @@ const ENDS_NEEDED: u64 = 10;
 /// Requests that a call drops as expired: two, since a call lets one in at most, so that the
 /// dropping never falls behind.
 const EXPIRED_PER_CALL: u32 = 2;
-
-/// By how many deviations one late start makes more cautious: ten of them by one.
-const CAUTION_STEP: f64 = 0.1;
-
-/// Most deviations added.
-const CAUTION_MAX: f64 = 4.0;
 
 /// Who may come in, who waits, and for whom a server is free.
 #[derive(Debug)]
@@ -396,15 +391,6 @@ impl Gate {
         }
     }
 
-    /// Without expiry, one that was held starts, late or not.
-    fn learn(&mut self, late: bool) {
-        if !self.rules.expiry {
-            let accepted = 1.0 - self.rules.lasting_confidence_ratio;
-            let change = if late { 1.0 - accepted } else { -accepted };
-            self.caution = (self.caution + CAUTION_STEP * change).clamp(0.0, CAUTION_MAX);
-        }
-    }
-
     /// Time passes: servers were busy, and who waited too long is dropped.
     fn pass(&mut self, now: Nanos) {
         self.drain.pass(now, self.running.min(self.servers));
@@ -424,66 +410,6 @@ impl Gate {
     fn shed(&mut self, class: u32, reason: ShedReason) -> Admission {
         self.counts.shed[reason as usize] += 1;
         Admission::Shed { reason, retry_after: self.retry_after(class) }
-    }
-
-    /// A request that is in no line runs.
-    fn start(&mut self, index: u32) {
-        self.running += 1;
-        if let Some(request) = self.requests.at_mut(index) {
-            request.stage = Stage::Running;
-            lines::start(&mut self.lines, self.now, request.class, request.work);
-        }
-    }
-
-    /// A request that waits will not start.
-    fn give_up(&mut self, index: u32, stage: Stage) {
-        self.unqueue(index);
-        self.refund(index);
-        self.number(index);
-        let count = match stage {
-            Stage::Displaced => &mut self.counts.displaced,
-            _ => &mut self.counts.expired,
-        };
-        *count += 1;
-        if let Some(request) = self.requests.at_mut(index) {
-            request.stage = stage;
-        }
-        self.given_up.push(&mut self.requests, index);
-    }
-
-    fn unqueue(&mut self, index: u32) {
-        lines::leave(&mut self.lines, &mut self.requests, index);
-        if let Some((class, path)) = self.place(index) {
-            self.fairness[class].release(&path, &mut self.requests, index);
-        }
-    }
-
-    fn refund(&mut self, index: u32) {
-        let Some(Request { since, work, .. }) = self.requests.at(index).copied() else { return };
-        if let Some((class, path)) = self.place(index) {
-            let at = memories(since, self.rules.usage_memory);
-            self.fairness[class].give_back(&path, at, work);
-        }
-    }
-
-    /// Class and way to the root of a request's account, which stays open as long as it is known.
-    fn place(&self, index: u32) -> Option<(usize, Path)> {
-        let request = self.requests.at(index)?;
-        let path = Path::of(&self.ledger, request.account).ok()?;
-        Some((usize::from(request.class), path))
-    }
-
-    fn number(&mut self, index: u32) {
-        self.sequence += 1;
-        if let Some(request) = self.requests.at_mut(index) {
-            request.sequence = self.sequence;
-        }
-    }
-
-    fn forget(&mut self, ticket: Ticket) -> Result<(), Error> {
-        let request = self.requests.remove(ticket)?;
-        self.account_requests[request.account.index() as usize] -= 1;
-        Ok(())
     }
 
     fn check_time(&self, now: Nanos) -> Result<(), Error> {

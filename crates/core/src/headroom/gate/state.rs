@@ -109,7 +109,7 @@ impl Gate {
         self.sequence = words.next_count("sequence")?;
         self.now = Nanos(words.next()?);
         self.counts = load_counts(words)?;
-        self.caution = words.next_real("caution", 0.0, super::CAUTION_MAX)?;
+        self.caution = words.next_real("caution", 0.0, super::moves::CAUTION_MAX)?;
         self.drain = Drain::load_state(words)?;
         self.ledger = crate::share::Ledger::new(self.ledger.options())?;
         self.ledger.load_state(words.source())?;

@@ -56,8 +56,8 @@ pub(crate) static GATE: [Field<GateRules>; 6] = [
             set: |rules, value| rules.lasting_confidence_ratio = value,
         },
         about: "The same without `gate.expiry`.",
-        why: "0.99: who is late takes a server all the same. In the contest 99 of 100 that were let in \
-              then started in time everywhere.",
+        why: "0.99: who is late takes a server all the same, so that the 99th percentile of waits is to \
+              be within the target.",
     },
     Field {
         path: "gate.wait_ratio",
