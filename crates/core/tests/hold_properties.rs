@@ -93,7 +93,8 @@ fn the_least_reserve_is_kept_unless_it_can_never_be() {
     let held = ask(&reserve, &job(8.0, 20.0, 100.0));
     assert_eq!((held.hold, held.reason), (true, HoldReason::Reserve));
     assert!(!ask(&reserve, &job(8.0, 24.0, 100.0)).hold);
-    // 194 slots less 60 and 130 leave 4 on a cluster without other batch work: it goes by its price.
+    // 194 slots less 60 and 130 leave 4 on a cluster without other batch work: it goes by its
+    // price.
     let large = ask(&reserve, &job(260.0, 270.0, 100.0));
     assert_eq!((large.hold, large.reason), (false, HoldReason::Price));
 }
@@ -155,12 +156,15 @@ proptest! {
 
     /// Calls in any order with any numbers are answered, and prices are numbers.
     #[test]
-    fn any_calls_are_answered(calls in prop::collection::vec((0u8..7, any::<u64>(), any::<f64>()), 0..200)) {
+    fn any_calls_are_answered(
+        calls in prop::collection::vec((0u8..7, any::<u64>(), any::<f64>()), 0..200),
+    ) {
         let mut reserve = Reserve::new(at(0.0), &Policy::default(), 0, 8.0).unwrap();
         let mut now = 0_u64;
         for (call, later, number) in calls {
             now = now.saturating_add(later % 1_000_000_000_000);
-            let (now, number) = (Nanos(now), if later % 3 == 0 { number } else { number.abs() % 64.0 });
+            let number = if later % 3 == 0 { number } else { number.abs() % 64.0 };
+            let now = Nanos(now);
             let _ = match call {
                 0 | 1 => reserve.arrived(now, number),
                 2 => reserve.started(now),

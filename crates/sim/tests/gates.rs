@@ -59,7 +59,8 @@ fn the_judge_knows_erlang() {
 #[test]
 fn a_flood_does_not_harm_the_quiet_account() {
     for (servers, target_s) in [(8, 0.5), (64, 0.5), (64, 5.0)] {
-        // A quarter of the servers' work is the quiet one's; all that is offered is six times theirs.
+        // A quarter of the servers' work is the quiet one's; all that is offered is six times
+        // theirs.
         let flooded = Offer { second_share: 0.25 / 6.0, ..offer(servers, 6.0, target_s, 120_000) };
         let mut ours = Ours::new(&flooded, GateRules::default()).unwrap();
         let [flood, quiet] = simulate(&flooded, &mut ours);

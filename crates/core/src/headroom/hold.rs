@@ -1,9 +1,9 @@
 //! Should a batch job wait so that urgent work finds room?
 //!
 //! # What it decides
-//! Whether the batch job at the head of a queue, for which there is room, starts now or waits a while,
-//! by what both cost in seconds of delay times what they are worth. The desk [`Reserve`] hears of
-//! urgent work (what comes, starts and ends) and of what batch work releases.
+//! Whether the batch job at the head of a queue, for which there is room, starts now or waits a
+//! while, by what both cost in seconds of delay times what they are worth. The desk [`Reserve`]
+//! hears of urgent work (what comes, starts and ends) and of what batch work releases.
 //!
 //! # Formula
 //! ```text
@@ -14,32 +14,33 @@
 //! Pw    = 1 / (1 + beta * Phi(beta) / phi(beta)),  beta = k+ / sigma_I          [Halfin, Whitt]
 //! ```
 //! `k` free GPUs in slots of urgent requests (`g_I` GPUs each), less those that wait for them; `d`
-//! slots a second that batch work releases; `S_I` how long urgent requests run; `N_B` batch jobs that
-//! wait, `g` GPUs of this one, `C_eff` those there are; `v` what a second of delay is worth.
+//! slots a second that batch work releases; `S_I` how long urgent requests run; `N_B` batch jobs
+//! that wait, `g` GPUs of this one, `C_eff` those there are; `v` what a second of delay is worth.
 //! `sigma_I^2` is the variance over time of urgent work that runs and waits, as measured over two
-//! hours (exponentially), at least a quarter of `lambda_I * S_I`: bursts make it larger than that of
-//! independent arrivals, and a quiet night must not make it nothing. Left: value lost a second by
-//! starting; right: by waiting, for this job and, as far as it is in their way, those behind.
+//! hours (exponentially), at least a quarter of `lambda_I * S_I`: bursts make it larger than that
+//! of independent arrivals, and a quiet night must not make it nothing. Left: value lost a second
+//! by starting; right: by waiting, for this job and, as far as it is in their way, those behind.
 //!
 //! # What the host must do
-//! Ask for the job at the head of the batch queue when it would start. If it is held, **stop backfill
-//! of batch work as well** until the next question: small jobs would else take what is held back, and
-//! large gangs would starve. Ask again when something ends, comes or starts. Urgent work is never
-//! asked about.
+//! Ask for the job at the head of the batch queue when it would start. If it is held, **stop
+//! backfill of batch work as well** until the next question: small jobs would else take what is
+//! held back, and large gangs would starve. Ask again when something ends, comes or starts. Urgent
+//! work is never asked about.
 //!
 //! # Bounds and cost
-//! O(1), a few exponentials, no heap. The reserve alone holds no job that it would hold on a cluster without
-//! any other batch work: such a job goes by its price. The price for waiting grows with those that wait, so that a queue
-//! gets its turn.
+//! O(1), a few exponentials, no heap. The reserve alone holds no job that it would hold on a
+//! cluster without any other batch work: such a job goes by its price. The price for waiting grows
+//! with those that wait, so that a queue gets its turn.
 //!
 //! # What it is bad at
-//! In long strong bursts (2.5 times the load for hours) it keeps too little: `hold.reserve_beta_min`
-//! helps those who care more for urgent work than for the sum. It knows one kind of urgent request.
+//! In long strong bursts (2.5 times the load for hours) it keeps too little:
+//! `hold.reserve_beta_min` helps those who care more for urgent work than for the sum. It knows one
+//! kind of urgent request.
 //!
 //! # Source
-//! Halfin and Whitt (1981), as in [`super::waiting::erlang`]; square-root staffing: Borst, Mandelbaum and
-//! Reiman, "Dimensioning large call centers", Operations Research 52 (2004). Constants: an experiment
-//! with 588 GPUs, `docs/policies/headroom.md`.
+//! Halfin and Whitt (1981), as in [`super::waiting::erlang`]; square-root staffing: Borst,
+//! Mandelbaum and Reiman, "Dimensioning large call centers", Operations Research 52 (2004).
+//! Constants: an experiment with 588 GPUs, `docs/policies/headroom.md`.
 
 use super::estimate::Moments;
 use super::shadow::EFFECTIVE;

@@ -1,4 +1,5 @@
-//! A host before a gate that makes calls of every kind, right and wrong, and keeps books of its own.
+//! A host before a gate that makes calls of every kind, right and wrong, and keeps books of its
+//! own.
 
 use rampmeter::headroom::gate::{Admission, Dequeued, Gate, Outlook, Ticket};
 use rampmeter::policy::{Account, Class, GateRules, Limits, Policy};

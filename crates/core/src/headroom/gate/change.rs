@@ -51,8 +51,8 @@ impl Gate {
     /// rules hold from now on, for what waits as well.
     ///
     /// # Errors
-    /// As [`Policy::validate`]; [`Error::Range`] if it has another number of classes or accounts, or
-    /// another `requests_max` or `accounts_max`, than the one the gate was built with: these are
+    /// As [`Policy::validate`]; [`Error::Range`] if it has another number of classes or accounts,
+    /// or another `requests_max` or `accounts_max`, than the one the gate was built with: these are
     /// fixed; [`Error::Contradiction`] if an account has another parent.
     pub fn apply(&mut self, policy: &Policy) -> Result<(), Error> {
         let limits = &policy.limits;

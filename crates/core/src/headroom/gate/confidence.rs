@@ -1,8 +1,8 @@
 //! When does a request start, with what confidence?
 //!
 //! # Formula
-//! A request starts with the `n`-th end from now. The time until then has mean `n / r` and, for ends
-//! that come nearly independently of each other and a rate known from `m` of them, the squared
+//! A request starts with the `n`-th end from now. The time until then has mean `n / r` and, for
+//! ends that come nearly independently of each other and a rate known from `m` of them, the squared
 //! coefficient of variation `1/n + 1/m`. It is taken for a gamma distribution of that mean and
 //! variability, whose quantiles are (Wilson and Hilferty)
 //! ```text
@@ -70,8 +70,8 @@ impl Pace {
     /// Most starts of which the last comes within so many seconds with the probability of `z`; less
     /// than 1 if not even the first does.
     pub(super) fn starts_within(self, seconds: f64, z: f64) -> f64 {
-        // With the lowest confidence of a policy, a hundredth, up to seven times as many as expected
-        // and eight more.
+        // With the lowest confidence of a policy, a hundredth, up to seven times as many as
+        // expected and eight more.
         let (mut low, mut high) = (1e-3, 8.0 * (seconds * self.per_s + 1.0));
         for _ in 0..50 {
             let middle = f64::midpoint(low, high);

@@ -4,10 +4,10 @@
 //! ```text
 //! work a server-second = work of requests that ended / seconds of servers that were busy
 //! ```
-//! both over the last requests, each `1 - 1/memory` of what it was when the next one ends; the seconds
-//! since the last end count in full. Requests still running count on one side only, so that neither
-//! short ones that end first nor long ones that block servers deceive it, and a pool that was never
-//! full is known as well as one that always is.
+//! both over the last requests, each `1 - 1/memory` of what it was when the next one ends; the
+//! seconds since the last end count in full. Requests still running count on one side only, so that
+//! neither short ones that end first nor long ones that block servers deceive it, and a pool that
+//! was never full is known as well as one that always is.
 //!
 //! # Bounds and cost
 //! O(1), 48 bytes.

@@ -1,11 +1,12 @@
 //! Whose request goes when not all can wait?
 //!
 //! # What it decides
-//! Each account's *usage* is the work that it was let in with, over its weight, fading with time. When
-//! somebody comes for whom there is no room, the account that is furthest over its share of a class
-//! (of usage, level by level down the account tree) gives up its newest request that waits, if it is
-//! clearly further than the newcomer would be. When a server is free, the account with least of its share
-//! goes first in the same way, so that a place is worth something behind a flood.
+//! Each account's *usage* is the work that it was let in with, over its weight, fading with time.
+//! When somebody comes for whom there is no room, the account that is furthest over its share of a
+//! class (of usage, level by level down the account tree) gives up its newest request that waits,
+//! if it is clearly further than the newcomer would be. When a server is free, the account with
+//! least of its share goes first in the same way, so that a place is worth something behind a
+//! flood.
 //!
 //! # Formula
 //! ```text
@@ -15,13 +16,13 @@
 //! of the two accounts side by side where their ways from the root part. What expires, leaves or is
 //! displaced before it starts is given back.
 //!
-//! Usages are kept as `ln u + t / memory`, which changes only when something is let in or given back:
-//! nothing fades that nobody looks at, and nothing overflows in 584 years.
+//! Usages are kept as `ln u + t / memory`, which changes only when something is let in or given
+//! back: nothing fades that nobody looks at, and nothing overflows in 584 years.
 //!
 //! # Bounds and cost
-//! O(levels * log accounts) a request. An account that floods gets its weight's part of what starts, and
-//! a tenth of it more; one that stays within its share is displaced by nobody. Who returns after a pause
-//! has its share of one memory in hand, and no more.
+//! O(levels * log accounts) a request. An account that floods gets its weight's part of what
+//! starts, and a tenth of it more; one that stays within its share is displaced by nobody. Who
+//! returns after a pause has its share of one memory in hand, and no more.
 //!
 //! # What it is bad at
 //! Where nobody can wait (targets shorter than the time between two ends) there is nobody to
@@ -29,9 +30,9 @@
 //!
 //! # Source
 //! Max-min fairness by displacement of the longest queue: Suter, Lakshman, Stiliadis and Choudhury,
-//! "Design considerations for supporting TCP with per-flow queueing", INFOCOM'98, with faded service
-//! instead of queue length, as Sheng et al., "Fairness in serving large language models", OSDI'24,
-//! count it.
+//! "Design considerations for supporting TCP with per-flow queueing", INFOCOM'98, with faded
+//! service instead of queue length, as Sheng et al., "Fairness in serving large language models",
+//! OSDI'24, count it.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -264,8 +265,8 @@ impl Fairness {
         None
     }
 
-    /// Who starts next where `head` waited longest: the oldest request of the account that has least
-    /// of its share, if that of `head` has clearly more; else `head`.
+    /// Who starts next where `head` waited longest: the oldest request of the account that has
+    /// least of its share, if that of `head` has clearly more; else `head`.
     pub(super) fn first(&self, requests: &Slab<Request>, ledger: &Ledger, head: u32) -> u32 {
         let Some(least) = self.descend(|seat| seat.least) else { return head };
         let path = |index| Path::of(ledger, requests.at(index)?.account).ok();

@@ -1,20 +1,20 @@
 //! Who waits, in what order, and which class is next.
 //!
 //! # What it decides
-//! Classes go in the order of the policy, and each in the order in which requests came, but for accounts
-//! that have more than their share (`fairness`); a class
-//! with a guarantee `g` that waits is owed `g` of the work that starts, and goes first as soon as
-//! what it is owed covers its next request.
+//! Classes go in the order of the policy, and each in the order in which requests came, but for
+//! accounts that have more than their share (`fairness`); a class with a guarantee `g` that waits
+//! is owed `g` of the work that starts, and goes first as soon as what it is owed covers its next
+//! request.
 //!
 //! # Bounds and cost
-//! O(1) a request, O(classes * levels) a choice. While a class with a guarantee `g` waits, work that others
-//! start before its next request, of work `w`, is at most
+//! O(1) a request, O(classes * levels) a choice. While a class with a guarantee `g` waits, work
+//! that others start before its next request, of work `w`, is at most
 //! ```text
 //! w / g + w_max + (W + w_max) / (1 - G)
 //! ```
 //! `w_max` the largest request, `W` the largest of each other guaranteed class added up, `G` their
-//! guarantees: first until it is owed enough, then behind those that are owed as well. Nobody in such
-//! a class starves. A class without one waits while those before it do.
+//! guarantees: first until it is owed enough, then behind those that are owed as well. Nobody in
+//! such a class starves. A class without one waits while those before it do.
 
 use super::request::{Request, Stage};
 use crate::error::Error;

@@ -1,9 +1,10 @@
 //! May this come in at all?
 //!
 //! # What it decides
-//! Whether a request starts now, waits, or is turned away, **by state, not by rate**: would it still
-//! start in time behind what is queued? The desk [`Gate`] knows the servers, who runs and who waits,
-//! and measures how fast work leaves; it needs no round trips, which take long service for a queue.
+//! Whether a request starts now, waits, or is turned away, **by state, not by rate**: would it
+//! still start in time behind what is queued? The desk [`Gate`] knows the servers, who runs and who
+//! waits, and measures how fast work leaves; it needs no round trips, which take long service for a
+//! queue.
 //!
 //! | call | answer |
 //! |---|---|
@@ -17,24 +18,24 @@
 //! ```text
 //! let in if   a server is free, or time(p) <= target                        [confidence]
 //! n        =  waiting of its class and those above / mean work + 1 + running - servers
-//! r        =  c * work a server-second * (1 - G_below) - work above a second, at least its guarantee
+//! r        =  c * work a server-second * (1 - G_below) - work above a second;  at least G of it
 //! ```
-//! `time(p)` is when the `n`-th of the ends that come at rate `r` has come with confidence `p`. With
-//! expiry at the head of the queue, who is late takes no server: a quarter is enough, and only the
-//! hopeless are refused. Without, `p` = 0.99, and more deviations are added, a tenth of one for each late start and
-//! a thousandth taken off for each in time, until as many are late as `p` allows: ends of heavy-tailed work are
-//! less even than those that the formula knows. `G_below` are the guarantees of classes below that have
-//! requests waiting. When there is no room, the account furthest over its share goes first
-//! (`fairness`), even one that waits already.
+//! `time(p)` is when the `n`-th of the ends that come at rate `r` has come with confidence `p`.
+//! With expiry at the head of the queue, who is late takes no server: a quarter is enough, and only
+//! the hopeless are refused. Without, `p` = 0.99, and more deviations are added, a tenth of one for
+//! each late start and a thousandth taken off for each in time, until as many are late as `p`
+//! allows: ends of heavy-tailed work are less even than those that the formula knows. `G_below` are
+//! the guarantees of classes below that have requests waiting. When there is no room, the account
+//! furthest over its share goes first (`fairness`), even one that waits already.
 //!
-//! Until ten requests have ended nothing is known but the servers: whoever finds none free is turned
-//! away.
+//! Until ten requests have ended nothing is known but the servers: whoever finds none free is
+//! turned away.
 //!
 //! # Bounds and cost
-//! O(levels * log accounts + classes) a call; 72 bytes a request, 96 for each account and class.
-//! Whoever waits is told an end by its target: it starts, expires, or is displaced, as soon as the host
-//! asks ([`Gate::next_event`]). `lines` bounds what a guaranteed class waits for others, and `fairness` what an
-//! account gets, so that nobody starves.
+//! O(levels * log accounts + classes) a call; 56 bytes a request, 96 for each account and class.
+//! Whoever waits is told an end by its target: it starts, expires, or is displaced, as soon as the
+//! host asks ([`Gate::next_event`]). `lines` bounds what a guaranteed class waits for others, and
+//! `fairness` what an account gets, so that nobody starves.
 //!
 //! # What it is bad at
 //! - It does not know how long *this* request takes, unless its work says so; it says nothing about
@@ -45,8 +46,8 @@
 //!
 //! # Source
 //! Own experiments, `docs/policies/headroom.md`: metering at the knee refuses while servers idle;
-//! limiters that read total latency (Gradient2, AIMD) mistake service for queueing; fixed caps fit one
-//! number of servers. Expiry: Floyd and Jacobson for queues, Nichols and Jacobson (RFC 8289).
+//! limiters that read total latency (Gradient2, AIMD) mistake service for queueing; fixed caps fit
+//! one number of servers. Expiry: Floyd and Jacobson for queues, Nichols and Jacobson (RFC 8289).
 //!
 //! # How a host drives it
 //! ```
@@ -141,12 +142,13 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate before so many servers (seats of engines), 0 to [`SERVERS_MAX`]. Requests known at once
-    /// are `limits.requests_max`, accounts `limits.accounts_max`. The only call that allocates.
+    /// A gate before so many servers (seats of engines), 0 to [`SERVERS_MAX`]. Requests known at
+    /// once are `limits.requests_max`, accounts `limits.accounts_max`. The only call that
+    /// allocates.
     ///
     /// # Errors
-    /// As [`Policy::validate`]; [`Error::Range`] on `servers`; [`Error::Full`] if the policy names more
-    /// accounts than it allows.
+    /// As [`Policy::validate`]; [`Error::Range`] on `servers`; [`Error::Full`] if the policy names
+    /// more accounts than it allows.
     pub fn new(policy: &Policy, servers: u32) -> Result<Self, Error> {
         policy.validate()?;
         check_range("servers", servers.into(), 0, SERVERS_MAX.into())?;
@@ -178,8 +180,8 @@ impl Gate {
         })
     }
 
-    /// Bytes that a gate for `policy` takes from the heap, to within its few fixed fields. The policy
-    /// need not be valid.
+    /// Bytes that a gate for `policy` takes from the heap, to within its few fixed fields. The
+    /// policy need not be valid.
     #[must_use]
     pub fn bytes_needed(policy: &Policy) -> u64 {
         let (classes, accounts) = (policy.classes.len() as u64, policy.accounts.len() as u64);
@@ -194,12 +196,12 @@ impl Gate {
             .saturating_add(u64::from(accounts_max) * size_of::<u32>() as u64)
     }
 
-    /// A request of a class and account comes in with so much `work`: 1 where all are alike, else in
-    /// any unit that says how long it keeps a server, the same for all (1 to [`WORK_MAX`]).
+    /// A request of a class and account comes in with so much `work`: 1 where all are alike, else
+    /// in any unit that says how long it keeps a server, the same for all (1 to [`WORK_MAX`]).
     ///
     /// # Errors
-    /// [`Error::TimeReversed`]; [`Error::Range`] on `class` or `work`; [`Error::Stale`] for an unknown
-    /// account.
+    /// [`Error::TimeReversed`]; [`Error::Range`] on `class` or `work`; [`Error::Stale`] for an
+    /// unknown account.
     pub fn admit(
         &mut self,
         now: Nanos,
@@ -261,8 +263,8 @@ impl Gate {
     }
 
     /// Whose turn it is, among those that wait; `None` if nobody does. It stays in line until it is
-    /// dequeued. A host may have an order of its own instead: what is promised to classes is then its
-    /// own, too. O(classes * levels).
+    /// dequeued. A host may have an order of its own instead: what is promised to classes is then
+    /// its own, too. O(classes * levels).
     ///
     /// # Errors
     /// [`Error::TimeReversed`].
@@ -278,8 +280,8 @@ impl Gate {
     /// stale. With `gate.expiry` off nothing expires.
     ///
     /// # Errors
-    /// [`Error::TimeReversed`]; [`Error::Stale`] for an unknown ticket; [`Error::Contradiction`] for
-    /// one that runs.
+    /// [`Error::TimeReversed`]; [`Error::Stale`] for an unknown ticket; [`Error::Contradiction`]
+    /// for one that runs.
     pub fn dequeue(&mut self, now: Nanos, ticket: Ticket) -> Result<Dequeued, Error> {
         self.check_time(now)?;
         check_stage(ticket, self.requests.get(ticket)?, false)?;
@@ -310,8 +312,8 @@ impl Gate {
     /// A request that ran left its server, whatever became of it; its ticket is stale.
     ///
     /// # Errors
-    /// [`Error::TimeReversed`]; [`Error::Stale`] for an unknown ticket; [`Error::Contradiction`] for
-    /// one that does not run.
+    /// [`Error::TimeReversed`]; [`Error::Stale`] for an unknown ticket; [`Error::Contradiction`]
+    /// for one that does not run.
     pub fn ended(&mut self, now: Nanos, ticket: Ticket) -> Result<(), Error> {
         self.check_time(now)?;
         let request = *self.requests.get(ticket)?;
@@ -344,9 +346,9 @@ impl Gate {
         self.forget(ticket)
     }
 
-    /// A request that was held and will not start, the one longest so first; its ticket is stale then.
-    /// `None` if there is none. Hosts answer these with a refusal at once; those that do not ask learn
-    /// it when they dequeue.
+    /// A request that was held and will not start, the one longest so first; its ticket is stale
+    /// then. `None` if there is none. Hosts answer these with a refusal at once; those that do not
+    /// ask learn it when they dequeue.
     ///
     /// # Errors
     /// [`Error::TimeReversed`].
@@ -363,8 +365,8 @@ impl Gate {
         Ok(Some(GivenUp { ticket, class, account, reason, retry_after }))
     }
 
-    /// When to ask [`Gate::given_up`] again: now if somebody was given up already, else when the next
-    /// that waits will have waited too long. `None` if nothing will happen by itself.
+    /// When to ask [`Gate::given_up`] again: now if somebody was given up already, else when the
+    /// next that waits will have waited too long. `None` if nothing will happen by itself.
     #[must_use]
     pub fn next_event(&self, now: Nanos) -> Option<Nanos> {
         if self.given_up.len > 0 {

@@ -1,7 +1,8 @@
 //! Would a request still start in time, and when else?
 //!
 //! # Formula
-//! See [`super`]. `retry_after` is the time in which as much leaves as is too much now, and one more:
+//! See [`super`]. `retry_after` is the time in which as much leaves as is too much now, and one
+//! more:
 //! ```text
 //! retry_after = (n - n_max + 1) / r,    n_max the most that starts within the target
 //! ```

@@ -9,8 +9,8 @@
 //!
 //! # Bounds and cost
 //! O(requests + classes * accounts), restoring as much times a logarithm. `save` allocates nothing;
-//! `restore` builds a gate, and so allocates. Bytes from anywhere are answered with an error or with a
-//! gate that works.
+//! `restore` builds a gate, and so allocates. Bytes from anywhere are answered with an error or
+//! with a gate that works.
 
 use alloc::vec::Vec;
 
@@ -39,14 +39,14 @@ impl Gate {
         snapshot::save(GATE, out, |save| self.save_state(save))
     }
 
-    /// A gate that goes on where the saved one was, under the policy that it was under. Allocates, as
-    /// [`Gate::new`] does. Bytes after the snapshot are ignored.
+    /// A gate that goes on where the saved one was, under the policy that it was under. Allocates,
+    /// as [`Gate::new`] does. Bytes after the snapshot are ignored.
     ///
     /// # Errors
-    /// As [`Policy::validate`]. [`Error::Snapshot`] for bytes that are no snapshot of a gate by this
-    /// version of the library, were cut short or changed, or contradict themselves; with
-    /// [`SnapshotFault::OtherCapacity`](crate::error::SnapshotFault::OtherCapacity) if it was under a
-    /// policy with other classes, rules, capacities or number of accounts.
+    /// As [`Policy::validate`]. [`Error::Snapshot`] for bytes that are no snapshot of a gate by
+    /// this version of the library, were cut short or changed, or contradict themselves; with
+    /// [`SnapshotFault::OtherCapacity`](crate::error::SnapshotFault::OtherCapacity) if it was under
+    /// a policy with other classes, rules, capacities or number of accounts.
     pub fn restore(policy: &Policy, bytes: &[u8]) -> Result<Self, Error> {
         let mut gate = Self::new(policy, 0)?;
         snapshot::load(GATE, bytes, |take| {

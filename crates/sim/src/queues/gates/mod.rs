@@ -1,8 +1,8 @@
 //! Gates before a queue, simulated event by event: who lets most requests start in time?
 //!
-//! The simulator owns the clock, the requests and the servers, and judges: a request is *served* if it
-//! starts within its target; refused, dropped and late ones are not. Whoever keeps the gate ([`Keeper`])
-//! owns the queue. [`peers`] are gates in use today, [`ours`] is the core's.
+//! The simulator owns the clock, the requests and the servers, and judges: a request is *served* if
+//! it starts within its target; refused, dropped and late ones are not. Whoever keeps the gate
+//! ([`Keeper`]) owns the queue. [`peers`] are gates in use today, [`ours`] is the core's.
 
 pub mod cases;
 pub mod ours;

@@ -1,20 +1,20 @@
 //! Gates in use today, each as its source has it; what had to be chosen is said.
 //!
-//! Concurrency limits are told what they limit in their own terms: requests in flight, those that wait
-//! and those that are served. Sources:
+//! Concurrency limits are told what they limit in their own terms: requests in flight, those that
+//! wait and those that are served. Sources:
 //!
-//! - `none`: everybody waits. `cap n`: at most `n` wait. `expire only`: everybody waits, and who waited
-//!   beyond the target is dropped at the head.
-//! - `AIMD`: Netflix concurrency-limits, `AIMDLimit`: limit + 1 where at least half of it is in use,
-//!   times 0.9 on a drop. Its drop is a wait beyond the target instead of a time-out: it is
+//! - `none`: everybody waits. `cap n`: at most `n` wait. `expire only`: everybody waits, and who
+//!   waited beyond the target is dropped at the head.
+//! - `AIMD`: Netflix concurrency-limits, `AIMDLimit`: limit + 1 where at least half of it is in
+//!   use, times 0.9 on a drop. Its drop is a wait beyond the target instead of a time-out: it is
 //!   better so than with round trips.
 //! - `Gradient2`: the same, `Gradient2Limit` in a `WindowedLimit`: windows of 1 s and at least 10
 //!   samples, mean round trip, long mean over 600 windows, tolerance 1.5, queue 4, smoothing 0.2.
-//!   Both begin at the number of servers, and never go below it: their own lowest limit of 20 would be
-//!   more than enough queue on 8 servers, and idle servers on 64 help nobody.
-//! - `CoDel`: RFC 8289, with requests for packets. Its interval is the target, as the round trip is on
-//!   a link, its own target a tenth of that: the upper end of what section 4.3 recommends. A queue of
-//!   one is never dropped from.
+//!   Both begin at the number of servers, and never go below it: their own lowest limit of 20 would
+//!   be more than enough queue on 8 servers, and idle servers on 64 help nobody.
+//! - `CoDel`: RFC 8289, with requests for packets. Its interval is the target, as the round trip is
+//!   on a link, its own target a tenth of that: the upper end of what section 4.3 recommends. A
+//!   queue of one is never dropped from.
 
 use std::collections::VecDeque;
 
