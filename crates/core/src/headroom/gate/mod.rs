@@ -348,7 +348,7 @@ impl Gate {
 
     /// A request that was held and will not start, the one longest so first; its ticket is stale
     /// then. `None` if there is none. Hosts answer these with a refusal at once; those that do not
-    /// ask learn it when they dequeue.
+    /// ask learn it when they dequeue. Until then each takes one of the `requests_max` places.
     ///
     /// # Errors
     /// [`Error::TimeReversed`].
@@ -395,7 +395,7 @@ impl Gate {
 
     /// Time passes: servers were busy, and who waited too long is dropped.
     fn pass(&mut self, now: Nanos) {
-        self.drain.pass(now, self.running.min(self.servers));
+        self.drain.pass(now, self.running);
         self.now = now;
         if !self.rules.expiry {
             return;
