@@ -11,6 +11,9 @@ use rampmeter::policy::GateRules;
 use rampmeter_sim::queues::gates::cases::{Case, Entrant, all};
 use rampmeter_sim::queues::gates::{Fare, Offer};
 
+/// Of the second table.
+const CONFIDENCES: [f64; 5] = [0.02, 0.1, 0.25, 0.5, 0.75];
+
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Outcome<()> {
@@ -45,7 +48,9 @@ fn label(case: &Case) -> String {
 /// Attainment of all, and how far the gate is behind the best of the others.
 fn attainment(cases: &[Case], seeds: u64) -> Outcome<()> {
     print!("{:<22}", "servers, target s");
-    Entrant::ALL.iter().for_each(|(name, _)| print!("{name:>10}"));
+    for (name, _) in Entrant::ALL {
+        print!("{name:>10}");
+    }
     println!("{:>9}{:>12}{:>12}", "behind", "p99 wait s", "no expiry");
     let mut worst = vec![0.0_f64; Entrant::ALL.len()];
     for case in cases {
@@ -58,12 +63,16 @@ fn attainment(cases: &[Case], seeds: u64) -> Outcome<()> {
         let gaps = rows.iter().map(|row| best - row[0]);
         worst.iter_mut().zip(gaps).for_each(|(worst, gap)| *worst = worst.max(gap));
         print!("{:<22}", label(case));
-        rows.iter().for_each(|row| print!("{:>10.1}", row[0]));
+        for row in &rows {
+            print!("{:>10.1}", row[0]);
+        }
         let [lasting, gate] = [rows[rows.len() - 2], rows[rows.len() - 1]];
         println!("{:>9.1}{:>12.2}{:>12.2}", best - gate[0], gate[2], lasting[2]);
     }
     print!("{:<22}", "worst gap");
-    worst.iter().for_each(|gap| print!("{gap:>10.1}"));
+    for gap in worst {
+        print!("{gap:>10.1}");
+    }
     println!("\n");
     Ok(())
 }
@@ -71,9 +80,10 @@ fn attainment(cases: &[Case], seeds: u64) -> Outcome<()> {
 /// What the confidence of the gate is worth.
 fn confidence(cases: &[Case], seeds: u64) -> Outcome<()> {
     println!("the gate at other confidences: attainment, and % dropped after they waited");
-    const CONFIDENCES: [f64; 5] = [0.02, 0.1, 0.25, 0.5, 0.75];
     print!("{:<22}", "servers, target s");
-    CONFIDENCES.iter().for_each(|confidence| print!("{confidence:>14}"));
+    for confidence in CONFIDENCES {
+        print!("{confidence:>14}");
+    }
     println!();
     for case in cases {
         print!("{:<22}", label(case));

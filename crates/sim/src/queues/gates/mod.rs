@@ -163,6 +163,9 @@ impl<K: Keeper> Run<'_, K> {
 }
 
 /// Sends the requests of an offer through a gate: how both accounts fared.
+///
+/// # Panics
+/// If the keeper starts a request at once without a server for it.
 pub fn simulate(offer: &Offer, keeper: &mut impl Keeper) -> [Fare; 2] {
     let mut run = Run {
         keeper,

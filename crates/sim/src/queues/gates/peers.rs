@@ -263,7 +263,7 @@ impl CoDel {
                 }
             }
         } else if may_drop {
-            let Some(taken) = self.take(now_s, line) else { return None };
+            let taken = self.take(now_s, line)?;
             id = taken.0;
             self.dropping = true;
             let delta = self.count - self.last_count;
