@@ -4,8 +4,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use super::{
-    Account, BatchRules, Class, EngineMode, HistoryRules, Limits, Objectives, PlacementRules,
-    Policy, QueueLimits, RateLimits,
+    Account, BatchRules, Class, EngineMode, GateRules, HistoryRules, HoldRules, Limits, Objectives,
+    PlacementRules, Policy, QueueLimits, RateLimits,
 };
 use crate::units::{Nanos, Tokens};
 
@@ -168,6 +168,8 @@ impl Default for Policy {
             resources: RESOURCES.map(String::from).into(),
             history: HistoryRules::default(),
             placement: PlacementRules::default(),
+            gate: GateRules::default(),
+            hold: HoldRules::default(),
             objectives: Objectives::default(),
             limits: Limits::default(),
             batch: BatchRules::default(),
