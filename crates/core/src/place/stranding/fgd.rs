@@ -213,8 +213,8 @@ impl<'a> FragmentsOf<'a> {
 
 /// A node with some CPU left.
 pub(super) struct Level {
-    /// Of the amounts of CPU.
-    level: usize,
+    /// How many of the amounts of CPU asked for are at most what is left.
+    cpu: usize,
     /// In the tables, for the slot of the node.
     row: usize,
     /// Sum over devices, none of them taken.
@@ -230,7 +230,7 @@ impl FragmentsOf<'_> {
             let fragment = i64::from(left.milli) * (self.tables.total - i64::from(open));
             devices += i64::from(left.count) * fragment;
         }
-        Level { level, row: row(self.sight.slot), devices }
+        Level { cpu: level, row: row(self.sight.slot), devices }
     }
 }
 
@@ -242,7 +242,7 @@ impl Prices for FragmentsOf<'_> {
     }
 
     fn with_less_cpu(&self, level: &Level, cpu_milli: u32) -> Level {
-        let mut at = level.level;
+        let mut at = level.cpu;
         while at > 0 && self.tables.cpu_milli[at - 1] > cpu_milli {
             at -= 1;
         }
@@ -253,7 +253,7 @@ impl Prices for FragmentsOf<'_> {
         let (mut after, mut whole) = (level.devices, self.sight.whole);
         for taken in moves {
             let Move { slot, count, from_milli, to_milli } = *taken;
-            let row = usize::from(slot) * LEVELS_MAX + level.level;
+            let row = usize::from(slot) * LEVELS_MAX + level.cpu;
             let change =
                 self.tables.remainder(row, to_milli) - self.tables.remainder(row, from_milli);
             after += i64::from(count) * change;
