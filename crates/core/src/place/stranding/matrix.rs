@@ -4,8 +4,8 @@
 //! The cost of every shape in use (a row) on every node that is partly taken (a column) stands in a
 //! dense table, with the least of each block of 16 columns, of each chunk of blocks and of each group
 //! of chunks (`levels`). A choice reads the least of each group, and nothing else; what changes on a
-//! node reprices that node for all rows. Columns of a group are of one model, so that which models a task accepts, and what a
-//! model costs it, is settled once for a group.
+//! node reprices that node for all rows. Columns of a group are of one model, so that which models a
+//! task accepts, and what a model costs it, is settled once for a group.
 //!
 //! Nodes of which nothing is taken are kept apart, by kind: all of a kind cost the same, so that the
 //! one with the lowest index is priced when it is asked for. Nodes that are unlike others (several
@@ -17,7 +17,7 @@
 //! # Bounds and cost
 //! Choosing is O(groups), with at most [`GROUPS_MAX`] and one for each model; a change is O(rows); a
 //! shape without a row is O(nodes), and takes the row that was not asked for for the longest time.
-//! Memory is 2 bytes for each row and column.
+//! Memory is 2.5 bytes for each row and column.
 //!
 //! # What it is bad at
 //! Fleets of nodes that are all unlike each other.
