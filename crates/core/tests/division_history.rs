@@ -98,10 +98,11 @@ proptest! {
         prop_assert_eq!(without, shares(&ledger));
     }
 
-    /// Of two that differ in nothing else, who used less gets more, of every resource.
+    /// Of two that differ in nothing else, who used less gets more, of every resource, if it is less
+    /// by what a unit of the scarcest is worth: 64 a second over five hours are a million.
     #[test]
     fn who_used_less_gets_more(
-        used in 0.0f64..1e6, more in 1e4f64..1e6, usage_weight in 0.1f64..2.0, later in 0..HOUR,
+        used in 0.0f64..1e6, more in 2e5f64..1e6, usage_weight in 0.1f64..2.0, later in 0..HOUR,
     ) {
         let mut ledger = ledger(Nanos(5 * HOUR));
         let [little, much] = [(); 2].map(|()| greedy(&mut ledger, None, 1.0));

@@ -296,6 +296,7 @@ impl LeanParts {
         let (now, mut job) = (self.clock(), self.job(victim));
         let Self { ledger, log, .. } = self;
         log.note("may_reclaim", ledger.may_reclaim(&claim));
+        log.note("first_over_limit", ledger.first_over_limit(claim.reclaimer, &claim.amounts));
         let mut first = None;
         if let Ok(victims) = ledger.victims(&claim) {
             for account in victims.take(ACCOUNTS as usize) {
