@@ -69,6 +69,9 @@ pub(crate) const PLACER: Kind = Kind { desk: 4, version: 1 };
 /// The desk of headroom.
 pub(crate) const HEADROOM: Kind = Kind { desk: 5, version: 1 };
 
+/// The router. Number 6 is the gate's.
+pub(crate) const ROUTER: Kind = Kind { desk: 7, version: 1 };
+
 /// The sum with one more word in it.
 const fn checksum(sum: u64, word: u64) -> u64 {
     (sum ^ word).wrapping_mul(FNV_PRIME).rotate_left(CHECKSUM_TURN)

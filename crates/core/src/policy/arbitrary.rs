@@ -120,6 +120,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
         draws(table::LIMITS.len()),
         draws(table::BATCH.len()),
         draws(table::PLACEMENT.len()),
+        draws(table::ROUTE.len()),
     );
     let resources = prop::collection::btree_set("[a-z0-9_]{1,32}", 0..=RESOURCES_MAX);
     let parts = (classes(), accounts(), resources, numbers);
@@ -132,6 +133,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
         fill(&table::LIMITS, &numbers.3, &mut policy.limits);
         fill(&table::BATCH, &numbers.4, &mut policy.batch);
         fill(&table::PLACEMENT, &numbers.5, &mut policy.placement);
+        fill(&table::ROUTE, &numbers.6, &mut policy.route);
         agree(&mut policy, accounts);
         policy
     })

@@ -36,6 +36,7 @@ mod placement;
 mod presets;
 mod quota;
 mod reference;
+mod route;
 mod table;
 mod validate;
 
@@ -54,6 +55,7 @@ pub use presets::Preset;
 pub(crate) use quota::OVER_QUOTA_WEIGHT_MAX;
 pub use quota::{AMOUNT_MAX, AccountQuota, Amounts, RESOURCES_MAX};
 pub use reference::{Key, keys};
+pub use route::RouteRules;
 pub(crate) use table::SEQUENCE_TOKENS_MAX;
 pub use validate::Fault;
 
@@ -284,6 +286,8 @@ pub struct Policy {
     pub batch: BatchRules,
     /// What placement goes by.
     pub placement: PlacementRules,
+    /// What a router goes by.
+    pub route: RouteRules,
 }
 
 /// What an output token costs in prompt tokens where a policy leaves it to be measured and there is
@@ -394,6 +398,13 @@ impl Policy {
     #[must_use]
     pub const fn with_placement(mut self, placement: PlacementRules) -> Self {
         self.placement = placement;
+        self
+    }
+
+    /// The same policy with these rules for routing.
+    #[must_use]
+    pub const fn with_route(mut self, route: RouteRules) -> Self {
+        self.route = route;
         self
     }
 

@@ -5,7 +5,7 @@ use alloc::string::String;
 
 use super::{
     Account, BatchRules, Class, EngineMode, HistoryRules, Limits, Objectives, PlacementRules,
-    Policy, QueueLimits, RateLimits,
+    Policy, QueueLimits, RateLimits, RouteRules,
 };
 use crate::units::{Nanos, Tokens};
 
@@ -168,6 +168,7 @@ impl Default for Policy {
             resources: RESOURCES.map(String::from).into(),
             history: HistoryRules::default(),
             placement: PlacementRules::default(),
+            route: RouteRules::default(),
             objectives: Objectives::default(),
             limits: Limits::default(),
             batch: BatchRules::default(),

@@ -13,7 +13,7 @@ use super::{
 
 /// The sections of a document, in the order in which a policy is printed.
 #[cfg(feature = "document")]
-pub(crate) const SECTIONS: [&str; 8] = [
+pub(crate) const SECTIONS: [&str; 9] = [
     "class",
     "account",
     "account_default",
@@ -22,6 +22,7 @@ pub(crate) const SECTIONS: [&str; 8] = [
     "limits",
     "batch",
     "placement",
+    "route",
 ];
 
 /// One key of a policy document.
@@ -66,6 +67,7 @@ pub fn keys() -> Vec<Key> {
     keys.extend(describe(&table::LIMITS, &policy.limits));
     keys.extend(describe(&table::BATCH, &policy.batch));
     keys.extend(describe(&table::PLACEMENT, &policy.placement));
+    keys.extend(describe(&table::ROUTE, &policy.route));
     keys
 }
 
@@ -136,6 +138,7 @@ mod tests {
     use crate::policy::field::{Access, UNLIMITED};
     use crate::policy::{
         BatchRules, HistoryRules, Limits, Objectives, PlacementRules, QueueLimits, RateLimits,
+        RouteRules,
     };
 
     /// Does not compile when a field is added here and not counted; fails when it has no row.
@@ -202,6 +205,13 @@ mod tests {
                     cycle_tasks_max: _,
                     preemptions_max: _,
                 },
+            route:
+                RouteRules {
+                    stale_after: _,
+                    interference_weight: _,
+                    later_weight: _,
+                    sample_above_replicas: _,
+                },
         } = Policy::default();
         let Class {
             name: _,
@@ -221,7 +231,7 @@ mod tests {
             over_quota_priority: _,
         } = quota;
         let (fields_of_queue, fields_of_rates, fields_of_quota) = (3, 3, 5);
-        let fields_of_policy = 1 + fields_of_queue + fields_of_rates + 1 + 2 + 2 + 10 + 15 + 17;
+        let fields_of_policy = 1 + fields_of_queue + fields_of_rates + 1 + 2 + 2 + 10 + 15 + 17 + 4;
         let fields_of_class = 5 + fields_of_queue;
         let fields_of_account = 3 + fields_of_queue + fields_of_rates + fields_of_quota;
         let fields_of_entries = fields_of_class + fields_of_account;
@@ -293,5 +303,6 @@ mod tests {
         check_rows(&table::LIMITS, &policy.limits);
         check_rows(&table::BATCH, &policy.batch);
         check_rows(&table::PLACEMENT, &policy.placement);
+        check_rows(&table::ROUTE, &policy.route);
     }
 }

@@ -116,6 +116,7 @@ impl Policy {
         check_fields(&table::LIMITS, &self.limits)?;
         check_fields(&table::BATCH, &self.batch)?;
         check_fields(&table::PLACEMENT, &self.placement)?;
+        check_fields(&table::ROUTE, &self.route)?;
         check_within(
             ("account entries", self.accounts.len() as u64),
             ("limits.accounts_max", self.limits.accounts_max.into()),

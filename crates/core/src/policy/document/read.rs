@@ -34,6 +34,7 @@ pub(super) fn policy(root: &Node) -> Result<Policy, DocumentError> {
     section(top, "limits", &table::LIMITS, &mut policy.limits)?;
     section(top, "batch", &table::BATCH, &mut policy.batch)?;
     section(top, "placement", &table::PLACEMENT, &mut policy.placement)?;
+    section(top, "route", &table::ROUTE, &mut policy.route)?;
     let classes = entries(top, "class", &[], &table::CLASS, |name, _| {
         let of_preset = policy.classes.iter().find(|class| class.name == name);
         Ok(of_preset.cloned().unwrap_or_else(|| Class::new(name)))

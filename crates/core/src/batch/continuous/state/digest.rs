@@ -24,6 +24,7 @@ fn put_policy(policy: &Policy, put: &mut dyn FnMut(u64)) {
         batch,
         // Of clusters.
         placement: _,
+        route: _,
     } = policy;
     for Class { name: _, ttft_target, tpot_target, delay_value, guaranteed_ratio, queue } in classes
     {
