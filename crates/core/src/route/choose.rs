@@ -176,7 +176,7 @@ impl Router {
         for draw in 0..DRAWS {
             // The high half of a product with a word: even over all, without a division.
             let word = mix(self.decisions.wrapping_mul(DRAWS).wrapping_add(draw));
-            let place = (u128::from(word) * all.len() as u128 >> 64) as usize;
+            let place = ((u128::from(word) * all.len() as u128) >> 64) as usize;
             let Some(choice) = self.choice(asked, adapter, all[place], None) else { continue };
             looked_at += 1;
             fresh += u32::from(!choice.stale);

@@ -223,17 +223,16 @@ impl Replica {
 
     /// It lost what it had. How fast it is was learned of it, and stays.
     pub(super) fn lose_all(&mut self, now: Nanos) {
-        let Self { spec, status, incarnation, pace, stay_s, chosen, routed_s, place, .. } = *self;
-        let incarnation = incarnation.wrapping_add(1);
+        let before = *self;
         *self = Self {
-            status,
-            incarnation,
-            pace,
-            stay_s,
-            chosen,
-            routed_s,
-            place,
-            ..Self::new(now, &spec)
+            status: before.status,
+            incarnation: before.incarnation.wrapping_add(1),
+            routed_s: before.routed_s,
+            pace: before.pace,
+            stay_s: before.stay_s,
+            chosen: before.chosen,
+            place: before.place,
+            ..Self::new(now, &before.spec)
         };
     }
 

@@ -81,7 +81,9 @@ impl Router {
         for mode in EngineMode::ALL {
             let places = roster.of(mode);
             save(places.len() as u64);
-            places.iter().for_each(|replica| save((*replica).into()));
+            for replica in places {
+                save((*replica).into());
+            }
         }
         adapters.save_state(save);
         index.save_state(save);
@@ -222,7 +224,9 @@ fn save_replica(replica: &Replica, save: &mut dyn FnMut(u64)) {
     save(u64::from(*next));
     save(u64::from(*len));
     let Horizon { turns, next, blocks } = &replica.horizon;
-    turns.iter().for_each(|turn| save(turn.get()));
+    for turn in turns {
+        save(turn.get());
+    }
     save(u64::from(*next));
     save(*blocks);
 }

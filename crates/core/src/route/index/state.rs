@@ -18,7 +18,9 @@ impl Index {
             save(self.sets_of(at).count() as u64);
             for set in self.sets_of(at) {
                 save(set.group.into());
-                set.held.iter().for_each(|replicas| save(*replicas));
+                for replicas in set.held {
+                    save(replicas);
+                }
             }
             at = block.newer;
         }

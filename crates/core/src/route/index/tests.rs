@@ -36,15 +36,14 @@ impl Plain {
 
     fn hold(&mut self, now: Nanos, hash: u64, replica: u32, tier: Tier) {
         let place = self.blocks.iter().position(|(known, ..)| *known == hash);
-        let mut held = match place {
-            Some(place) => self.blocks.remove(place).2,
-            None => {
-                if self.blocks.len() == self.blocks_max {
-                    self.blocks.remove(0);
-                    self.evicted += 1;
-                }
-                BTreeMap::new()
+        let mut held = if let Some(place) = place {
+            self.blocks.remove(place).2
+        } else {
+            if self.blocks.len() == self.blocks_max {
+                self.blocks.remove(0);
+                self.evicted += 1;
             }
+            BTreeMap::new()
         };
         let before = Self::sets(&held);
         held.entry(replica).or_default()[tier as usize] = true;
@@ -61,7 +60,9 @@ impl Plain {
             if *known == hash
                 && let Some(in_tier) = held.get_mut(&replica)
             {
-                tiers.iter().for_each(|tier| in_tier[*tier as usize] = false);
+                for tier in tiers {
+                    in_tier[*tier as usize] = false;
+                }
                 if *in_tier == [false; TIERS] {
                     held.remove(&replica);
                 }

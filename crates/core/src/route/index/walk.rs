@@ -103,9 +103,9 @@ impl Index {
             self.walk.path[count as usize] = (block, least);
             self.walk.path_len = count + 1;
             if count == 0 {
-                self.walk_begins(block)
+                self.walk_begins(block);
             } else {
-                self.walk_on(block, count)
+                self.walk_on(block, count);
             }
             if self.walk.groups_len == 0 {
                 // Blocks that are known behind it are of nobody who has all before.
@@ -196,7 +196,9 @@ impl Index {
             // Uses along a path only get less recent.
             let path = &walk.path[..walk.path_len as usize];
             let fresh = path.partition_point(|(_, used)| *used >= since) as u32;
-            matched.0.iter_mut().for_each(|count| *count = (*count).min(fresh));
+            for count in &mut matched.0 {
+                *count = (*count).min(fresh);
+            }
         }
         matched
     }
