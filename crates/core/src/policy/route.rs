@@ -19,7 +19,7 @@ impl Default for RouteRules {
     fn default() -> Self {
         Self {
             stale_after: Nanos(5_000_000_000),
-            interference_weight: 1.0,
+            interference_weight: 0.02,
             later_weight: 1.0,
             sample_above_replicas: 10_000,
         }

@@ -41,7 +41,9 @@ pub(crate) static ROUTE: [Field<RouteRules>; 4] = [
         },
         about: "Weight of slowing down those who decode on a replica, and of being slowed down by \
                 them.",
-        why: "1: their seconds count as one's own. To 1000, where nothing else decides.",
+        why: "0.02: who reads an answer hardly feels that a token is later, while it is within its \
+              target. In a simulation of four replicas 0 to 0.05 gave the same waits within 3%, and 1 \
+              longer ones by a fifth. To 1000, where nothing else decides.",
     },
     Field {
         path: "route.later_weight",

@@ -21,8 +21,6 @@ mod peers;
 mod rampmeter;
 mod router;
 mod run;
-#[cfg(test)]
-mod tests;
 
 pub use router::{Router, RouterKind, View};
-pub use run::{Failure, ReplicaOptions, serve};
+pub use run::{Failure, REPLICAS_MAX, ReplicaOptions, serve};

@@ -25,7 +25,7 @@ use crate::serving::spec::{PolicySpec, build};
 use crate::workload::Workload;
 
 /// Most replicas of a run: each keeps a record of every request.
-const REPLICAS_MAX: u64 = 1_024;
+pub const REPLICAS_MAX: u64 = 1_024;
 
 /// A replica that is away for a while.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

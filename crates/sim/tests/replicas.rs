@@ -1,12 +1,15 @@
 //! Routers over small workloads.
 
-use rampmeter::Nanos;
+use std::collections::HashMap;
 
-use super::{Failure, ReplicaOptions, RouterKind, serve};
-use crate::engine::{Engine, EngineOverrides};
-use crate::results::ServingRun;
-use crate::serving::capacity;
-use crate::workload::{Extent, Generator, Mix, Preset, SystemPrompts, Workload};
+use rampmeter::Nanos;
+use rampmeter_sim::engine::{Engine, EngineOverrides};
+use rampmeter_sim::results::ServingRun;
+use rampmeter_sim::serving::capacity;
+use rampmeter_sim::serving::replay::replay;
+use rampmeter_sim::serving::replicas::{Failure, ReplicaOptions, RouterKind, serve};
+use rampmeter_sim::trace::TOKENS_MAX;
+use rampmeter_sim::workload::{Extent, Generator, Mix, Preset, SystemPrompts, Workload};
 
 fn engine() -> Engine {
     Engine::load("llama-3.1-8b", &EngineOverrides::default()).unwrap()
@@ -58,8 +61,7 @@ fn one_replica_is_the_same_behind_any_router() {
         ServingRun { router: String::new(), ..run }
     });
     assert!(runs.iter().all(|run| *run == runs[0]));
-    let alone =
-        crate::serving::replay::replay(&workload, &engine(), &options.policy, options.run, None, 3);
+    let alone = replay(&workload, &engine(), &options.policy, options.run, None, 3);
     assert_eq!(alone.unwrap().classes, runs[0].classes);
 }
 
@@ -98,4 +100,36 @@ fn wrong_options_are_named() {
     let problem = wrong(ReplicaOptions { slow, ..ReplicaOptions::new(2) });
     assert!(problem.contains("`slow_replica` = 2 is outside 0..=1"), "{problem}");
     assert!("dynamite".parse::<RouterKind>().unwrap_err().to_string().contains("`dynamo`"));
+}
+
+#[test]
+fn conversations_keep_their_system_prompt_and_the_first_is_the_commonest() {
+    let generator = Generator { continue_ratio: 0.9, ..Generator::new(Preset::Chat, 5) };
+    let before = generator.generate().unwrap();
+    let mut trace = before.clone();
+    SystemPrompts { count: 4, tokens: 1_000 }.apply(&mut trace, 5).unwrap();
+    let mut counts = HashMap::new();
+    let mut of_conversation = HashMap::new();
+    for (request, old) in trace.requests.iter().zip(&before.requests) {
+        assert_eq!(request.prompt_tokens, old.prompt_tokens + 1_024);
+        assert_eq!(request.prefix.len(), old.prefix.len() + 16);
+        let first = request.prefix[0];
+        *counts.entry(first).or_insert(0) += 1;
+        assert_eq!(*of_conversation.entry(old.prefix[0]).or_insert(first), first);
+    }
+    let mut shares: Vec<i32> = counts.values().copied().collect();
+    shares.sort_unstable();
+    assert_eq!(shares.len(), 4);
+    // 1, 1/2, 1/3 and 1/4 of 25/12.
+    let share = f64::from(shares[3]) / trace.requests.len() as f64;
+    assert!((0.43..0.53).contains(&share), "{share}");
+}
+
+#[test]
+fn refuses_what_is_no_prompt() {
+    let mut trace = Generator::new(Preset::Chat, 5).generate().unwrap();
+    for (count, tokens) in [(0, 1), (1, u32::MAX), (1, TOKENS_MAX)] {
+        let problem = SystemPrompts { count, tokens }.apply(&mut trace, 5).unwrap_err();
+        assert!(problem.to_string().contains("system_prompts"), "{problem}");
+    }
 }
