@@ -165,7 +165,7 @@ impl Host {
     }
 
     fn call(&mut self, call: usize, out: &mut [u8]) {
-        let late = if self.prng.chance(2) { 1 } else { 0 };
+        let late = u64::from(self.prng.chance(2));
         let now = Nanos(self.now - late);
         let mut hashes = [0; 24];
         let (first, len) = (self.prng.below(4) * 40, self.prng.below(24) as usize);

@@ -38,7 +38,7 @@ impl SystemPrompts {
     /// # Errors
     /// `count` is outside 1..=65536, or a prompt becomes longer than any can be; nothing is
     /// changed.
-    pub fn apply(&self, trace: &mut Trace, seed: u64) -> Result<(), InputError> {
+    pub fn apply(self, trace: &mut Trace, seed: u64) -> Result<(), InputError> {
         let wrong = |problem| InputError::new(&trace.source, problem).in_field("system_prompts");
         if !(1..=COUNT_MAX).contains(&self.count) {
             return Err(wrong(format!(
@@ -74,7 +74,7 @@ impl SystemPrompts {
     }
 
     /// The k-th of them with a probability that goes as 1/k.
-    fn choose(&self, random: &mut ChaCha8Rng) -> u32 {
+    fn choose(self, random: &mut ChaCha8Rng) -> u32 {
         let total: f64 = (1..=self.count).map(|rank| f64::from(rank).recip()).sum();
         let mut place: f64 = random.random::<f64>() * total;
         let chosen = (1..=self.count).find(|rank| {
