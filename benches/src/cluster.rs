@@ -44,6 +44,13 @@ const SHAPES: [(u32, u8, u16, u64); 16] = [
     (6, 1, 700, 2),
 ];
 
+/// What tasks of one kind take of its cores, in quarters: 83 shapes in all, where the public
+/// trace has 91.
+const QUARTERS: [u32; 6] = [2, 3, 4, 5, 6, 8];
+
+/// So that whole nodes can be given away.
+const CORES_MAX: u32 = 96;
+
 /// GPUs in use of those there are, at most: there is nearly always room for what comes next.
 const FULL: f64 = 0.9;
 
@@ -72,6 +79,41 @@ fn drawn(prng: &mut Prng, weights: impl Iterator<Item = u64>) -> usize {
     0
 }
 
+/// So many nodes, and thousandths of devices on them.
+pub(crate) fn fleet(nodes: u32, prng: &mut Prng) -> (Fleet, u64) {
+    let options = FleetOptions { nodes_max: nodes, devices_per_node_max: 8 };
+    let mut fleet = Fleet::new(&options).expect("sizes within their ranges");
+    let mut total_milli = 0;
+    for at in 0..nodes {
+        let (devices, cores, gib, model, _) = KINDS[drawn(prng, KINDS.iter().map(|kind| kind.4))];
+        let device =
+            DeviceSpec { model: ModelId(model), memory_mib: 32_768, ..DeviceSpec::default() };
+        let spec = NodeSpec {
+            cpu_milli: cores * 1_000,
+            memory_mib: gib * 1_024,
+            devices: &vec![device; devices],
+            rack: at / 32,
+            ..NodeSpec::default()
+        };
+        fleet.add_node(&spec).expect("there is room");
+        total_milli += 1_000 * devices as u64;
+    }
+    (fleet, total_milli)
+}
+
+/// What one of these tasks asks for.
+pub(crate) fn member(prng: &mut Prng) -> Demand {
+    let (cores, count, milli, _) = SHAPES[drawn(prng, SHAPES.iter().map(|shape| shape.3))];
+    let devices = match (count, milli) {
+        (0, _) => DeviceDemand::None,
+        (count, 1_000) => DeviceDemand::Whole { count, memory_mib: 0 },
+        (count, milli) => DeviceDemand::Share { count, milli, memory_mib: 0 },
+    };
+    let quarters = QUARTERS[prng.below(QUARTERS.len() as u64) as usize];
+    let cpu_milli = (cores * quarters * 250).min(CORES_MAX * 1_000);
+    Demand { cpu_milli, memory_mib: 4_096, devices, ..Demand::default() }
+}
+
 impl Cluster {
     /// A cluster of `nodes` nodes under this measure, filled to nine tenths.
     ///
@@ -80,24 +122,7 @@ impl Cluster {
     #[must_use]
     pub fn new(nodes: u32, measure: Measure) -> Self {
         let mut prng = Prng(5);
-        let options = FleetOptions { nodes_max: nodes, devices_per_node_max: 8 };
-        let mut fleet = Fleet::new(&options).expect("sizes within their ranges");
-        let mut total_milli = 0;
-        for at in 0..nodes {
-            let (devices, cores, gib, model, _) =
-                KINDS[drawn(&mut prng, KINDS.iter().map(|kind| kind.4))];
-            let device =
-                DeviceSpec { model: ModelId(model), memory_mib: 32_768, ..DeviceSpec::default() };
-            let spec = NodeSpec {
-                cpu_milli: cores * 1_000,
-                memory_mib: gib * 1_024,
-                devices: &vec![device; devices],
-                rack: at / 32,
-                ..NodeSpec::default()
-            };
-            fleet.add_node(&spec).expect("there is room");
-            total_milli += 1_000 * devices as u64;
-        }
+        let (fleet, total_milli) = fleet(nodes, &mut prng);
         let rules = PlacementRules {
             measure,
             mix_weight: MixWeight::Arrivals,
@@ -139,15 +164,7 @@ impl Cluster {
             self.placer.release(self.now, task).expect("it runs");
             self.used_milli -= u64::from(milli);
         }
-        let (cores, count, milli, _) =
-            SHAPES[drawn(&mut self.prng, SHAPES.iter().map(|shape| shape.3))];
-        let devices = match (count, milli) {
-            (0, _) => DeviceDemand::None,
-            (count, 1_000) => DeviceDemand::Whole { count, memory_mib: 0 },
-            (count, milli) => DeviceDemand::Share { count, milli, memory_mib: 0 },
-        };
-        let member =
-            Demand { cpu_milli: cores * 1_000, memory_mib: 4_096, devices, ..Demand::default() };
+        let member = member(&mut self.prng);
         self.next = Task { account: AccountId::default(), member, ..Task::default() };
     }
 

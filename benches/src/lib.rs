@@ -10,6 +10,7 @@ pub mod desk;
 pub mod grid;
 pub mod instructions;
 pub mod peer;
+pub mod queue;
 pub mod table;
 
 /// splitmix64: the same numbers on every platform and release.

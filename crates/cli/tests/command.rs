@@ -361,7 +361,7 @@ fn a_cluster_is_replayed() {
         refused(&[&args[..], &[&format!("{option}={value}")]].concat(), &[option, said]);
     }
     let nodes = ["replay", "cluster", "--tasks", jobs, "--nodes", "8x17"];
-    refused(&nodes, &["--nodes", "0..=16"]);
+    refused(&nodes, &["8x17", "0..=16"]);
     let absent = ["replay", "cluster", "--nodes", "1x1", "--tasks", "no-such.csv"];
     refused(&absent, &["no-such.csv", "no such file"]);
 }

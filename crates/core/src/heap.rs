@@ -66,6 +66,11 @@ impl<K: Copy + Default + Ord> Forest<K> {
         *root = self.merge(*root, index);
     }
 
+    /// Puts all that is in the queue at `other` into the one at `root`.
+    pub(crate) fn join(&mut self, root: &mut u32, other: &mut u32) {
+        *root = self.merge(*root, core::mem::replace(other, NONE));
+    }
+
     /// Takes `index` out of the queue at `root`, which must be the queue it is in.
     pub(crate) fn remove(&mut self, root: &mut u32, index: u32) {
         let Node { parent, left, right, .. } = self.nodes[index as usize];

@@ -69,7 +69,10 @@ pub(crate) const PLACER: Kind = Kind { desk: 4, version: 1 };
 /// The desk of headroom.
 pub(crate) const HEADROOM: Kind = Kind { desk: 5, version: 1 };
 
-/// The router. Number 6 is the gate's.
+/// The gate.
+pub(crate) const GATE: Kind = Kind { desk: 6, version: 1 };
+
+/// The router.
 pub(crate) const ROUTER: Kind = Kind { desk: 7, version: 1 };
 
 /// The sum with one more word in it.

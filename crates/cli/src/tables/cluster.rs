@@ -17,14 +17,14 @@ type Column = (&'static str, fn(&ClusterRun) -> String);
 const HEADS: [Column; 11] = [
     ("policy", |run| run.policy.clone()),
     ("queue", |run| run.queue.clone()),
-    ("mean\nwait s", |run| seconds(run.felt.queue_wait_s.mean)),
-    ("mean\nJCT s", |run| seconds(run.felt.jct_s.mean)),
-    ("p50\nJCT s", |run| seconds(run.felt.jct_s.p50)),
-    ("p99\nJCT s", |run| seconds(run.felt.jct_s.p99)),
-    ("mean\nslowdown", |run| seconds(run.felt.slowdown.mean)),
-    ("p99\nrho", |run| seconds(run.felt.finish_time_fairness.p99)),
-    ("pre-\nempted", |run| run.preemptions.to_string()),
-    ("failed", |run| run.failures.to_string()),
+    ("wait s\nmean", |run| seconds(run.felt.queue_wait_s.mean)),
+    ("JCT s\nmean", |run| seconds(run.felt.jct_s.mean)),
+    ("\np50", |run| seconds(run.felt.jct_s.p50)),
+    ("\np99", |run| seconds(run.felt.jct_s.p99)),
+    ("slow-\ndown", |run| seconds(run.felt.slowdown.mean)),
+    ("rho\np99", |run| seconds(run.felt.finish_time_fairness.p99)),
+    ("pre-\nempts", |run| run.preemptions.to_string()),
+    ("fail-\nures", |run| run.failures.to_string()),
     ("busy\n%", |run| format!("{:.1}", run.utilization * 100.0)),
 ];
 
@@ -38,7 +38,7 @@ pub(crate) fn cluster(replayed: &Clustered, console: &mut Console<'_>) -> io::Re
         write!(console.out, ", {too_large} larger than the cluster and never run")?;
     }
     if replayed.skipped > 0 {
-        write!(console.out, "; {} more without run time left out", replayed.skipped)?;
+        write!(console.out, "\n       {} more without run time left out", replayed.skipped)?;
     }
     writeln!(console.out, "\nCosts  {}", costs(&replayed.options))?;
     let mut table = table_within(COLUMNS, &HEADS.map(|(head, _)| head), console);
@@ -59,8 +59,8 @@ pub(crate) fn cluster(replayed: &Clustered, console: &mut Console<'_>) -> io::Re
         )?;
     }
     for words in [
-        "JCT: from arrival to end; wait: to the first start; slowdown: JCT over run time",
-        "failed: jobs stopped by the failure of a node; busy: share of all GPU seconds that were held,",
+        "JCT: from arrival to end; wait: to the first start; slowdown: mean of JCT over run time",
+        "failures: jobs stopped by the failure of a node; busy: share of all GPU seconds that were held,",
         "  an effect and not a goal",
         "rho: JCT over what the job would have taken alone on its share of the cluster",
     ] {
@@ -117,6 +117,7 @@ mod tests {
         for part in ["64 GPUs", "3 larger than", "4 more without", "16647148", "12345", "91.2"] {
             assert!(text.contains(part), "{part}: {text}");
         }
+        assert!(text.contains(" rampmeter ") && text.contains(" conservative "), "{text}");
         assert!(text.contains("7 jobs were promised a start, 2 started later"), "{text}");
     }
 }

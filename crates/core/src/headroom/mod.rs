@@ -12,8 +12,10 @@
 //! | how many wait longer than `t`? | [`Headroom::wait_tail`] |
 //! | how many replicas are needed, can one go? | [`Headroom::replicas_needed`], [`Headroom::can_remove`] |
 //! | what is a GPU worth? | [`Headroom::shadow_price`] |
+//! | may this come in? | the desk [`gate::Gate`] |
+//! | should a batch job wait for urgent work? | the desk [`hold::Reserve`] |
 //!
-//! It is no gate: a rate that is safe on average refuses while servers idle (see `gate`).
+//! The knee is no gate: a rate that is safe on average refuses while servers idle.
 //!
 //! # Formula
 //! [`estimate`] measures arrivals and service, [`waiting`] makes a tail of them, [`knee`] corrects

@@ -38,7 +38,7 @@ const QUEUE_S: f64 = 1_800.0;
 const LOAD_S: f64 = 14_400.0;
 
 /// Part of all GPUs that work can be found for: the rest is between jobs.
-const EFFECTIVE: f64 = 0.97;
+pub(super) const EFFECTIVE: f64 = 0.97;
 
 /// Least distance from saturation.
 const SLACK_MIN: f64 = 0.05;

@@ -13,8 +13,8 @@
 //! made before it kept. It is kept until its task starts or is released. It moves only
 //!
 //! - to an earlier time, when something ended before it should have; or
-//! - to a later one, when its time has come and what should have ended has not, or when one of its
-//!   nodes is lost.
+//! - to a later one, when its time has come and what should have ended has not, when one of its
+//!   nodes is lost, or when those that end for somebody else there take their time.
 //!
 //! Reserved tasks are tried first in every cycle, in the order of their starts: anywhere, and where
 //! they were promised if their time has come. So whatever else starts, a reserved task starts no
@@ -22,11 +22,11 @@
 //!
 //! **Reclaim.** For the first task of an account that finds no room, others may be told to end
 //! (`reclaim_for`). What they free is reserved for it in the same step: nobody else can take it, so
-//! that nobody is ended twice for the same start. Such a reservation is not the one of
-//! [`Backfill::Easy`].
+//! that nobody is ended twice for the same start. It is kept until they are gone, however long that
+//! takes. Such a reservation is not the one of [`Backfill::Easy`].
 //!
 //! # Bounds and cost
-//! Working out a time is what costs. At most [`REPLAYS_MAX`] are worked out in one call; it ends
+//! Working out a time is what costs. At most `cycle_replays_max` are worked out in one call; it ends
 //! there, and the next one goes on. Tasks for which no time is known (others of unknown run time are
 //! in their way, or they never fit) are remembered, so that nobody like them is looked at again
 //! until something is given back.
@@ -42,25 +42,23 @@ use super::cycle::{Attempt, Cycle, CyclePlan};
 use super::future::Start;
 use super::gang::Gang;
 use super::promises::{Place, Promise, Reservation};
+use super::shapes::Shape;
 use super::task::Task;
-use super::{Placer, TaskId};
+use super::{Entry, Placer, TaskId};
 use crate::error::Error;
 use crate::fleet::{DeviceChoice, Hold, NodeStatus};
 use crate::handle::Handle;
 use crate::policy::Backfill;
 use crate::share::Ledger;
+use crate::units::Nanos;
 
-/// Starts that are worked out in one call: each takes some milliseconds at 1,213 nodes with
-/// thousands of running tasks, and a whole cycle should take 20.
-pub(super) const REPLAYS_MAX: u32 = 8;
-
-/// What becomes of a task that found no room.
+/// What becomes of a task that was looked at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Blocked {
     /// It waits; those behind it are looked at.
     Waits,
-    /// It has a reservation.
-    Reserved,
+    /// It does not wait in its queue any more: it has a reservation, or it has started.
+    Leaves,
     /// Nobody behind it is looked at, and itself again in the next cycle.
     HoldsUp,
     /// What should be done with it does not fit into the plan or the work of this call.
@@ -99,7 +97,15 @@ impl Placer {
                 cycle.more = true;
                 return Ok(());
             }
-            match self.try_promised(ledger, handle, is_due)? {
+            let mut attempt = self.try_promised(ledger, handle, is_due)?;
+            if attempt == Attempt::NoRoom && is_due && is_sound && promise.is_reclaimed {
+                if self.any_ends_for(promise.task) {
+                    continue;
+                }
+                self.make_way(&promise)?;
+                attempt = self.try_promised(ledger, handle, is_due)?;
+            }
+            match attempt {
                 Attempt::Started => {
                     self.forget_promise(handle)?;
                     plan.start(cycle, promise.task);
@@ -129,6 +135,22 @@ impl Placer {
         attempt
     }
 
+    /// Those that were made to end for a task took their time, so that it will end later than was
+    /// thought when others were promised its nodes: they wait like any other again.
+    fn make_way(&mut self, promise: &Promise) -> Result<(), Error> {
+        for _ in 0..self.promises.len() {
+            let later = self.promises.iter().find(|(_, other)| {
+                let is_shared =
+                    |node| self.promises.places_of(other).any(|place: &Place| place.node == node);
+                other.starts > self.now
+                    && self.promises.places_of(promise).any(|place| is_shared(place.node))
+            });
+            let Some((later, _)) = later else { break };
+            self.break_promise(later)?;
+        }
+        Ok(())
+    }
+
     /// Starts a task on the nodes that it was promised.
     fn try_start_reserved(
         &mut self,
@@ -155,6 +177,7 @@ impl Placer {
             return Ok(Attempt::NoRoom);
         }
         self.set_running(promise.task, &gang)?;
+        self.has_started(promise.task)?;
         self.tell_started(ledger, promise.task)?;
         Ok(Attempt::Started)
     }
@@ -198,7 +221,7 @@ impl Placer {
         self.promises.get_mut(handle)?.given_back = self.given_back;
         let may_be_earlier = promise.early_ends != self.early_ends;
         if !is_due && !may_be_earlier
-            || cycle.replays >= REPLAYS_MAX
+            || cycle.replays >= self.rules.cycle_replays_max
             || !plan.has_room_to_reserve(cycle)
         {
             return Ok(());
@@ -216,6 +239,7 @@ impl Placer {
             return Ok(());
         }
         self.promises.remove(handle)?;
+        self.future.forget_ends();
         self.clear_blocked();
         let is_kept = self.reserve(promise.task, found, promise.is_reclaimed)?;
         match self.promises.of_task(promise.task) {
@@ -239,47 +263,122 @@ impl Placer {
         cycle: &mut Cycle,
     ) -> Result<Blocked, Error> {
         let task = self.tasks.get(id)?.task;
-        let has_place = self.promises.has_place(task.members_needed())
-            && self.promises.len() < self.rules.reservations_max;
+        let has_place = self.may_promise() && self.promises.has_place(task.members_needed());
         if has_place && self.holdings.may_ask(task.account, self.cycles) {
-            if !plan.has_room_to_reserve(cycle) {
-                return Ok(Blocked::NotNow);
-            }
-            self.holdings.ask(task.account, self.cycles);
-            let ending = plan.room_for_ending(cycle);
-            if let Some(victims) = self.reclaim_for(self.now, ledger, id, ending)? {
-                cycle.ending_len += victims;
-                cycle.replays += 1;
-                self.clear_blocked();
-                if let Some(start) = self.earliest(&task)
-                    && self.reserve(id, start, true)?
+            if self.is_thorough() || self.could_take(ledger, id)? {
+                if cycle.replays >= self.rules.cycle_replays_max || !plan.has_room_to_reserve(cycle)
                 {
-                    plan.reserve(cycle, id, start.at);
-                    return Ok(Blocked::Reserved);
+                    return Ok(Blocked::NotNow);
                 }
+                cycle.replays += 1;
+                self.holdings.ask(task.account, self.cycles);
+                if self.take_for(ledger, id, plan, cycle)? {
+                    return Ok(Blocked::Leaves);
+                }
+            } else {
+                self.holdings.ask(task.account, self.cycles);
             }
         }
-        let is_wanted = match self.rules.backfill {
-            Backfill::None => return Ok(Blocked::HoldsUp),
-            Backfill::Easy => self.promises.waiting_len() == 0,
-            Backfill::Conservative => true,
-        };
-        if !is_wanted || !has_place || self.hopeless.contains(&task, self.now) {
+        if self.rules.backfill == Backfill::None {
+            return Ok(Blocked::HoldsUp);
+        }
+        let (shape, number) = (Shape::new(&task), self.pending.shapes.of(id.index()));
+        let run_time = task.ends(Nanos::ZERO);
+        let is_known = !self.is_thorough() && self.hopeless.contains(&shape, number, run_time);
+        if !has_place || !self.wants_promises() || is_known {
             return Ok(Blocked::Waits);
         }
-        if cycle.replays >= REPLAYS_MAX || !plan.has_room_to_reserve(cycle) {
+        if cycle.replays >= self.rules.cycle_replays_max || !plan.has_room_to_reserve(cycle) {
             return Ok(Blocked::NotNow);
         }
         cycle.replays += 1;
         let Some(start) = self.earliest(&task) else {
-            self.hopeless.insert(&task, self.now);
+            let is_promised = self.promises.len() > 0;
+            cycle.replays += u32::from(is_promised);
+            let is_hopeless = !is_promised || self.is_hopeless(&task);
+            let from = if is_hopeless { Nanos::ZERO } else { run_time };
+            self.hopeless.insert(&shape, number, from);
             return Ok(Blocked::Waits);
         };
         if self.reserve(id, start, false)? {
             plan.reserve(cycle, id, start.at);
-            return Ok(Blocked::Reserved);
+            return Ok(Blocked::Leaves);
         }
         Ok(Blocked::Waits)
+    }
+
+    /// Makes others end for a task, if there are such, and reserves for it what they will free.
+    fn take_for(
+        &mut self,
+        ledger: &mut Ledger,
+        id: TaskId,
+        plan: &mut CyclePlan<'_>,
+        cycle: &mut Cycle,
+    ) -> Result<bool, Error> {
+        let ending = plan.room_for_ending(cycle);
+        let Some(victims) = self.reclaim_for(self.now, ledger, id, ending)? else {
+            return Ok(false);
+        };
+        cycle.ending_len += victims;
+        cycle.replays += 1;
+        self.prey.forget();
+        self.future.forget_ends();
+        let task = self.tasks.get(id)?.task;
+        let Some(start) = self.earliest(&task) else { return Ok(false) };
+        if !self.reserve(id, start, true)? {
+            return Ok(false);
+        }
+        plan.reserve(cycle, id, start.at);
+        Ok(true)
+    }
+
+    /// Whether there may be one more reservation, whoever has it.
+    fn may_promise(&self) -> bool {
+        self.promises.len() < self.rules.reservations_max
+    }
+
+    /// Whether whoever finds no room now has a reservation, if a time is known.
+    fn wants_promises(&self) -> bool {
+        match self.rules.backfill {
+            Backfill::None => false,
+            Backfill::Easy => !self.promises.is_anybody_waiting(),
+            Backfill::Conservative => true,
+        }
+    }
+
+    /// Whether it is known without a look at the nodes that a task that this pass has still to look
+    /// at would wait, with nothing changed, whoever else is looked at before.
+    pub(super) fn is_known_to_wait(&mut self, index: u32) -> bool {
+        let Some(number) = self.pending.shapes.of(index) else { return false };
+        let Some(shape) = self.pending.shapes.shape(number) else { return false };
+        let Some(Entry { task, .. }) = self.tasks.at(index) else { return false };
+        // What is because of what is promised, a start elsewhere may change.
+        if !self.blocked.contains(shape, Some(number), Nanos::ZERO) {
+            return false;
+        }
+        if !self.may_promise() {
+            return true;
+        }
+        if self.holdings.may_ask(task.account, self.cycles) {
+            return false;
+        }
+        let run_time = task.ends(Nanos::ZERO);
+        !self.wants_promises()
+            || self.hopeless.contains(shape, Some(number), run_time) && !self.could_anybody_end()
+    }
+
+    /// What is known for one call only is not known yet.
+    pub(super) fn begin_call(&mut self) {
+        self.pending.begin();
+        self.prey.forget();
+        self.future.forget_ends();
+    }
+
+    /// A pending task has started.
+    pub(super) fn has_started(&mut self, id: TaskId) -> Result<(), Error> {
+        self.future.forget_ends();
+        self.prey.runs(self.tasks.get(id)?);
+        Ok(())
     }
 
     /// Keeps the start that was found last for a task; `false`, with no reservation made, if there
@@ -307,6 +406,7 @@ impl Placer {
             }
             wanted -= members;
             if wanted == 0 {
+                self.future.add_end(ends, handle.index());
                 return Ok(true);
             }
         }
@@ -324,6 +424,7 @@ impl Placer {
     /// What was reserved may be taken by others.
     pub(super) fn forget_promise(&mut self, handle: Handle<Promise>) -> Result<(), Error> {
         self.promises.remove(handle)?;
+        self.future.forget_ends();
         self.early_ends += 1;
         self.given_back += 1;
         self.clear_blocked();
@@ -331,9 +432,7 @@ impl Placer {
     }
 
     fn queue_again(&mut self, id: TaskId) -> Result<(), Error> {
-        let queue = self.queue_of(&self.tasks.get(id)?.task);
-        self.pending.put(queue, id.index(), self.pending.turn(id.index()), false);
-        Ok(())
+        self.enqueue(id, self.pending.turn(id.index()))
     }
 
     /// Room may be found where there was none.

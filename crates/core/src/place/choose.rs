@@ -101,7 +101,7 @@ impl Placer {
     }
 
     /// The same, by a look at every node.
-    fn choose_among(&self, gang: &Gang<'_>, run: Run) -> Result<Choice, Lack> {
+    pub(super) fn choose_among(&self, gang: &Gang<'_>, run: Run) -> Result<Choice, Lack> {
         let mut best: Option<Choice> = None;
         let mut closest = Lack::Status;
         let second_s = self.stranding_second_s(gang.task);

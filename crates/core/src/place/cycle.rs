@@ -23,20 +23,23 @@
 //!
 //! # Bounds and cost
 //! Each task looked at costs one start, or, if it is no easier than one that was just turned away,
-//! only that comparison ([`super::blocked`]). Nothing allocates.
+//! only that comparison ([`super::blocked`]). Where that is true of all that are left in a queue,
+//! they are passed over together. Nothing allocates.
 //!
 //! # What it is bad at
-//! Limits do not make an elastic task smaller: it starts if its account may have all members. Once a task has a reservation, its place in the
-//! order is that: a more urgent one that comes later starts first only if it is out before or finds
-//! room beside it.
+//! Limits do not make an elastic task smaller: it starts if its account may have all members. Once
+//! a task has a reservation, its place in the order is that: a more urgent one that comes later
+//! starts first only if it is out before or finds room beside it.
 
 use super::backfill::Blocked;
 use super::holdings::{amounts_of, held_by};
 use super::promises::Reservation;
+use super::shapes::Shape;
 use super::task::Task;
 use super::{Entry, Placer, TaskId};
 use crate::error::Error;
-use crate::share::{DEPTH_MAX, Ledger};
+use crate::policy::{Backfill, PendingOrder};
+use crate::share::Ledger;
 use crate::units::Nanos;
 
 /// Where a cycle writes what is to be done. An array that is full ends the cycle; what did not go
@@ -68,7 +71,10 @@ pub struct Cycle {
     pub no_room: u32,
     /// Of them, how many would exceed a limit of their account or of one above it.
     pub over_limit: u32,
-    /// Earliest starts that were worked out.
+    /// Others that were not looked at: known, like all that were left in their queue, to find no
+    /// room.
+    pub passed_over: u32,
+    /// Earliest starts that were worked out, and searches for tasks that could end for others.
     pub replays: u32,
     /// Not everybody was looked at: call again.
     pub more: bool,
@@ -128,7 +134,7 @@ impl Placer {
         self.check_now(now)?;
         self.check_order(ledger)?;
         self.settle(now, ledger)?;
-        self.cycles += 1;
+        self.begin_call();
         let mut cycle = Cycle::default();
         self.keep_promises(ledger, plan, &mut cycle)?;
         if cycle.more {
@@ -137,6 +143,7 @@ impl Placer {
         self.announce_all(ledger)?;
         let passed = self.pass(ledger, plan, &mut cycle);
         self.withdraw_all(ledger)?;
+        self.cycles += u64::from(!cycle.more);
         passed.map(|()| cycle)
     }
 
@@ -150,7 +157,8 @@ impl Placer {
             0 => u32::MAX,
             tasks_max => tasks_max,
         };
-        while let Some((queue, index)) = self.next_in_order(ledger)? {
+        let mut again = None;
+        while let Some((queue, index)) = self.next_looked_at(ledger, again)? {
             if self.is_held_up() {
                 return Ok(());
             }
@@ -160,41 +168,95 @@ impl Placer {
                 return Ok(());
             }
             cycle.looked_at += 1;
-            let is_seen = match self.try_start(ledger, id, false)? {
-                Attempt::Started => {
-                    plan.start(cycle, id);
-                    false
+            again = match self.look_at(ledger, id, plan, cycle)? {
+                Blocked::HoldsUp => return Ok(()),
+                Blocked::NotNow => {
+                    cycle.more = true;
+                    return Ok(());
                 }
-                Attempt::OverLimit => {
-                    cycle.over_limit += 1;
-                    true
+                Blocked::Leaves => {
+                    self.pending.take(queue, index);
+                    None
                 }
-                Attempt::NoRoom => {
-                    cycle.no_room += 1;
-                    match self.after_no_room(ledger, id, plan, cycle)? {
-                        Blocked::Waits => true,
-                        Blocked::Reserved => false,
-                        Blocked::HoldsUp => return Ok(()),
-                        Blocked::NotNow => {
-                            cycle.more = true;
-                            return Ok(());
-                        }
-                    }
-                }
+                Blocked::Waits => self.see(queue, index, cycle),
             };
-            self.pending.take(queue, index);
-            if is_seen {
-                self.pending.put(queue, index, self.pending.turn(index), true);
+            if again.is_none() {
+                self.announce(ledger, queue)?;
             }
-            self.announce(ledger, queue)?;
         }
         self.pending.end_pass();
         Ok(())
     }
 
+    /// Starts a task, or says what becomes of it; who starts waits no more either.
+    fn look_at(
+        &mut self,
+        ledger: &mut Ledger,
+        id: TaskId,
+        plan: &mut CyclePlan<'_>,
+        cycle: &mut Cycle,
+    ) -> Result<Blocked, Error> {
+        match self.try_start(ledger, id, false)? {
+            Attempt::Started => {
+                plan.start(cycle, id);
+                Ok(Blocked::Leaves)
+            }
+            Attempt::OverLimit => {
+                cycle.over_limit += 1;
+                Ok(Blocked::Waits)
+            }
+            Attempt::NoRoom => {
+                cycle.no_room += 1;
+                self.after_no_room(ledger, id, plan, cycle)
+            }
+        }
+    }
+
+    /// The next task, of this queue if it is known to be that one's turn again.
+    fn next_looked_at(
+        &self,
+        ledger: &mut Ledger,
+        again: Option<u32>,
+    ) -> Result<Option<(u32, u32)>, Error> {
+        let first = again.and_then(|queue| Some((queue, self.pending.first(queue)?)));
+        if first.is_some() { Ok(first) } else { self.next_in_order(ledger) }
+    }
+
+    /// This pass has looked at a task and left everything as it was; so it does with the others of the
+    /// queue of whom nothing else would come. The queue, if its next task is as good as this one for
+    /// whoever says whose turn it is: then it is its turn again.
+    fn see(&mut self, queue: u32, index: u32, cycle: &mut Cycle) -> Option<u32> {
+        self.pending.see(queue, index);
+        if self.is_thorough() {
+            return None;
+        }
+        let passed_over = self.pass_over_known(queue);
+        cycle.passed_over += passed_over;
+        if passed_over > 0 {
+            return None;
+        }
+        let next = self.tasks.at(self.pending.first(queue)?)?;
+        let entry = self.tasks.at(index)?;
+        let held = |entry: &Entry| held_by(&entry.task, entry.task.members);
+        let is_same = self.rules.order != PendingOrder::DominantShare || held(entry) == held(next);
+        is_same.then_some(queue)
+    }
+
+    /// Whether what is known is not used.
+    #[cfg(test)]
+    pub(super) const fn is_thorough(&self) -> bool {
+        self.is_thorough
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "it is asked for")]
+    pub(super) const fn is_thorough(&self) -> bool {
+        false
+    }
+
     /// Whether nothing may start because somebody waits for what others are ending for.
     fn is_held_up(&self) -> bool {
-        self.rules.backfill == crate::policy::Backfill::None && self.promises.len() > 0
+        self.rules.backfill == Backfill::None && self.promises.len() > 0
     }
 
     /// Starts a task if its account may have so much and there is room.
@@ -204,20 +266,27 @@ impl Placer {
         id: TaskId,
         is_promised: bool,
     ) -> Result<Attempt, Error> {
-        let task = self.tasks.get(id)?.task;
-        if !is_within_limits(ledger, &task)? {
+        let task = &self.tasks.get(id)?.task;
+        if !is_within_limits(ledger, task)? {
             return Ok(Attempt::OverLimit);
         }
-        let ends = task.ends(self.now);
+        let (shape, ends) = (Shape::new(task), task.ends(self.now));
+        let number = if is_promised { None } else { self.pending.shapes.of(id.index()) };
         // With what is reserved for itself there may be room where others found none.
-        if !is_promised && self.blocked.contains(&task, ends) {
+        if !is_promised && !self.is_thorough() && self.blocked.contains(&shape, number, ends) {
             return Ok(Attempt::NoRoom);
         }
+        let task = self.tasks.get(id)?.task;
         if self.start(id)?.is_err() {
-            let ends = if self.would_fit_where_promised(&task) { ends } else { Nanos::ZERO };
-            self.blocked.insert(&task, ends);
+            if self.would_fit_where_promised(&task) {
+                self.blocked.insert(&shape, number, ends);
+            } else {
+                let least = self.least_missing(&task);
+                self.blocked.insert(&least, number, Nanos::ZERO);
+            }
             return Ok(Attempt::NoRoom);
         }
+        self.has_started(id)?;
         self.tell_started(ledger, id)?;
         Ok(Attempt::Started)
     }
@@ -245,22 +314,10 @@ impl Placer {
 
 /// Whether the account of a task, and everybody above it, may hold what it wants, too.
 fn is_within_limits(ledger: &Ledger, task: &Task) -> Result<bool, Error> {
-    let mut above = Some(task.account);
     let is_known = ledger.tree().account_at(task.account.index()) == Some(task.account);
     if ledger.resources() == 0 || !is_known {
         return Ok(true);
     }
     let wanted = amounts_of(&held_by(task, task.members), ledger.resources());
-    for _ in 0..=DEPTH_MAX {
-        let Some(account) = above else { break };
-        let (held, limit) = (ledger.held(account)?, ledger.quota(account)?.limit);
-        let mut amounts = wanted.0.iter().zip(held.0).zip(limit.0);
-        if amounts
-            .any(|((wanted, held), limit)| *wanted > 0 && held.saturating_add(*wanted) > limit)
-        {
-            return Ok(false);
-        }
-        above = ledger.parent(account)?;
-    }
-    Ok(true)
+    Ok(ledger.first_over_limit(task.account, &wanted)?.is_none())
 }

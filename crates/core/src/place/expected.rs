@@ -6,8 +6,8 @@
 //! [`super::future`] finds them; then all of that is forgotten.
 //!
 //! # Bounds and cost
-//! As many earliest starts as there are free reservations, and O(pending) for each. Not for the hot
-//! path.
+//! As many earliest starts as there are free reservations, and O(pending log pending). Not for the
+//! hot path.
 //!
 //! # What it is bad at
 //! Who goes first by shares is not known ahead, and who will come even less: the answer is what
@@ -55,6 +55,7 @@ impl Placer {
         let entry = *self.tasks.get(task)?;
         self.check_now(now)?;
         self.now = now;
+        self.future.forget_ends();
         if entry.stage != Stage::Pending {
             return Ok(Expected { at: Some(entry.started), because: Because::Started });
         }
@@ -78,18 +79,18 @@ impl Placer {
 
     /// Gives those before a task the earliest start each, while there are reservations.
     fn reserve_before(&mut self, task: TaskId) -> Result<Because, Error> {
-        let own = self.pending.turn(task.index());
-        let mut last = None;
-        loop {
-            let turn = |index: u32| self.pending.turn(index);
-            let before = self
-                .tasks
-                .iter()
-                .filter(|(id, _)| self.pending.contains(id.index()))
-                .map(|(id, entry)| (turn(id.index()), id, entry.task))
-                .filter(|(turn, ..)| *turn < own && last.is_none_or(|last| *turn > last))
-                .min_by_key(|(turn, ..)| *turn);
-            let Some((turn, id, before)) = before else { return Ok(Because::Ends) };
+        let Self { scratch, tasks, pending, .. } = self;
+        let own = pending.turn(task.index());
+        let before = |index: &u32| pending.contains(*index) && pending.turn(*index) < own;
+        let mut len = 0;
+        for index in tasks.iter().map(|(id, _)| id.index()).filter(before) {
+            scratch.victims[len] = index;
+            len += 1;
+        }
+        scratch.victims[..len].sort_unstable_by_key(|index| pending.turn(*index));
+        for at in 0..len {
+            let Some(id) = self.tasks.handle_at(self.scratch.victims[at]) else { continue };
+            let before = self.tasks.get(id)?.task;
             if !self.promises.has_place(before.members_needed()) {
                 return Ok(Because::ManyBefore);
             }
@@ -97,8 +98,8 @@ impl Placer {
             if let Some(start) = self.earliest(&before) {
                 self.reserve(id, start, false)?;
             }
-            last = Some(turn);
         }
+        Ok(Because::Ends)
     }
 
     /// Forgets the reservations with this number and those made after.
@@ -108,6 +109,7 @@ impl Placer {
             let Some((handle, _)) = made else { break };
             self.promises.remove(handle)?;
         }
+        self.future.forget_ends();
         Ok(())
     }
 }

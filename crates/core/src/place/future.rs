@@ -9,7 +9,8 @@
 //! The domain is the fleet, or one rack, zone or node where the task requires that. `takes` grows
 //! only when something ends on the node, so after the first look only the node of each end is
 //! looked at again. Where something is promised it may also shrink, as a later start overlaps with
-//! more: such nodes are looked at again before an answer is given.
+//! more: such nodes are looked at again before an answer is given. The ends are sorted once for all
+//! times that are worked out in one call, unless something starts.
 //!
 //! # Bounds and cost
 //! O(nodes * devices + running * log running), and O(members there) for each end. Memory: 20 bytes a
@@ -39,6 +40,10 @@ const IS_PROMISE: u32 = 1 << 31;
 pub(super) struct Future {
     ends: Box<[(Nanos, u32)]>,
     ends_len: usize,
+    /// They are those of this moment.
+    are_ends_known: bool,
+    /// What is promised is not looked at.
+    is_unpromised: bool,
     /// Members that the node with this index takes.
     takes: Box<[u32]>,
     /// Index of the first node of its domain.
@@ -62,6 +67,8 @@ impl Future {
         Self {
             ends: vec![(Nanos::ZERO, 0); ends].into_boxed_slice(),
             ends_len: 0,
+            are_ends_known: false,
+            is_unpromised: false,
             takes: words(),
             domains: words(),
             totals: words(),
@@ -100,6 +107,28 @@ impl Future {
                 first = (number, index);
             }
             self.domains[index as usize] = first.1;
+        }
+    }
+
+    /// Something has started or ended, or time has passed.
+    pub(super) const fn forget_ends(&mut self) {
+        self.are_ends_known = false;
+    }
+
+    /// A reservation was made that ends then. O(log ends), and to make room O(ends).
+    pub(super) fn add_end(&mut self, ends: Nanos, promise: u32) {
+        let end = (ends, promise | IS_PROMISE);
+        if !self.are_ends_known || ends == Nanos::MAX {
+            return;
+        }
+        let at = self.ends[..self.ends_len].partition_point(|other| *other < end);
+        match self.ends.get_mut(at..=self.ends_len) {
+            Some(behind) => {
+                behind.rotate_right(1);
+                behind[0] = end;
+                self.ends_len += 1;
+            }
+            None => self.forget_ends(),
         }
     }
 
@@ -144,6 +173,14 @@ impl Placer {
             }
         }
         None
+    }
+
+    /// Whether there would be no start for a task even if nothing were promised.
+    pub(super) fn is_hopeless(&mut self, task: &Task) -> bool {
+        self.future.is_unpromised = true;
+        let found = self.earliest(task);
+        self.future.is_unpromised = false;
+        found.is_none()
     }
 
     /// The first domain that has enough, with those nodes looked at again of which less may be left
@@ -236,7 +273,7 @@ impl Placer {
         }
         let ends = task.ends(starts);
         let mut candidate = Candidate { demand, devices: None, starts, ends, members };
-        if self.promises.on_node(index).next().is_none() {
+        if self.future.is_unpromised || self.promises.on_node(index).next().is_none() {
             return takes_alone(self, index, &candidate);
         }
         loop {
@@ -255,6 +292,9 @@ impl Placer {
 
     /// All that ends after now at a known time, the earliest first.
     fn sort_ends(&mut self) {
+        if self.future.are_ends_known {
+            return;
+        }
         let Self { future, tasks, promises, now, .. } = self;
         let running = tasks.iter().filter(|(_, entry)| entry.stage != Stage::Pending);
         let running = running.map(|(id, entry)| (expected_end(*now, entry), id.index()));
@@ -269,5 +309,6 @@ impl Placer {
         }
         future.ends[..len].sort_unstable();
         future.ends_len = len;
+        future.are_ends_known = true;
     }
 }

@@ -39,7 +39,7 @@ struct Seat {
     /// GPU-seconds held and not yet recorded as usage, up to `since`.
     used_gpu_s: f64,
     since: Nanos,
-    /// The cycle in which others were last asked to end for it.
+    /// The pass in which others were last asked to end for it.
     asked: u64,
 }
 
@@ -114,13 +114,13 @@ impl Holdings {
         self.change(now, task, members, u64::saturating_sub);
     }
 
-    /// Whether nobody was asked in this cycle to end for this account.
+    /// Whether nobody was asked in this pass to end for this account.
     pub(super) fn may_ask(&self, account: AccountId, cycle: u64) -> bool {
         let seat = self.seats.get(account.index() as usize);
         is_somebody(account) && seat.is_some_and(|seat| seat.asked != cycle)
     }
 
-    /// Others are asked in this cycle to end for this account.
+    /// Others are asked in this pass to end for this account.
     pub(super) fn ask(&mut self, account: AccountId, cycle: u64) {
         if let Some(seat) = self.seat_mut(account) {
             seat.asked = cycle;

@@ -97,8 +97,7 @@ impl Placer {
         self.now = now;
         self.stop(task)?;
         let turn = self.pending.arrive(entry.task.priority);
-        self.pending.put(self.queue_of(&entry.task), task.index(), turn, false);
-        Ok(())
+        self.enqueue(task, turn)
     }
 
     /// A task that has its members runs from now on.

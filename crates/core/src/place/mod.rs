@@ -51,6 +51,7 @@ mod members;
 mod mix;
 mod order;
 pub mod pending;
+mod prey;
 pub mod price;
 pub mod promises;
 mod reclaim;
@@ -58,6 +59,7 @@ pub mod resize;
 mod room;
 mod rules;
 mod scratch;
+mod shapes;
 mod spreading;
 mod state;
 pub mod stats;
@@ -82,6 +84,7 @@ use holdings::Holdings;
 use horizon::Horizon;
 use members::Members;
 use pending::Pending;
+use prey::Prey;
 use promises::{Promises, RESERVATIONS_MAX};
 use scratch::Scratch;
 use spreading::Crowds;
@@ -150,18 +153,23 @@ pub struct Placer {
     pending: Pending,
     holdings: Holdings,
     promises: Promises,
+    prey: Prey,
     future: Future,
     /// Tasks that find no room now.
     blocked: Blocked,
-    /// Tasks for which no time is known at which they would.
+    /// Tasks for which no time is known at which they would, by their run time.
     hopeless: Blocked,
     /// Times that something was given back.
     given_back: u64,
     /// Of them, how often before it was expected.
     early_ends: u64,
+    /// The pass that goes on, or the next one: calls of `cycle` until one says that it is over.
     cycles: u64,
     scratch: Scratch,
     now: Nanos,
+    /// Whether a cycle looks at everybody anew, to compare.
+    #[cfg(test)]
+    is_thorough: bool,
 }
 
 impl Placer {
@@ -220,14 +228,17 @@ impl Placer {
             pending: Pending::new(tasks_max, accounts_max),
             holdings: Holdings::new(accounts_max),
             promises: Promises::new(reservations_max, places_max, nodes_max)?,
+            prey: Prey::new(accounts_max),
             future: Future::new(tasks_max, reservations_max.max(1), nodes_max),
-            blocked: Blocked::new(),
-            hopeless: Blocked::new(),
+            blocked: Blocked::new(tasks_max),
+            hopeless: Blocked::new(tasks_max),
             given_back: 0,
             early_ends: 0,
-            cycles: 0,
+            cycles: 1,
             scratch: Scratch::new(&fleet, options)?,
             now: Nanos::ZERO,
+            #[cfg(test)]
+            is_thorough: false,
             fleet,
         })
     }
@@ -247,8 +258,9 @@ impl Placer {
             + Pending::bytes_needed(tasks_max, accounts_max)
             + Holdings::bytes_needed(accounts_max)
             + Promises::bytes_needed(reservations_max, members_max.max(task_members_max), nodes_max)
+            + Prey::bytes_needed(accounts_max)
             + Future::bytes_needed(tasks_max, reservations_max.max(1), nodes_max)
-            + 2 * Blocked::bytes_needed()
+            + 2 * Blocked::bytes_needed(tasks_max)
             + Stranding::bytes_needed(
                 policy.placement.measure,
                 nodes_max,

@@ -148,9 +148,9 @@ impl Promises {
         self.slab.capacity()
     }
 
-    /// Reservations for which nobody is ending.
-    pub(super) fn waiting_len(&self) -> u32 {
-        self.iter().filter(|(_, promise)| !promise.is_reclaimed).count() as u32
+    /// Whether there is a reservation for which nobody is ending.
+    pub(super) fn is_anybody_waiting(&self) -> bool {
+        self.len() > 0 && self.iter().any(|(_, promise)| !promise.is_reclaimed)
     }
 
     /// Whether one more reservation of so many members can be kept.
@@ -326,7 +326,12 @@ impl Placer {
     pub(super) fn plan_around(&mut self, first_member: u32) {
         let mut next = first_member;
         while let Some(&Member { hold, next_of_task, .. }) = self.members.at(next) {
-            self.plan_node(hold.node.index());
+            let index = hold.node.index();
+            if self.promises.on_node(index).next().is_some() {
+                self.plan_node(index);
+                self.blocked.shake();
+                self.hopeless.shake();
+            }
             next = next_of_task;
         }
     }

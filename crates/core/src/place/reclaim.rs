@@ -109,10 +109,16 @@ impl Placer {
             victim.ends.beneficiary = task;
             *out = id;
         }
+        if len > 0 {
+            // What is promised may be kept otherwise, and at other times.
+            self.blocked.shake();
+            self.hopeless.clear();
+        }
         Ok(Some(len as u32))
     }
 
-    fn any_ends_for(&self, task: TaskId) -> bool {
+    /// Whether somebody ends for this task. O(tasks).
+    pub(super) fn any_ends_for(&self, task: TaskId) -> bool {
         self.tasks
             .iter()
             .any(|(_, entry)| entry.stage == Stage::Ending && entry.ends.beneficiary == task)

@@ -22,8 +22,8 @@
 //!
 //! # Bounds and cost
 //! O(state), and for each member O(members on its node). Of 8 bytes a word: 34 words a node with 8
-//! devices; 35 a running task and 2 for each of its members; 37 a pending one, 8 more and 2 a
-//! member with a reservation; 7 an account; 15 for each shape that found no room. 2 for a place of a
+//! devices; 35 a running task and 2 for each of its members; up to 39 a pending one, 8 more and 2
+//! a member with a reservation; 7 an account; 15 for each shape that found no room. 2 for a place of a
 //! node, task or reservation that is free, 1 for that of an account or a reserved member. `save`
 //! allocates nothing; `restore` builds a placer, and so allocates. Every word is checked before it is
 //! used, and against the others as far as anything relies on it: what all members hold together must
@@ -142,6 +142,8 @@ impl Placer {
             pending: _,
             holdings,
             promises,
+            // What a call has found out of who could end.
+            prey: _,
             blocked,
             hopeless,
             given_back,
@@ -150,6 +152,8 @@ impl Placer {
             // These mean nothing between two calls.
             future: _,
             scratch: _,
+            #[cfg(test)]
+                is_thorough: _,
             now,
         } = self;
         let capacities = capacities(*fleet.options(), options, delay_values.len());

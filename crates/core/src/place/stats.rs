@@ -33,7 +33,7 @@ pub struct PlacerStats {
     pub devices_free: u32,
     /// Thousandths of them that are free.
     pub gpu_free_milli: u64,
-    /// Calls of [`Placer::cycle`] so far.
+    /// Passes over all that wait that have come to their end.
     pub cycles: u64,
 }
 
@@ -60,7 +60,7 @@ impl Placer {
             devices: total.devices,
             devices_free: free.devices,
             gpu_free_milli: free.gpu_milli,
-            cycles: self.cycles,
+            cycles: self.cycles.saturating_sub(1),
         }
     }
 }

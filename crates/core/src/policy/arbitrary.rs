@@ -121,6 +121,8 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
         draws(table::BATCH.len()),
         draws(table::PLACEMENT.len()),
         draws(table::ROUTE.len()),
+        draws(table::GATE.len()),
+        draws(table::HOLD.len()),
     );
     let resources = prop::collection::btree_set("[a-z0-9_]{1,32}", 0..=RESOURCES_MAX);
     let parts = (classes(), accounts(), resources, numbers);
@@ -134,6 +136,8 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
         fill(&table::BATCH, &numbers.4, &mut policy.batch);
         fill(&table::PLACEMENT, &numbers.5, &mut policy.placement);
         fill(&table::ROUTE, &numbers.6, &mut policy.route);
+        fill(&table::GATE, &numbers.7, &mut policy.gate);
+        fill(&table::HOLD, &numbers.8, &mut policy.hold);
         agree(&mut policy, accounts);
         policy
     })

@@ -28,6 +28,7 @@
 //! account stands behind its parent and parts of it, or a level behind the other. In other orders
 //! parents are searched for, O(n) each. Nothing here is on a hot path.
 
+mod admission;
 #[cfg(test)]
 mod arbitrary;
 mod field;
@@ -49,6 +50,7 @@ use alloc::string::String;
 use crate::error::Error;
 use crate::units::{Nanos, Tokens};
 
+pub use admission::{GateRules, HoldRules};
 pub(crate) use parents::Way;
 pub use placement::{Backfill, Measure, MixWeight, PendingOrder, PlacementRules};
 pub use presets::Preset;
@@ -288,6 +290,10 @@ pub struct Policy {
     pub placement: PlacementRules,
     /// What a router goes by.
     pub route: RouteRules,
+    /// What the gate goes by.
+    pub gate: GateRules,
+    /// What holds batch work back.
+    pub hold: HoldRules,
 }
 
 /// What an output token costs in prompt tokens where a policy leaves it to be measured and there is
@@ -405,6 +411,20 @@ impl Policy {
     #[must_use]
     pub const fn with_route(mut self, route: RouteRules) -> Self {
         self.route = route;
+        self
+    }
+
+    /// The same policy with these rules for the gate.
+    #[must_use]
+    pub const fn with_gate(mut self, gate: GateRules) -> Self {
+        self.gate = gate;
+        self
+    }
+
+    /// The same policy with these rules for holding batch work back.
+    #[must_use]
+    pub const fn with_hold(mut self, hold: HoldRules) -> Self {
+        self.hold = hold;
         self
     }
 

@@ -139,6 +139,8 @@ pub struct PlacementRules {
     pub reservations_max: u32,
     /// Pending tasks that one cycle may look at; 0: all.
     pub cycle_tasks_max: u32,
+    /// Earliest starts that one cycle may work out, and searches for tasks that could end for others.
+    pub cycle_replays_max: u32,
     /// Times that one task may be made to end for others before it is spared.
     pub preemptions_max: u32,
 }
@@ -162,6 +164,7 @@ impl Default for PlacementRules {
             backfill: Backfill::Easy,
             reservations_max: 64,
             cycle_tasks_max: 0,
+            cycle_replays_max: 8,
             preemptions_max: 3,
         }
     }

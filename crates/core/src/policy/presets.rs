@@ -4,8 +4,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use super::{
-    Account, BatchRules, Class, EngineMode, HistoryRules, Limits, Objectives, PlacementRules,
-    Policy, QueueLimits, RateLimits, RouteRules,
+    Account, BatchRules, Class, EngineMode, GateRules, HistoryRules, HoldRules, Limits, Objectives,
+    PlacementRules, Policy, QueueLimits, RateLimits, RouteRules,
 };
 use crate::units::{Nanos, Tokens};
 
@@ -169,6 +169,8 @@ impl Default for Policy {
             history: HistoryRules::default(),
             placement: PlacementRules::default(),
             route: RouteRules::default(),
+            gate: GateRules::default(),
+            hold: HoldRules::default(),
             objectives: Objectives::default(),
             limits: Limits::default(),
             batch: BatchRules::default(),

@@ -13,7 +13,7 @@ use super::{
 
 /// The sections of a document, in the order in which a policy is printed.
 #[cfg(feature = "document")]
-pub(crate) const SECTIONS: [&str; 9] = [
+pub(crate) const SECTIONS: [&str; 11] = [
     "class",
     "account",
     "account_default",
@@ -23,6 +23,8 @@ pub(crate) const SECTIONS: [&str; 9] = [
     "batch",
     "placement",
     "route",
+    "gate",
+    "hold",
 ];
 
 /// One key of a policy document.
@@ -68,6 +70,8 @@ pub fn keys() -> Vec<Key> {
     keys.extend(describe(&table::BATCH, &policy.batch));
     keys.extend(describe(&table::PLACEMENT, &policy.placement));
     keys.extend(describe(&table::ROUTE, &policy.route));
+    keys.extend(describe(&table::GATE, &policy.gate));
+    keys.extend(describe(&table::HOLD, &policy.hold));
     keys
 }
 
@@ -137,8 +141,8 @@ mod tests {
     use crate::policy::AMOUNT_MAX;
     use crate::policy::field::{Access, UNLIMITED};
     use crate::policy::{
-        BatchRules, HistoryRules, Limits, Objectives, PlacementRules, QueueLimits, RateLimits,
-        RouteRules,
+        BatchRules, GateRules, HistoryRules, HoldRules, Limits, Objectives, PlacementRules,
+        QueueLimits, RateLimits, RouteRules,
     };
 
     /// Does not compile when a field is added here and not counted; fails when it has no row.
@@ -203,6 +207,7 @@ mod tests {
                     backfill: _,
                     reservations_max: _,
                     cycle_tasks_max: _,
+                    cycle_replays_max: _,
                     preemptions_max: _,
                 },
             route:
@@ -212,6 +217,16 @@ mod tests {
                     later_weight: _,
                     sample_above_replicas: _,
                 },
+            gate:
+                GateRules {
+                    expiry: _,
+                    expiring_confidence_ratio: _,
+                    lasting_confidence_ratio: _,
+                    wait_ratio: _,
+                    memory_requests: _,
+                    usage_memory: _,
+                },
+            hold: HoldRules { reserve_beta_min: _, memory: _ },
         } = Policy::default();
         let Class {
             name: _,
@@ -231,7 +246,8 @@ mod tests {
             over_quota_priority: _,
         } = quota;
         let (fields_of_queue, fields_of_rates, fields_of_quota) = (3, 3, 5);
-        let fields_of_policy = 1 + fields_of_queue + fields_of_rates + 1 + 2 + 2 + 10 + 15 + 17 + 4;
+        let fields_of_policy =
+            1 + fields_of_queue + fields_of_rates + 1 + 2 + 2 + 10 + 15 + 18 + 4 + 6 + 2;
         let fields_of_class = 5 + fields_of_queue;
         let fields_of_account = 3 + fields_of_queue + fields_of_rates + fields_of_quota;
         let fields_of_entries = fields_of_class + fields_of_account;
@@ -304,5 +320,7 @@ mod tests {
         check_rows(&table::BATCH, &policy.batch);
         check_rows(&table::PLACEMENT, &policy.placement);
         check_rows(&table::ROUTE, &policy.route);
+        check_rows(&table::GATE, &policy.gate);
+        check_rows(&table::HOLD, &policy.hold);
     }
 }

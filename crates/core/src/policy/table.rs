@@ -7,6 +7,7 @@
 //! requests that met both targets.
 
 mod account;
+mod admission;
 mod batch;
 mod class;
 mod history;
@@ -17,6 +18,7 @@ mod quota;
 mod route;
 
 pub(crate) use account::{ACCOUNT, ACCOUNT_DEFAULT};
+pub(crate) use admission::{GATE, HOLD};
 pub(crate) use batch::BATCH;
 pub(crate) use class::CLASS;
 pub(crate) use history::HISTORY;

@@ -117,6 +117,8 @@ impl Policy {
         check_fields(&table::BATCH, &self.batch)?;
         check_fields(&table::PLACEMENT, &self.placement)?;
         check_fields(&table::ROUTE, &self.route)?;
+        check_fields(&table::GATE, &self.gate)?;
+        check_fields(&table::HOLD, &self.hold)?;
         check_within(
             ("account entries", self.accounts.len() as u64),
             ("limits.accounts_max", self.limits.accounts_max.into()),

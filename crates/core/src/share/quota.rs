@@ -14,6 +14,7 @@ use alloc::vec;
 
 use super::children::Children;
 use super::division::Claim;
+use super::reclaim::way;
 use super::tree::{AccountTree, DEPTH_MAX};
 use super::{AccountId, Ledger, LedgerOptions};
 use crate::error::{Error, check_range};
@@ -261,6 +262,26 @@ impl Ledger {
         self.tree.check(account)?;
         self.quotas.check_present()?;
         Ok(self.quotas.rules(account.index()))
+    }
+
+    /// The first account, from this one upwards, that would hold more than its limit if this one held
+    /// so much more; `None`: nobody would. O(depth * resources).
+    ///
+    /// # Errors
+    /// [`Error::Stale`] for an unknown account.
+    pub fn first_over_limit(
+        &self,
+        account: AccountId,
+        more: &Amounts,
+    ) -> Result<Option<AccountId>, Error> {
+        self.tree.check(account)?;
+        let Quotas { held, limit, .. } = &self.quotas;
+        let is_over = |index: &u32| {
+            let mut amounts = self.quotas.row(*index).zip(more.0);
+            amounts.any(|(at, more)| more > 0 && held[at].saturating_add(more) > limit[at])
+        };
+        let first = way(&self.tree, account.index(), self.tree.root()).find(is_over);
+        Ok(first.and_then(|index| self.tree.account_at(index)))
     }
 
     /// The account asks for so much more than it holds. O(depth).

@@ -330,6 +330,11 @@ impl LeanPlacer {
         self.log.note("compact", answer);
         self.log.told("moves", moves);
         let mut to = moves[0].to;
+        if moves[0].task == TaskId::default() {
+            // Nothing is proposed: it stays where it is.
+            let own = self.placer.holds(task).ok().and_then(|mut holds| holds.next().copied());
+            (moves[0].task, to) = (task, own.unwrap_or_default());
+        }
         if self.prng.chance(30) {
             (to.node, to.devices) = (self.node(), self.prng.below(16) as u16);
         }

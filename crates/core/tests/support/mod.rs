@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses the part that it needs")]
 
 pub mod forgery;
+pub mod gates;
 mod host;
 mod prng;
 mod setup;

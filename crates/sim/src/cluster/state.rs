@@ -137,7 +137,8 @@ impl<'j> Cluster<'j> {
         let members_max = jobs.iter().map(|job| job.members).max().unwrap_or(1).max(1);
         let fleet = fleet_of(nodes)?;
         let devices: u64 = nodes.nodes.iter().map(|node| u64::from(node.devices)).sum();
-        let held_max = members_at_once(jobs, devices);
+        // A job too large for the cluster finds no node, as the others, and not no handle.
+        let held_max = (members_at_once(jobs, devices) + members_max).min(1 << 24);
         let options = PlacerOptions {
             tasks_max: jobs.len().clamp(1, 1 << 24) as u32,
             members_max: held_max,

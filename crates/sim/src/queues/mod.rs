@@ -8,6 +8,7 @@
 pub mod cases;
 pub mod contest;
 mod engine;
+pub mod gates;
 pub mod knee;
 mod servers;
 pub mod sources;

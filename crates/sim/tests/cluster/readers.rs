@@ -127,7 +127,7 @@ fn what_is_wrong_is_named() {
     refused(misspelt, None, &[":1", "did you mean `account`?"]);
 
     refused("", None, &["is empty"]);
-    refused("a,b,c\n", None, &["none of the formats", "philly, muri, swf, csv"]);
+    refused("a,b,c\n", None, &["none of the formats", "philly, muri, swf, openb, csv"]);
     refused([0x1f, 0x8b, 8, 0, 1, 2, 3], Some(Format::Swf), &["cannot be read"]);
 }
 

@@ -125,13 +125,15 @@ impl<'a> Books<'a> {
     /// nothing, for whom others end holds what it claims. `done` remembers whom that was true of.
     pub(super) fn foresee(&mut self, tasks: &Slab<Entry>, claimer: TaskId, done: &mut [bool]) {
         for (id, entry) in tasks.iter() {
-            let (account, amounts) = self.outstanding(entry);
-            done[id.index() as usize] = match entry.stage {
-                Stage::Ending => self.ledger.release(account, &amounts).is_ok(),
-                Stage::Pending if entry.ends.claims && id != claimer => {
-                    self.ledger.allocate(account, &amounts).is_ok()
-                }
-                Stage::Pending | Stage::Running => false,
+            let claims = entry.stage == Stage::Pending && entry.ends.claims && id != claimer;
+            done[id.index() as usize] = if entry.stage == Stage::Ending {
+                let (account, amounts) = self.outstanding(entry);
+                self.ledger.release(account, &amounts).is_ok()
+            } else if claims {
+                let (account, amounts) = self.outstanding(entry);
+                self.ledger.allocate(account, &amounts).is_ok()
+            } else {
+                false
             };
         }
     }
@@ -141,8 +143,8 @@ impl<'a> Books<'a> {
         // Whoever ends is given back last, in case that together is more than a ledger can hold.
         for stage in [Stage::Pending, Stage::Ending] {
             for (id, entry) in tasks.iter().filter(|(_, entry)| entry.stage == stage) {
-                let (account, amounts) = self.outstanding(entry);
                 if core::mem::take(&mut done[id.index() as usize]) {
+                    let (account, amounts) = self.outstanding(entry);
                     let undone = match stage {
                         Stage::Ending => self.ledger.allocate(account, &amounts),
                         Stage::Pending | Stage::Running => self.ledger.release(account, &amounts),

@@ -40,6 +40,48 @@ impl Set {
     }
 }
 
+/// Candidates in the order in which they may be taken, by their place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    order: [u8; CANDIDATES_MAX],
+    len: usize,
+}
+
+impl Row {
+    fn push(&mut self, at: usize) {
+        self.order[self.len] = at as u8;
+        self.len += 1;
+    }
+
+    fn last(&self) -> Option<usize> {
+        self.places().next_back()
+    }
+
+    pub(super) fn places(&self) -> impl DoubleEndedIterator<Item = usize> + use<> {
+        let Self { order, len } = *self;
+        (0..len).map(move |at| usize::from(order[at]))
+    }
+}
+
+/// Sets of candidates after which nobody else may be taken, so that the rest of a row is not.
+#[derive(Debug, Default)]
+struct DeadEnds([u64; 4]);
+
+const _: () = assert!(1 << EXACT_MAX == 4 * u64::BITS);
+
+impl DeadEnds {
+    /// Remembers a set; `false` if it has somebody who is not among the first [`EXACT_MAX`].
+    fn insert(&mut self, bits: u64) -> bool {
+        let word = usize::try_from(bits / 64).ok().and_then(|at| self.0.get_mut(at));
+        word.map(|word| *word |= 1 << (bits % 64)).is_some()
+    }
+
+    fn contains(&self, bits: u64) -> bool {
+        let word = usize::try_from(bits / 64).ok().and_then(|at| self.0.get(at));
+        word.is_some_and(|word| word >> (bits % 64) & 1 == 1)
+    }
+}
+
 /// Places in a set, the lowest first.
 pub(super) fn members(mut bits: u64) -> impl Iterator<Item = usize> {
     core::iter::from_fn(move || {
@@ -232,30 +274,58 @@ impl Search<'_> {
 
     /// Whether these may be taken, one after the other.
     fn is_allowed(&mut self, index: u32, bits: u64) -> bool {
-        let (mut order, mut len, mut left) = ([0_u8; CANDIDATES_MAX], 0, bits);
+        self.row_of(index, bits).is_some()
+    }
+
+    /// An order in which these may be taken: whose right depends on what others still hold goes
+    /// before them. Of up to [`EXACT_MAX`] every order is tried, of more the first that offers
+    /// itself.
+    pub(super) fn row_of(&mut self, index: u32, bits: u64) -> Option<Row> {
+        let mut row = Row { order: [0; CANDIDATES_MAX], len: 0 };
+        let (mut left, mut from, mut dead_ends) = (bits, 0, DeadEnds::default());
         while left != 0 {
             let short = self.short(index);
             let next = members(left).find(|at| {
                 let task = self.candidates[*at].task;
-                self.allows(task, &short) && self.take(task)
+                *at >= from
+                    && !dead_ends.contains(bits & !left | 1 << at)
+                    && self.allows(task, &short)
+                    && self.take(task)
             });
-            let Some(at) = next else { break };
-            self.end_on(index, self.candidates[at].task);
-            left &= !(1 << at);
-            order[len] = at as u8;
-            len += 1;
+            if let Some(at) = next {
+                self.end_on(index, self.candidates[at].task);
+                left &= !(1 << at);
+                from = 0;
+                row.push(at);
+            } else {
+                let Some(at) = row.last().filter(|_| dead_ends.insert(bits & !left)) else { break };
+                self.put_back(index, at);
+                left |= 1 << at;
+                from = at + 1;
+                row.len -= 1;
+            }
         }
-        let tasks = self.tasks;
+        let is_allowed = left == 0 && self.may_start_after(bits);
+        for at in row.places().rev() {
+            self.put_back(index, at);
+        }
+        is_allowed.then_some(row)
+    }
+
+    /// A candidate was not taken, after all.
+    fn put_back(&mut self, index: u32, at: usize) {
+        let task = self.candidates[at].task;
+        self.go_on_at(index, task);
+        self.undo(task);
+    }
+
+    /// Whether the account may hold what it claims where all victims are its own.
+    fn may_start_after(&self, bits: u64) -> bool {
         let all_own = members(bits).all(|at| {
-            tasks.at(self.candidates[at].task).is_some_and(|entry| self.books.is_own(entry))
+            let entry = self.tasks.at(self.candidates[at].task);
+            entry.is_some_and(|entry| self.books.is_own(entry))
         });
-        let allowed = left == 0 && (!all_own || self.needed > 1 || self.may_hold(bits));
-        for at in order[..len].iter().rev() {
-            let task = self.candidates[usize::from(*at)].task;
-            self.go_on_at(index, task);
-            self.undo(task);
-        }
-        allowed
+        !all_own || self.needed > 1 || self.may_hold(bits)
     }
 
     fn may_hold(&self, bits: u64) -> bool {

@@ -13,7 +13,7 @@ use super::super::members::Members;
 use super::super::room::{Room, needed};
 use super::super::{Entry, Stage, Task};
 use super::books::Books;
-use super::node::{Candidate, members};
+use super::node::Candidate;
 use crate::fleet::Hold;
 use crate::handle::Slab;
 use crate::share::Amounts;
@@ -172,16 +172,12 @@ impl Search<'_> {
         if begin + bits.count_ones() as usize > self.victims_max {
             return false;
         }
-        let mut left = bits;
-        while left != 0 {
-            let short = self.short(index);
-            let next = members(left).find(|at| {
-                let task = self.candidates[*at].task;
-                self.allows(task, &short) && self.take(task)
-            });
-            let Some(at) = next else { return false };
-            left &= !(1 << at);
+        let Some(row) = self.row_of(index, bits) else { return false };
+        for at in row.places() {
             let task = self.candidates[at].task;
+            if !self.take(task) {
+                return false;
+            }
             self.victims[self.victims_len] = task;
             self.victims_len += 1;
             self.is_victim[task as usize] = true;

@@ -146,15 +146,27 @@ impl Tables {
         }
     }
 
-    fn level(&self, slot: u8, cpu_milli: u32) -> usize {
-        let level = self.cpu_milli[..self.cpu_len].partition_point(|own| *own <= cpu_milli);
-        usize::from(slot) * LEVELS_MAX + level
+    /// How many of the amounts of CPU asked for are at most so much.
+    fn cpu_level(&self, cpu_milli: u32) -> usize {
+        self.cpu_milli[..self.cpu_len].partition_point(|own| *own <= cpu_milli)
     }
 
     /// What of one device is fragmented.
     fn remainder(&self, row: usize, milli: u16) -> i64 {
         let open = self.single[row * LEVELS_MAX + usize::from(self.level_of[usize::from(milli)])];
         i64::from(milli) * (self.total - i64::from(open))
+    }
+
+    /// The score of a decrease. Most are near the middle.
+    fn score(&self, decrease: i64) -> usize {
+        let mut score = SCORES / 2;
+        while self.steps.get(score).is_some_and(|step| *step <= decrease) {
+            score += 1;
+        }
+        while score > 0 && self.steps[score - 1] > decrease {
+            score -= 1;
+        }
+        score
     }
 
     /// What of it is not, for tasks of several devices.
@@ -181,12 +193,18 @@ fn sort_once<T: Copy + Ord>(list: &mut [T]) -> usize {
 pub(super) struct FragmentsOf<'a> {
     tables: &'a Tables,
     sight: &'a Sight,
+    /// Of what is left of devices, by which column of the tables it goes.
+    levels: [u8; DEVICES_MAX],
     before: i64,
 }
 
 impl<'a> FragmentsOf<'a> {
     pub(super) fn new(tables: &'a Tables, sight: &'a Sight) -> Self {
-        let mut node = Self { tables, sight, before: 0 };
+        let mut levels = [0; DEVICES_MAX];
+        for (left, level) in sight.left().iter().zip(&mut levels) {
+            *level = tables.level_of[usize::from(left.milli)];
+        }
+        let mut node = Self { tables, sight, levels, before: 0 };
         let level = node.with_cpu_left(sight.cpu_milli);
         node.before = level.devices - tables.several(level.row, sight.whole);
         node
@@ -195,44 +213,54 @@ impl<'a> FragmentsOf<'a> {
 
 /// A node with some CPU left.
 pub(super) struct Level {
-    cpu_milli: u32,
+    /// How many of the amounts of CPU asked for are at most what is left.
+    cpu: usize,
     /// In the tables, for the slot of the node.
     row: usize,
     /// Sum over devices, none of them taken.
     devices: i64,
 }
 
+impl FragmentsOf<'_> {
+    fn at_level(&self, level: usize) -> Level {
+        let row = |slot: u8| usize::from(slot) * LEVELS_MAX + level;
+        let mut devices = 0;
+        for (left, at) in self.sight.left().iter().zip(self.levels) {
+            let open = self.tables.single[row(left.slot) * LEVELS_MAX + usize::from(at)];
+            let fragment = i64::from(left.milli) * (self.tables.total - i64::from(open));
+            devices += i64::from(left.count) * fragment;
+        }
+        Level { cpu: level, row: row(self.sight.slot), devices }
+    }
+}
+
 impl Prices for FragmentsOf<'_> {
     type Level = Level;
 
     fn with_cpu_left(&self, cpu_milli: u32) -> Level {
-        let row = self.tables.level(self.sight.slot, cpu_milli);
-        let mut devices = 0;
-        for (milli, slot) in self.sight.free_milli.iter().zip(self.sight.slots) {
-            if *milli > 0 {
-                let own =
-                    if slot == self.sight.slot { row } else { self.tables.level(slot, cpu_milli) };
-                devices += self.tables.remainder(own, *milli);
-            }
+        self.at_level(self.tables.cpu_level(cpu_milli))
+    }
+
+    fn with_less_cpu(&self, level: &Level, cpu_milli: u32) -> Level {
+        let mut at = level.cpu;
+        while at > 0 && self.tables.cpu_milli[at - 1] > cpu_milli {
+            at -= 1;
         }
-        Level { cpu_milli, row, devices }
+        self.at_level(at)
     }
 
     fn cost(&self, level: &Level, moves: &[Move]) -> u32 {
         let (mut after, mut whole) = (level.devices, self.sight.whole);
         for taken in moves {
             let Move { slot, count, from_milli, to_milli } = *taken;
-            let same = slot == self.sight.slot;
-            let row = if same { level.row } else { self.tables.level(slot, level.cpu_milli) };
+            let row = usize::from(slot) * LEVELS_MAX + level.cpu;
             let change =
                 self.tables.remainder(row, to_milli) - self.tables.remainder(row, from_milli);
             after += i64::from(count) * change;
             whole -= if from_milli == WHOLE_MILLI { count } else { 0 };
         }
         after -= self.tables.several(level.row, whole);
-        let decrease = self.before - after;
-        let score = self.tables.steps.partition_point(|step| *step <= decrease);
-        self.tables.costs[score]
+        self.tables.costs[self.tables.score(self.before - after)]
     }
 }
 

@@ -52,6 +52,10 @@ pub(super) use shape::Shape;
 use shape::{BIAS_MILLI, Move, Prices, Sight};
 use value::ValueOf;
 
+/// Arrivals between two columns of the matrix that are priced anew. A node is priced whenever
+/// something comes or goes there; without any other pricing the public lists are packed as tight.
+const ROLL_EVERY: u64 = 16;
+
 /// What a placement strands, as each measure sees it, for every node of a fleet.
 #[derive(Debug)]
 pub(super) struct Stranding {
@@ -167,8 +171,18 @@ impl Stranding {
         if self.measure == Measure::Value {
             self.models.step(self.arrivals, fleet, &self.slots, &self.mix);
         }
-        if let Some(mut matrix) = self.matrix.take() {
+        if self.arrivals.is_multiple_of(ROLL_EVERY)
+            && let Some(mut matrix) = self.matrix.take()
+        {
             matrix.roll(fleet, self);
+            self.matrix = Some(matrix);
+        }
+    }
+
+    /// Prices all nodes anew whose costs are of older tables. O(nodes * shapes).
+    pub(super) fn price_all(&mut self, fleet: &Fleet) {
+        if let Some(mut matrix) = self.matrix.take() {
+            matrix.price_all(fleet, self);
             self.matrix = Some(matrix);
         }
     }
@@ -178,6 +192,7 @@ impl Stranding {
         self.mix.fix(entries);
         if !matches!(self.tables, Tables::None) {
             self.refresh_all(fleet);
+            self.price_all(fleet);
         }
     }
 
@@ -246,17 +261,25 @@ impl Stranding {
 
     /// For each shape what it strands on a node, without the price of the model, plus
     /// [`BIAS_MILLI`]; `u32::MAX` where CPU or devices lack room. For a node whose devices are all
-    /// ready, of one model and given in one way, by `value` or `fgd`. O(shapes * devices).
-    fn milli_rows(&self, fleet: &Fleet, index: u32, shapes: &[Shape], out: &mut [u32]) {
+    /// ready, of one model and given in one way, by `value` or `fgd`. `by_cpu` has the places of the
+    /// shapes, the one that takes the least CPU first. O(shapes * devices).
+    fn milli_rows(
+        &self,
+        fleet: &Fleet,
+        index: u32,
+        (shapes, by_cpu): (&[Shape], &[u8]),
+        out: &mut [u32],
+    ) {
+        out.fill(u32::MAX);
         let sight = Sight::of(fleet, index, &self.slots);
         match &self.tables {
             Tables::Value(both) => {
-                rows(&ValueOf::new(&both[0], &sight), &sight, shapes, out);
+                rows(&ValueOf::new(&both[0], &sight), &sight, (shapes, by_cpu), out);
             }
             Tables::Fgd(both) => {
-                rows(&FragmentsOf::new(&both[0], &sight), &sight, shapes, out);
+                rows(&FragmentsOf::new(&both[0], &sight), &sight, (shapes, by_cpu), out);
             }
-            Tables::None => out.fill(u32::MAX),
+            Tables::None => {}
         }
     }
 
@@ -303,23 +326,29 @@ impl Stranding {
 const FGD_LEAST_MILLI: u32 = BIAS_MILLI - 10_000;
 
 impl Pricing for Stranding {
-    fn price_rows(&self, fleet: &Fleet, index: u32, shapes: &[Shape], out: &mut [u16]) {
+    fn price_rows(
+        &self,
+        fleet: &Fleet,
+        index: u32,
+        rows: (&[Shape], &[u8]),
+        out: &mut [i16; ROWS_MAX],
+    ) {
         let mut milli = [u32::MAX; ROWS_MAX];
-        let milli = &mut milli[..shapes.len().min(ROWS_MAX)];
-        self.milli_rows(fleet, index, shapes, milli);
-        for (out, milli) in out.iter_mut().zip(milli) {
-            *out = match (*milli, self.measure) {
-                (u32::MAX, _) => NEVER,
-                (milli, Measure::Value) => (milli / value::UNIT_MILLI) as u16,
-                (milli, _) => (milli - FGD_LEAST_MILLI) as u16,
-            };
+        self.milli_rows(fleet, index, rows, &mut milli[..rows.0.len()]);
+        // What has no room is far above all that a step can say.
+        let step = |steps: u32| steps.min(NEVER as u32) as i16;
+        let both = out.iter_mut().zip(milli);
+        match self.measure {
+            Measure::Value => both.for_each(|(out, milli)| *out = step(milli / value::UNIT_MILLI)),
+            _ => both.for_each(|(out, milli)| *out = step(milli - FGD_LEAST_MILLI)),
         }
     }
 
-    fn milli_of(&self, steps: u16) -> i64 {
+    fn milli_of(&self, steps: i16) -> i64 {
+        let steps = u32::from(steps.unsigned_abs());
         let milli = match self.measure {
-            Measure::Value => u32::from(steps) * value::UNIT_MILLI,
-            _ => u32::from(steps) + FGD_LEAST_MILLI,
+            Measure::Value => steps * value::UNIT_MILLI,
+            _ => steps + FGD_LEAST_MILLI,
         };
         i64::from(milli) - i64::from(BIAS_MILLI)
     }
@@ -338,30 +367,41 @@ fn chosen(choice: DeviceChoice) -> impl Iterator<Item = usize> {
     (0..shape::DEVICES_MAX).filter(move |at| choice.devices >> at & 1 == 1)
 }
 
-/// See [`Stranding::price_rows`].
-fn rows<P: Prices>(prices: &P, sight: &Sight, shapes: &[Shape], out: &mut [u32]) {
-    let (left, left_len) = sight.remainders();
-    let (left, slot) = (&left[..left_len], sight.slot);
-    for (shape, out) in shapes.iter().zip(out) {
-        *out = u32::MAX;
-        let Some(cpu_milli) = sight.cpu_milli.checked_sub(shape.cpu_milli) else { continue };
-        if shape.is_share() {
-            let has_room = left.last().is_some_and(|milli| *milli >= shape.milli);
-            if !sight.shared || !has_room {
-                continue;
-            }
-            let level = prices.with_cpu_left(cpu_milli);
-            for &from_milli in left.iter().filter(|milli| **milli >= shape.milli) {
-                let to_milli = from_milli - shape.milli;
+/// See [`Stranding::milli_rows`]; writes only where there is room.
+fn rows<P: Prices>(
+    prices: &P,
+    sight: &Sight,
+    (shapes, by_cpu): (&[Shape], &[u8]),
+    out: &mut [u32],
+) {
+    let mut known = None;
+    for &row in by_cpu {
+        let shape = shapes[usize::from(row)];
+        // Those after it take as much, at least.
+        let Some(cpu_milli) = sight.cpu_milli.checked_sub(shape.cpu_milli) else { break };
+        let is_share = shape.is_share();
+        if is_share && !sight.shared || !is_share && shape.count > sight.whole {
+            continue;
+        }
+        let level = match known.take() {
+            Some((cpu, level)) if cpu == cpu_milli => level,
+            Some((_, level)) => prices.with_less_cpu(&level, cpu_milli),
+            None => prices.with_cpu_left(cpu_milli),
+        };
+        let slot = sight.slot;
+        let out = &mut out[usize::from(row)];
+        if is_share {
+            for left in sight.left().iter().filter(|left| left.milli >= shape.milli) {
+                let (from_milli, to_milli) = (left.milli, left.milli - shape.milli);
                 let cost = prices.cost(&level, &[Move { slot, count: 1, from_milli, to_milli }]);
                 *out = cost.min(*out);
             }
-        } else if shape.count <= sight.whole {
-            let level = prices.with_cpu_left(cpu_milli);
+        } else {
             let taken = Move { slot, count: shape.count, from_milli: WHOLE_MILLI, to_milli: 0 };
-            let moves = [taken];
-            *out = prices.cost(&level, if shape.count == 0 { &[] } else { &moves });
+            *out = prices
+                .cost(&level, if shape.count == 0 { &[] } else { core::slice::from_ref(&taken) });
         }
+        known = Some((cpu_milli, level));
     }
 }
 

@@ -17,13 +17,13 @@ use super::Stranding;
 use super::fgd;
 use super::gangs::{GANGS_MAX, Gangs};
 use super::mix::Frozen;
-use super::shape::Sight;
+use super::shape::idle_on;
 use super::value;
 use crate::fleet::Fleet;
 use crate::policy::Measure;
 
 /// Entries times shapes worked out with one arrival.
-const PIECE: u32 = 128;
+const PIECE: u32 = 64;
 
 /// The same for the first tables of all: until then all nodes are alike.
 const PIECE_FIRST: u32 = 1 << 10;
@@ -130,7 +130,7 @@ impl Stranding {
         match tables {
             Tables::Value(both) => {
                 let next = &mut both[1];
-                next.begin(ceiling.cpu_milli());
+                next.begin(&refresh.mix, ceiling.cpu_milli());
                 next.gangs = Gangs::of(&refresh.mix, ceiling);
             }
             Tables::Fgd(both) => both[1].begin(&refresh.mix),
@@ -190,13 +190,13 @@ impl Stranding {
             return;
         }
         let range = self.places_of(index);
-        let Self { refresh, tables: Tables::Value(both), places, slots, .. } = self else {
+        let Self { refresh, tables: Tables::Value(both), places, .. } = self else {
             return;
         };
-        let sight = Sight::of(fleet, index, slots);
+        let (whole, cpu_milli) = idle_on(fleet, index);
         for (at, gang) in both[1].gangs.list().iter().enumerate() {
             let Some(known) = places[range.clone()].get_mut(at) else { return };
-            let now = gang.places(sight.whole, sight.cpu_milli) as u8;
+            let now = gang.places(whole, cpu_milli) as u8;
             refresh.have[at] += u64::from(now);
             refresh.have[at] -= u64::from(*known);
             *known = now;

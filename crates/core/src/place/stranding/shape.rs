@@ -51,6 +51,14 @@ pub(super) struct Move {
     pub(super) to_milli: u16,
 }
 
+/// Devices of a node of one slot, with as much left of each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    pub(super) slot: u8,
+    pub(super) count: u8,
+    pub(super) milli: u16,
+}
+
 /// What of a node a price depends on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sight {
@@ -60,7 +68,9 @@ pub(super) struct Sight {
     pub(super) slot: u8,
     /// Whether shares can be taken; looked at where all devices are alike.
     pub(super) shared: bool,
-    pub(super) devices_len: usize,
+    /// What is left of devices, without those of which nothing is: there are few amounts.
+    left: [Left; DEVICES_MAX],
+    left_len: usize,
     /// Thousandths that can be given, of devices in their order; of one that is not ready, or
     /// that is partitioned, none.
     pub(super) free_milli: [u16; DEVICES_MAX],
@@ -70,51 +80,75 @@ pub(super) struct Sight {
 }
 
 impl Sight {
-    pub(super) fn of(fleet: &Fleet, index: u32, slots: &Slots) -> Self {
-        let node = fleet.at(index).filter(|node| node.status == NodeStatus::Ready);
-        let mut sight = Self {
-            cpu_milli: node.map_or(0, |node| node.cpu_free_milli),
+    /// A node without devices.
+    pub(super) const fn of_cpu(cpu_milli: u32) -> Self {
+        Self {
+            cpu_milli,
             slot: 0,
             shared: false,
-            devices_len: 0,
+            left: [Left { slot: 0, count: 0, milli: 0 }; DEVICES_MAX],
+            left_len: 0,
             free_milli: [0; DEVICES_MAX],
             slots: [0; DEVICES_MAX],
             whole: 0,
-        };
+        }
+    }
+
+    pub(super) fn of(fleet: &Fleet, index: u32, slots: &Slots) -> Self {
+        let node = fleet.at(index).filter(|node| node.status == NodeStatus::Ready);
+        let mut sight = Self::of_cpu(node.map_or(0, |node| node.cpu_free_milli));
         if node.is_none() {
             return sight;
         }
         let devices = fleet.devices_at(index);
-        sight.devices_len = devices.len();
         let first = devices.iter().find(|device| is_given(device)).or(devices.first());
         if let Some(first) = first {
             sight.slot = slots.of(first.spec.model);
             sight.shared = first.spec.sharing == Sharing::Shared;
         }
+        let (mut model, mut slot) = (first.map(|first| first.spec.model), sight.slot);
         for (at, device) in devices.iter().enumerate() {
-            sight.slots[at] = slots.of(device.spec.model);
+            if model != Some(device.spec.model) {
+                (model, slot) = (Some(device.spec.model), slots.of(device.spec.model));
+            }
+            sight.slots[at] = slot;
             if is_given(device) {
-                sight.free_milli[at] = device.free_milli;
-                sight.whole += u8::from(device.free_milli == WHOLE_MILLI);
+                sight.add(at, device.free_milli);
             }
         }
         sight
     }
 
-    /// What is left of devices, each amount once, the least first, without those of which nothing
-    /// is; and how many amounts there are.
-    pub(super) fn remainders(&self) -> ([u16; DEVICES_MAX], usize) {
-        let mut sorted = self.free_milli;
-        sorted[..self.devices_len].sort_unstable();
-        let (mut out, mut len) = ([0; DEVICES_MAX], 0);
-        for &milli in &sorted[..self.devices_len] {
-            if milli > 0 && (len == 0 || out[len - 1] != milli) {
-                out[len] = milli;
-                len += 1;
-            }
+    /// So much is left of a device whose slot is known.
+    pub(super) fn add(&mut self, at: usize, milli: u16) {
+        self.free_milli[at] = milli;
+        if milli == 0 {
+            return;
         }
-        (out, len)
+        self.whole += u8::from(milli == WHOLE_MILLI);
+        let slot = self.slots[at];
+        let mut known = self.left[..self.left_len].iter_mut();
+        if let Some(left) = known.find(|left| left.slot == slot && left.milli == milli) {
+            left.count += 1;
+        } else {
+            self.left[self.left_len] = Left { slot, count: 1, milli };
+            self.left_len += 1;
+        }
     }
+
+    pub(super) fn left(&self) -> &[Left] {
+        &self.left[..self.left_len]
+    }
+}
+
+/// Devices of a node of which nothing is taken, and its CPU that is left.
+pub(super) fn idle_on(fleet: &Fleet, index: u32) -> (u8, u32) {
+    let Some(node) = fleet.at(index).filter(|node| node.status == NodeStatus::Ready) else {
+        return (0, 0);
+    };
+    let is_idle = |device: &&Device| device.free_milli == WHOLE_MILLI && is_given(device);
+    let whole = fleet.devices_at(index).iter().filter(is_idle).count();
+    (whole as u8, node.cpu_free_milli)
 }
 
 /// Whether something of it may be given, whole or in thousandths.
@@ -128,6 +162,11 @@ pub(super) trait Prices {
     type Level;
 
     fn with_cpu_left(&self, cpu_milli: u32) -> Self::Level;
+
+    /// The same, known from a level with as much or more.
+    fn with_less_cpu(&self, _level: &Self::Level, cpu_milli: u32) -> Self::Level {
+        self.with_cpu_left(cpu_milli)
+    }
 
     /// Thousandths of devices that are lost where these devices are taken, plus [`BIAS_MILLI`].
     fn cost(&self, level: &Self::Level, moves: &[Move]) -> u32;

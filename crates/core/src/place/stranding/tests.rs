@@ -107,10 +107,12 @@ proptest! {
             _ => Demand { models: ModelSet::ANY, ..*demand },
         }).collect();
         let shapes: Vec<Shape> = asked.iter().filter_map(Shape::of).collect();
+        let mut by_cpu: Vec<u8> = (0..shapes.len() as u8).collect();
+        by_cpu.sort_by_key(|row| shapes[usize::from(*row)].cpu_milli);
         let (fleet, stranding) = (&placer.fleet, &placer.stranding);
         for (index, &(count, model)) in (0..).zip(&nodes) {
             let mut out = vec![0; shapes.len()];
-            stranding.milli_rows(fleet, index, &shapes, &mut out);
+            stranding.milli_rows(fleet, index, (&shapes, &by_cpu), &mut out);
             let slot = if count == 0 { 0 } else { stranding.slots.of(ModelId(model)) };
             for ((demand, shape), row) in asked.iter().zip(&shapes).zip(out) {
                 let price = stranding.price(fleet, index, demand);

@@ -34,9 +34,9 @@ use alloc::boxed::Box;
 use alloc::vec;
 
 use super::gangs::Gangs;
-use super::mix::{Frozen, Weighted};
+use super::mix::{Frozen, SHAPES_MAX, Weighted};
 use super::models::{Lanes, SLOTS_MAX};
-use super::shape::{BIAS_MILLI, Move, Prices, Sight};
+use super::shape::{BIAS_MILLI, Move, Prices, Shape, Sight};
 use crate::fleet::device::WHOLE_MILLI;
 
 /// Chance that no further task looks at a device, over that of one that could use it.
@@ -69,6 +69,11 @@ pub(super) struct Tables {
     devices_len: usize,
     /// Between two amounts of CPU, in thousandths of a core.
     cpu_step: f32,
+    /// Weights of the shapes of the mix.
+    weights: Box<[Lanes]>,
+    /// Their sum, over shapes of one device and over all.
+    singles: Lanes,
+    all: Lanes,
     pub(super) gangs: Gangs,
 }
 
@@ -80,12 +85,15 @@ impl Tables {
             psi: vec![[0.0; SLOTS_MAX]; CPU_LEN * devices_len].into_boxed_slice(),
             devices_len,
             cpu_step: 1.0,
+            weights: vec![[0.0; SLOTS_MAX]; SHAPES_MAX].into_boxed_slice(),
+            singles: [0.0; SLOTS_MAX],
+            all: [0.0; SLOTS_MAX],
             gangs: Gangs::NONE,
         }
     }
 
     pub(super) const fn bytes_needed(devices_per_node_max: u32) -> u64 {
-        let lanes = FILL_LEN + 1 + CPU_LEN * (devices_per_node_max as usize + 2);
+        let lanes = FILL_LEN + 1 + CPU_LEN * (devices_per_node_max as usize + 2) + SHAPES_MAX;
         (lanes * size_of::<Lanes>()) as u64
     }
 
@@ -94,8 +102,16 @@ impl Tables {
         (FILL_LEN + self.psi.len()) as u32
     }
 
-    /// Before the first step: the largest node has so much CPU.
-    pub(super) fn begin(&mut self, cpu_max_milli: u32) {
+    /// Before the first step: the largest node has so much CPU. O(shapes).
+    pub(super) fn begin(&mut self, mix: &Frozen, cpu_max_milli: u32) {
+        (self.singles, self.all) = ([0.0; SLOTS_MAX], [0.0; SLOTS_MAX]);
+        for (own, weights) in mix.shapes().iter().zip(&mut self.weights) {
+            *weights = own.by_slot.map(|weight| weight as f32);
+            add(&mut self.all, weights);
+            if own.shape.count == 1 {
+                add(&mut self.singles, weights);
+            }
+        }
         self.cpu_step = cpu_max_milli.div_ceil(CPU_LEN as u32 - 2).max(1) as f32;
     }
 
@@ -111,10 +127,9 @@ impl Tables {
     fn fill_at(&mut self, at: usize, shapes: &[Weighted]) {
         let left_milli = at as u16 * FILL_STEP;
         let mut sums = Sums::default();
-        for shape in shapes.iter().filter(|own| own.shape.count == 1) {
-            let milli = shape.shape.milli;
-            sums.comes(shape);
-            if milli > left_milli {
+        for (own, weights) in shapes.iter().zip(&self.weights) {
+            let Shape { count, milli, .. } = own.shape;
+            if count != 1 || milli > left_milli {
                 continue;
             }
             let rest = f32::from(left_milli - milli) / f32::from(FILL_STEP);
@@ -124,9 +139,9 @@ impl Tables {
             // Of a step smaller than the grid a part falls on the entry itself.
             let own = add_point(&mut value, &self.fill, low, at, 1.0 - part)
                 + add_point(&mut value, &self.fill, low + 1, at, part);
-            sums.uses(shape, f32::from(milli), &value, own);
+            sums.uses(weights, f32::from(milli), &value, own);
         }
-        let value = sums.value(HAZARD_DEVICE);
+        let value = sums.value(HAZARD_DEVICE, &self.singles);
         self.fill[at] = value;
         if at + 1 == FILL_LEN {
             self.fill[FILL_LEN] = value;
@@ -136,15 +151,14 @@ impl Tables {
     fn psi_at(&mut self, cpu: usize, devices: usize, shapes: &[Weighted]) {
         let (at, idle) = (cpu * self.devices_len + devices, (devices as u32 * 1_000) as f32);
         let mut sums = Sums::default();
-        for shape in shapes {
-            sums.comes(shape);
-            let x = cpu as f32 - shape.shape.cpu_milli as f32 / self.cpu_step;
+        for (Weighted { shape, .. }, weights) in shapes.iter().zip(&self.weights) {
+            let x = cpu as f32 - shape.cpu_milli as f32 / self.cpu_step;
             if x < 0.0 {
                 continue;
             }
-            let milli = shape.shape.gpu_milli() as f32;
+            let milli = shape.gpu_milli() as f32;
             if milli > idle {
-                sums.uses(shape, idle, &[0.0; SLOTS_MAX], 0.0);
+                sums.uses(weights, idle, &[0.0; SLOTS_MAX], 0.0);
                 continue;
             }
             let y = (idle - milli) / 1_000.0;
@@ -161,9 +175,9 @@ impl Tables {
             ] {
                 own += add_point(&mut value, &self.psi, point, at, weight);
             }
-            sums.uses(shape, milli, &value, own);
+            sums.uses(weights, milli, &value, own);
         }
-        self.psi[at] = sums.value(HAZARD_NODE);
+        self.psi[at] = sums.value(HAZARD_NODE, &self.all);
     }
 
     /// What of a remainder will be used.
@@ -192,34 +206,30 @@ fn add_point(value: &mut Lanes, known: &[Lanes], point: usize, own: usize, weigh
 /// Sums over shapes, for each slot of models.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sums {
-    /// Weights of all that come.
-    all: Lanes,
     up: Lanes,
     down: Lanes,
 }
 
 impl Sums {
-    fn comes(&mut self, shape: &Weighted) {
-        for (all, weight) in self.all.iter_mut().zip(shape.by_slot) {
-            *all += weight as f32;
-        }
-    }
-
     /// A shape uses so much, and leaves so much of value, of which a part is the sum's own.
-    fn uses(&mut self, shape: &Weighted, milli: f32, value: &Lanes, own: f32) {
-        for (slot, weight) in shape.by_slot.iter().enumerate() {
-            let weight = *weight as f32;
+    fn uses(&mut self, weights: &Lanes, milli: f32, value: &Lanes, own: f32) {
+        for (slot, weight) in weights.iter().enumerate() {
             self.up[slot] += weight * (milli + value[slot]);
             self.down[slot] += weight * (1.0 - own);
         }
     }
 
-    fn value(&self, hazard: f32) -> Lanes {
+    /// What is used before none comes, where so much comes in all.
+    fn value(&self, hazard: f32, all: &Lanes) -> Lanes {
         core::array::from_fn(|slot| {
-            let down = self.down[slot] + hazard * self.all[slot];
+            let down = self.down[slot] + hazard * all[slot];
             if down > 0.0 { self.up[slot] / down } else { 0.0 }
         })
     }
+}
+
+fn add(sum: &mut Lanes, more: &Lanes) {
+    sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
 }
 
 /// A node, as its prices need it.
@@ -234,12 +244,12 @@ pub(super) struct ValueOf<'a> {
 impl<'a> ValueOf<'a> {
     pub(super) fn new(tables: &'a Tables, sight: &'a Sight) -> Self {
         let mut idle = 0.0;
-        for (milli, slot) in sight.free_milli.iter().zip(sight.slots).take(sight.devices_len) {
-            idle += tables.fill(slot, *milli);
+        for left in sight.left() {
+            idle += f32::from(left.count) * tables.fill(left.slot, left.milli);
         }
         let mut node = Self { tables, sight, idle, before: 0.0 };
         let line = node.with_cpu_left(sight.cpu_milli);
-        node.before = line.at(idle) + tables.gangs.value(sight.whole, sight.cpu_milli);
+        node.before = line.at(idle) + line.places;
         node
     }
 }
@@ -251,7 +261,9 @@ impl<'a> Prices for ValueOf<'a> {
         let (len, psi) = (self.tables.devices_len, &self.tables.psi);
         let x = cpu_milli as f32 / self.tables.cpu_step;
         let row = (x as usize).min(CPU_LEN - 2);
+        let places = self.tables.gangs.value(self.sight.whole, cpu_milli);
         Line {
+            places,
             low: &psi[row * len..][..len],
             high: &psi[(row + 1) * len..][..len],
             part: (x - row as f32).min(1.0),
@@ -268,7 +280,10 @@ impl<'a> Prices for ValueOf<'a> {
             idle += f32::from(count) * change;
             whole -= if from_milli == WHOLE_MILLI { count } else { 0 };
         }
-        let after = level.at(idle) + self.tables.gangs.value(whole, level.cpu_milli);
+        let as_before = whole == self.sight.whole;
+        let places =
+            if as_before { level.places } else { self.tables.gangs.value(whole, level.cpu_milli) };
+        let after = level.at(idle) + places;
         let units = (self.before - after) / UNIT_MILLI as f32 + (BIAS_MILLI / UNIT_MILLI) as f32;
         units as u32 * UNIT_MILLI
     }
@@ -276,6 +291,8 @@ impl<'a> Prices for ValueOf<'a> {
 
 /// Psi for one amount of CPU.
 pub(super) struct Line<'a> {
+    /// What the places for gangs are worth if no whole device is taken.
+    places: f32,
     low: &'a [Lanes],
     high: &'a [Lanes],
     part: f32,

@@ -1,6 +1,8 @@
 mod choice;
 mod gangs;
 mod hostile;
+mod knowledge;
+mod matrix;
 mod resizing;
 mod rules;
 mod spread;

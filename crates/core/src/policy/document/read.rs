@@ -35,6 +35,8 @@ pub(super) fn policy(root: &Node) -> Result<Policy, DocumentError> {
     section(top, "batch", &table::BATCH, &mut policy.batch)?;
     section(top, "placement", &table::PLACEMENT, &mut policy.placement)?;
     section(top, "route", &table::ROUTE, &mut policy.route)?;
+    section(top, "gate", &table::GATE, &mut policy.gate)?;
+    section(top, "hold", &table::HOLD, &mut policy.hold)?;
     let classes = entries(top, "class", &[], &table::CLASS, |name, _| {
         let of_preset = policy.classes.iter().find(|class| class.name == name);
         Ok(of_preset.cloned().unwrap_or_else(|| Class::new(name)))

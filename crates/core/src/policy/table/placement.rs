@@ -25,7 +25,7 @@ const TASKS_MAX: u64 = 1 << 24;
 const RESERVATIONS_MAX: u64 = 4096;
 
 /// `[placement]`.
-pub(crate) static PLACEMENT: [Field<PlacementRules>; 17] = [
+pub(crate) static PLACEMENT: [Field<PlacementRules>; 18] = [
     Field {
         path: "placement.measure",
         unit: "name",
@@ -199,6 +199,20 @@ pub(crate) static PLACEMENT: [Field<PlacementRules>; 17] = [
         about: "Pending tasks that one cycle may look at. 0: all.",
         why: "0: whoever waits is looked at; a program that must be quick says how quick. To 2^24, \
               the most that can be known.",
+    },
+    Field {
+        path: "placement.cycle_replays_max",
+        unit: "times",
+        access: Access::Integer {
+            min: 1,
+            max: TASKS_MAX,
+            get: |rules| rules.cycle_replays_max.into(),
+            set: |rules, value| rules.cycle_replays_max = value as u32,
+        },
+        about: "Earliest starts that one cycle may work out, and searches for tasks that could end \
+                for others. The next cycle goes on.",
+        why: "8: each takes about a millisecond at 1,213 nodes with thousands of running tasks, and a \
+              whole cycle should take 20. To 2^24, as many as tasks.",
     },
     Field {
         path: "placement.preemptions_max",

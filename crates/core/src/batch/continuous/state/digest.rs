@@ -25,6 +25,8 @@ fn put_policy(policy: &Policy, put: &mut dyn FnMut(u64)) {
         // Of clusters.
         placement: _,
         route: _,
+        gate: _,
+        hold: _,
     } = policy;
     for Class { name: _, ttft_target, tpot_target, delay_value, guaranteed_ratio, queue } in classes
     {

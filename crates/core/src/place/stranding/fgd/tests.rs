@@ -65,16 +65,9 @@ proptest! {
         };
         let entries: Vec<Entry> = mix.iter().map(entry).collect();
         let tables = tables_of(&entries, &slots);
-        let mut sight = Sight {
-            cpu_milli: cpu * 1_000,
-            slot: model,
-            shared: true,
-            devices_len: left.len(),
-            free_milli: [0; DEVICES_MAX],
-            slots: [model; DEVICES_MAX],
-            whole: left.iter().filter(|milli| **milli == 1_000).count() as u8,
-        };
-        sight.free_milli[..left.len()].copy_from_slice(&left);
+        let mut sight = Sight::of_cpu(cpu * 1_000);
+        (sight.slot, sight.slots) = (model, [model; DEVICES_MAX]);
+        left.iter().enumerate().for_each(|(at, milli)| sight.add(at, *milli));
         let definition = |cpu_milli: u32, left: &[u16]| {
             by_definition(&entries, cpu_milli, ModelId(model), left)
         };

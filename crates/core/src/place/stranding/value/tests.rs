@@ -22,7 +22,7 @@ fn tables_of(shapes: &[(Shape, u32)]) -> Tables {
     let mut frozen = Frozen::new();
     mix.freeze(&slots, &mut frozen);
     let mut tables = Tables::new(DEVICES);
-    tables.begin(CPU_MAX_MILLI);
+    tables.begin(&frozen, CPU_MAX_MILLI);
     (0..tables.steps()).for_each(|at| tables.step(at, &frozen));
     tables
 }

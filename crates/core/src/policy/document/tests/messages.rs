@@ -42,8 +42,8 @@ const BAD_TOML: &[(&str, &str)] = &[
         "line 3: `class[0].wieght` is not a known key; the nearest is `account[].weight`",
     ),
     ("[Limits]\nrunning_max = 2", "line 1: `Limits` is not a known key; the nearest is `limits`"),
-    ("\"\" = 1", "line 1: `` is not a known key; the nearest is `class[].name`"),
-    ("\"a\\nb\" = 1", "line 1: `a\\nb` is not a known key; the nearest is `class[].name`"),
+    ("\"\" = 1", "line 1: `` is not a known key; the nearest is `gate`"),
+    ("\"a\\nb\" = 1", "line 1: `a\\nb` is not a known key; the nearest is `gate`"),
     // Wrong kinds.
     ("preset = 3", "line 1: `preset` = 3 is a number, not the name of a preset"),
     (

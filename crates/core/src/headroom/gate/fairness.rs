@@ -1,0 +1,386 @@
+//! Whose request goes when not all can wait?
+//!
+//! # What it decides
+//! Each account's *usage* is the work that it was let in with, over its weight, fading with time.
+//! When somebody comes for whom there is no room, the account that is furthest over its share of a
+//! class (of usage, level by level down the account tree) gives up its newest request that waits,
+//! if it is clearly further than the newcomer would be. When a server is free, the account with
+//! least of its share goes first in the same way, so that a place is worth something behind a
+//! flood.
+//!
+//! # Formula
+//! ```text
+//! usage u(t)  = sum over what was let in of work * e^(-(t - then) / memory)
+//! displace if  1.1 * (u_newcomer + its work) / weight_newcomer < u_victim / weight_victim
+//! ```
+//! of the two accounts side by side where their ways from the root part. What expires, leaves or is
+//! displaced before it starts is given back.
+//!
+//! Usages are kept as `ln u + t / memory`, which changes only when something is let in or given
+//! back: nothing fades that nobody looks at, and nothing overflows in 584 years.
+//!
+//! # Bounds and cost
+//! O(levels * log accounts) a request. An account that floods gets its weight's part of what
+//! starts, and a tenth of it more; one that stays within its share is displaced by nobody. Who
+//! returns after a pause has its share of one memory in hand, and no more.
+//!
+//! # What it is bad at
+//! Where nobody can wait (targets shorter than the time between two ends) there is nobody to
+//! displace, and servers go to whoever comes first.
+//!
+//! # Source
+//! Max-min fairness by displacement of the longest queue: Suter, Lakshman, Stiliadis and Choudhury,
+//! "Design considerations for supporting TCP with per-flow queueing", INFOCOM'98, with faded
+//! service instead of queue length, as Sheng et al., "Fairness in serving large language models",
+//! OSDI'24, count it.
+
+use alloc::boxed::Box;
+use alloc::vec;
+
+use super::request::Request;
+use crate::error::Error;
+use crate::handle::Slab;
+use crate::heap::{Forest, NONE};
+use crate::share::{AccountId, DEPTH_MAX, Ledger};
+use crate::snapshot::Words;
+use crate::units::Nanos;
+
+/// How much further over its share a victim must be, as a logarithm: a tenth. With none, two equal
+/// floods displace each other all the time.
+const CLEARLY: f64 = 0.095_310_179_804_324_87;
+
+/// Requests of one account that may give way to one newcomer.
+const VICTIMS_MAX: u32 = 8;
+
+/// Accounts from one up to the first level, and the logarithms of their weights.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Path {
+    accounts: [u32; DEPTH_MAX as usize],
+    log_weights: [f64; DEPTH_MAX as usize],
+    len: usize,
+}
+
+impl Path {
+    /// # Errors
+    /// [`Error::Stale`] for an unknown account.
+    pub(super) fn of(ledger: &Ledger, account: AccountId) -> Result<Self, Error> {
+        let mut path = Self { accounts: [NONE; 8], log_weights: [0.0; 8], len: 0 };
+        let mut next = Some(account);
+        while let Some(account) = next
+            && path.len < DEPTH_MAX as usize
+        {
+            path.accounts[path.len] = account.index();
+            path.log_weights[path.len] = libm::log(ledger.weight(account)?);
+            path.len += 1;
+            next = ledger.parent(account)?;
+        }
+        Ok(path)
+    }
+
+    /// Each account, its logarithmic weight, and the account above or `root`.
+    fn steps(&self, root: u32) -> impl Iterator<Item = (u32, f64, u32)> + '_ {
+        (0..self.len).map(move |place| {
+            let above = if place + 1 < self.len { self.accounts[place + 1] } else { root };
+            (self.accounts[place], self.log_weights[place], above)
+        })
+    }
+}
+
+/// Order among siblings: by what they have of their share, then by index.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+struct Key {
+    order: u64,
+    index: u32,
+}
+
+impl Key {
+    /// The least usage first.
+    fn least(level: f64, index: u32) -> Self {
+        let bits = level.to_bits();
+        // Turns the order of `f64` into that of integers.
+        let order = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
+        Self { order, index }
+    }
+
+    /// The largest usage first.
+    fn furthest(level: f64, index: u32) -> Self {
+        let Self { order, index } = Self::least(level, index);
+        Self { order: !order, index }
+    }
+}
+
+/// What an account has in one class.
+#[derive(Clone, Copy, Debug)]
+struct Seat {
+    /// Logarithm of its usage and that of all below, at time zero.
+    level: f64,
+    /// Requests that wait, with those below.
+    held: u32,
+    /// Of its own.
+    own: u32,
+    newest: u32,
+    oldest: u32,
+    /// Roots of the heaps of those directly below that hold something, by the order of [`Key`].
+    furthest: u32,
+    least: u32,
+}
+
+impl Seat {
+    const EMPTY: Self = Self {
+        level: f64::NEG_INFINITY,
+        held: 0,
+        own: 0,
+        newest: NONE,
+        oldest: NONE,
+        furthest: NONE,
+        least: NONE,
+    };
+}
+
+/// Usage of all accounts in one class, and who holds what.
+#[derive(Debug)]
+pub(super) struct Fairness {
+    /// By account, the root last.
+    seats: Box<[Seat]>,
+    furthest: Forest<Key>,
+    least: Forest<Key>,
+}
+
+impl Fairness {
+    pub(super) fn new(accounts_max: u32) -> Self {
+        let seats = vec![Seat::EMPTY; accounts_max as usize + 1].into_boxed_slice();
+        Self { seats, furthest: Forest::new(accounts_max), least: Forest::new(accounts_max) }
+    }
+
+    pub(super) const fn bytes_needed(accounts_max: u32) -> u64 {
+        (accounts_max as u64 + 1) * size_of::<Seat>() as u64
+            + 2 * Forest::<Key>::bytes_needed(accounts_max)
+    }
+
+    const fn root(&self) -> u32 {
+        self.seats.len() as u32 - 1
+    }
+
+    /// Forgets an account that holds nothing.
+    pub(super) fn forget(&mut self, account: u32) {
+        self.seats[account as usize] = Seat::EMPTY;
+    }
+
+    /// Lets an account in with work at `at`, in memories since time zero.
+    pub(super) fn charge(&mut self, path: &Path, at: f64, work: u32) {
+        let gain = at + libm::log(f64::from(work));
+        self.change(path, |level| sum(level, gain));
+    }
+
+    /// Gives back what was charged at `at`.
+    pub(super) fn give_back(&mut self, path: &Path, at: f64, work: u32) {
+        let loss = at + libm::log(f64::from(work));
+        self.change(path, |level| difference(level, loss));
+    }
+
+    fn change(&mut self, path: &Path, change: impl Fn(f64) -> f64) {
+        let root = self.root();
+        for (index, log_weight, above) in path.steps(root) {
+            let level = change(self.seats[index as usize].level);
+            self.seats[index as usize].level = level;
+            if self.seats[index as usize].held > 0 {
+                self.leave(index, above);
+                self.enter(index, above, log_weight);
+            }
+        }
+    }
+
+    fn enter(&mut self, index: u32, above: u32, log_weight: f64) {
+        let level = self.seats[index as usize].level - log_weight;
+        let seat = &mut self.seats[above as usize];
+        self.furthest.insert(&mut seat.furthest, index, Key::furthest(level, index));
+        self.least.insert(&mut seat.least, index, Key::least(level, index));
+    }
+
+    fn leave(&mut self, index: u32, above: u32) {
+        let seat = &mut self.seats[above as usize];
+        self.furthest.remove(&mut seat.furthest, index);
+        self.least.remove(&mut seat.least, index);
+    }
+
+    /// A request of the account waits from now on.
+    pub(super) fn hold(&mut self, path: &Path, requests: &mut Slab<Request>, request: u32) {
+        let seat = &mut self.seats[path.accounts[0] as usize];
+        let older = core::mem::replace(&mut seat.newest, request);
+        seat.own += 1;
+        match requests.at_mut(older) {
+            Some(older) => older.newer = request,
+            None => seat.oldest = request,
+        }
+        if let Some(request) = requests.at_mut(request) {
+            (request.older, request.newer) = (older, NONE);
+        }
+        let root = self.root();
+        for (index, log_weight, above) in path.steps(root) {
+            self.seats[index as usize].held += 1;
+            if self.seats[index as usize].held == 1 {
+                self.enter(index, above, log_weight);
+            }
+        }
+    }
+
+    /// A request of the account waits no more.
+    pub(super) fn release(&mut self, path: &Path, requests: &mut Slab<Request>, request: u32) {
+        let Some(Request { older, newer, .. }) = requests.at(request).copied() else { return };
+        let seat = &mut self.seats[path.accounts[0] as usize];
+        seat.own -= 1;
+        match requests.at_mut(newer) {
+            Some(newer) => newer.older = older,
+            None => seat.newest = older,
+        }
+        match requests.at_mut(older) {
+            Some(older) => older.newer = newer,
+            None => seat.oldest = newer,
+        }
+        let root = self.root();
+        for (index, _, above) in path.steps(root) {
+            self.seats[index as usize].held -= 1;
+            if self.seats[index as usize].held == 0 {
+                self.leave(index, above);
+            }
+        }
+    }
+
+    /// The newest request of the account that must give way first if somebody has to; [`NONE`] if
+    /// nobody waits.
+    fn furthest(&self) -> u32 {
+        self.descend(|seat| seat.furthest).map_or(NONE, |seat| seat.newest)
+    }
+
+    /// Down from the root, the first of each level, to an account with requests of its own.
+    fn descend(&self, first: impl Fn(&Seat) -> u32) -> Option<&Seat> {
+        let mut index = first(&self.seats[self.root() as usize]);
+        for _ in 0..DEPTH_MAX {
+            let seat = self.seats.get(index as usize)?;
+            if seat.own > 0 {
+                return Some(seat);
+            }
+            index = first(seat);
+        }
+        None
+    }
+
+    /// Who starts next where `head` waited longest: the oldest request of the account that has
+    /// least of its share, if that of `head` has clearly more; else `head`.
+    pub(super) fn first(&self, requests: &Slab<Request>, ledger: &Ledger, head: u32) -> u32 {
+        let Some(least) = self.descend(|seat| seat.least) else { return head };
+        let path = |index| Path::of(ledger, requests.at(index)?.account).ok();
+        let (Some(one), Some(other)) = (path(least.oldest), path(head)) else { return head };
+        let Some((own, its)) = Self::part(&one, &other) else { return head };
+        let has = self.level(&one, own) - one.log_weights[own] + CLEARLY;
+        let passes = has < self.level(&other, its) - other.log_weights[its];
+        if passes { least.oldest } else { head }
+    }
+
+    /// The requests that give way so that `room` of work is free for a newcomer of `path` with
+    /// `work` at `at`: the newest of all and how many, each the next older of the same account.
+    /// `None` where none, or not enough, may be asked to.
+    pub(super) fn victims(
+        &self,
+        requests: &Slab<Request>,
+        ledger: &Ledger,
+        path: &Path,
+        (at, work): (f64, u32),
+        room: f64,
+    ) -> Option<(u32, u32)> {
+        let newest = self.furthest();
+        let victim = Path::of(ledger, requests.at(newest)?.account).ok()?;
+        let (own, other) = Self::part(path, &victim)?;
+        let newcomer = sum(self.level(path, own), at + libm::log(f64::from(work)));
+        let least = newcomer - path.log_weights[own] + CLEARLY + victim.log_weights[other];
+        let mut level = self.level(&victim, other);
+        let (mut index, mut freed) = (newest, 0.0);
+        for count in 1..=VICTIMS_MAX {
+            let request = requests.at(index)?;
+            if level <= least {
+                return None;
+            }
+            freed += f64::from(request.work);
+            if freed >= room {
+                return Some((newest, count));
+            }
+            level = difference(level, at + libm::log(f64::from(request.work)));
+            index = request.older;
+        }
+        None
+    }
+
+    fn level(&self, path: &Path, place: usize) -> f64 {
+        self.seats[path.accounts[place] as usize].level
+    }
+
+    /// Where two ways from the root part; `None` if one account is the other, or above it.
+    fn part(one: &Path, other: &Path) -> Option<(usize, usize)> {
+        (1..=one.len.min(other.len))
+            .map(|depth| (one.len - depth, other.len - depth))
+            .find(|(a, b)| one.accounts[*a] != other.accounts[*b])
+    }
+
+    /// Puts every account that holds something in order anew: weights have changed, or other units
+    /// of time, to which usages move by `shift(level)`.
+    pub(super) fn reorder(&mut self, ledger: &Ledger, shift: impl Fn(f64) -> f64) {
+        let root = self.root();
+        for seat in &mut self.seats {
+            seat.level = shift(seat.level);
+            (seat.furthest, seat.least) = (NONE, NONE);
+        }
+        for index in 0..root {
+            if self.seats[index as usize].held == 0 {
+                continue;
+            }
+            let Some(account) = ledger.tree().account_at(index) else { continue };
+            let Ok(path) = Path::of(ledger, account) else { continue };
+            let above = if path.len > 1 { path.accounts[1] } else { root };
+            self.enter(index, above, path.log_weights[0]);
+        }
+    }
+
+    pub(super) fn save_state(&self, ledger: &Ledger, save: &mut dyn FnMut(u64)) {
+        for index in 0..self.root() {
+            if ledger.tree().account_at(index).is_some() {
+                save(self.seats[index as usize].level.to_bits());
+            }
+        }
+    }
+
+    /// Usages only: who holds what follows from the requests.
+    pub(super) fn load_state(
+        &mut self,
+        ledger: &Ledger,
+        words: &mut Words<'_>,
+    ) -> Result<(), Error> {
+        for index in 0..self.root() {
+            if ledger.tree().account_at(index).is_some() {
+                let level = words.next_real("usage", f64::NEG_INFINITY, LEVEL_MAX)?;
+                self.seats[index as usize].level = level;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Highest logarithm: 584 years in the shortest memory, a tenth of a second.
+const LEVEL_MAX: f64 = 1e12;
+
+/// `ln(e^a + e^b)`.
+fn sum(a: f64, b: f64) -> f64 {
+    let (low, high) = if a < b { (a, b) } else { (b, a) };
+    high + libm::log1p(libm::exp(low - high))
+}
+
+/// `ln(e^a - e^b)`, nothing where that is not above zero by more than rounding.
+fn difference(a: f64, b: f64) -> f64 {
+    let left = -libm::expm1(b - a);
+    // Times since the clock began are known to 1e-7 of a memory.
+    if left > 1e-6 { a + libm::log(left) } else { f64::NEG_INFINITY }
+}
+
+/// A moment in memories since time zero.
+pub(super) fn memories(now: Nanos, memory: Nanos) -> f64 {
+    now.as_seconds() / memory.as_seconds()
+}
