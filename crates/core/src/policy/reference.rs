@@ -145,6 +145,16 @@ mod tests {
         QueueLimits, RateLimits, RouteRules,
     };
 
+    /// Does not compile when a field is added and not counted.
+    fn four_fields(rules: RouteRules) {
+        let RouteRules {
+            stale_after: _,
+            interference_weight: _,
+            later_weight: _,
+            sample_above_replicas: _,
+        } = rules;
+    }
+
     /// Does not compile when a field is added here and not counted; fails when it has no row.
     #[test]
     fn every_field_has_a_row() {
@@ -210,13 +220,7 @@ mod tests {
                     cycle_replays_max: _,
                     preemptions_max: _,
                 },
-            route:
-                RouteRules {
-                    stale_after: _,
-                    interference_weight: _,
-                    later_weight: _,
-                    sample_above_replicas: _,
-                },
+            route,
             gate:
                 GateRules {
                     expiry: _,
@@ -248,6 +252,7 @@ mod tests {
         let (fields_of_queue, fields_of_rates, fields_of_quota) = (3, 3, 5);
         let fields_of_policy =
             1 + fields_of_queue + fields_of_rates + 1 + 2 + 2 + 10 + 15 + 18 + 4 + 6 + 2;
+        four_fields(route);
         let fields_of_class = 5 + fields_of_queue;
         let fields_of_account = 3 + fields_of_queue + fields_of_rates + fields_of_quota;
         let fields_of_entries = fields_of_class + fields_of_account;
