@@ -98,7 +98,7 @@ shared:
 
 # Peers at the best chunk for each load, and as engines ship them; measured traces if they are
 # there, generated ones otherwise.
-.PHONY: gains pressure clients routers
+.PHONY: gains pressure clients routers routing
 COMMAND := $(CARGO) run --release --locked --package rampmeter-cli --
 ENGINE := llama-3.1-8b
 CODE_TRACE := $(wildcard $(RAMPMETER_SHARED)/traces/azure-llm-2023/AzureLLMInferenceTrace_code.csv)
@@ -130,3 +130,6 @@ clients: ## two clients in overload, one with twice the requests: service differ
 
 routers: ## eight routers that tell each other what they served, beside one ledger for all
 	$(CARGO) run --release --locked --package rampmeter-sim --example routers 60
+
+routing: ## six routers in front of four replicas: prefixes, loads, a slow replica, a failing one
+	$(CARGO) run --release --locked --package rampmeter-sim --example routers_contest

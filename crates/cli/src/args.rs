@@ -111,7 +111,7 @@ pub(crate) struct ReplayServing {
     /// Engines that share the requests
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = replicas)]
     pub(crate) replicas: u32,
-    /// Who picks the replica
+    /// Who picks the replica; needed for more than one
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', default_value = "none")]
     pub(crate) router: Vec<String>,
     #[command(flatten)]

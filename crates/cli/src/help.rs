@@ -48,12 +48,13 @@ pub(crate) fn highway() -> String {
 /// For `replay serving`.
 pub(crate) fn replay() -> String {
     format!(
-        "{}\n{}\nFormats:\n  {}\n{}\n{}\nGates: none. Routers: none.",
+        "{}\n{}\nFormats:\n  {}\n{}\n{}\nGates: none.\nRouters: {}",
         policies(),
         profiles(),
         jobs::format_names().join(", "),
         mixes(),
-        views()
+        views(),
+        jobs::router_names().join(", ")
     )
 }
 

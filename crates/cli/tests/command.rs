@@ -80,10 +80,17 @@ fn unknown_names_meet_the_nearest_known_one() {
 
 #[test]
 fn what_this_version_lacks_is_said() {
-    for (option, value) in [("--gate", "rampmeter"), ("--router", "random"), ("--replicas", "2")] {
-        let args = replay(&["--policy", "fcfs", option, value]);
-        refused(&args, &[option, value, "not available in this version"]);
-    }
+    let args = replay(&["--policy", "fcfs", "--gate", "rampmeter"]);
+    refused(&args, &["--gate", "rampmeter", "not available in this version"]);
+}
+
+#[test]
+fn routers_and_replicas_that_cannot_be_are_named() {
+    let with = |more: &[&'static str]| replay(&[&["--policy", "fcfs"], more].concat());
+    refused(&with(&["--router", "dynamite"]), &["--router", "`dynamite`", "`dynamo`"]);
+    refused(&with(&["--router", "p2c,p2c"]), &["--router", "p2c"]);
+    refused(&with(&["--replicas", "2"]), &["--replicas", "--router"]);
+    refused(&with(&["--replicas", "1025", "--router", "p2c"]), &["--replicas", "1..=1024"]);
 }
 
 #[test]

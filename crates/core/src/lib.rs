@@ -68,7 +68,7 @@
 //! | 1 | [`policy`] | what does the operator want? |
 //! | 2 | [`share`], [`fleet`], [`engine`], [`outcome`] | who deserves it, what is there, how long does a step take, what did users feel? |
 //! | 3 | [`headroom`] | how much is safe? |
-//! | 4 | [`batch`], [`place`] | what runs in the next step, where does it run? |
+//! | 4 | [`batch`], [`place`], [`route`] | what runs in the next step, where does it run, which replica takes it? |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -86,6 +86,7 @@ mod heap;
 pub mod outcome;
 pub mod place;
 pub mod policy;
+pub mod route;
 pub mod share;
 mod snapshot;
 pub mod units;

@@ -72,6 +72,9 @@ pub(crate) const HEADROOM: Kind = Kind { desk: 5, version: 1 };
 /// The gate.
 pub(crate) const GATE: Kind = Kind { desk: 6, version: 1 };
 
+/// The router.
+pub(crate) const ROUTER: Kind = Kind { desk: 7, version: 1 };
+
 /// The sum with one more word in it.
 const fn checksum(sum: u64, word: u64) -> u64 {
     (sum ^ word).wrapping_mul(FNV_PRIME).rotate_left(CHECKSUM_TURN)

@@ -28,6 +28,8 @@ pub(super) fn highway(
         seed: args.serving.seed,
         seeds: args.serving.seeds,
         slowdown: args.serving.slowdown,
+        replicas: 1,
+        routers: Vec::new(),
     };
     run(&job, &args.serving, args.picture, command_line, console)
 }
@@ -39,11 +41,6 @@ pub(super) fn replay(
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
     only_none("--gate", "gate", &args.gate)?;
-    only_none("--router", "router", &args.router)?;
-    if args.replicas != 1 {
-        let problem = format!("{} replicas are not available in this version; 1 is", args.replicas);
-        return Err(InputError::new("--replicas", problem).into());
-    }
     let job = ServingJob {
         requests: Requests::Trace {
             spec: args.trace,
@@ -57,6 +54,8 @@ pub(super) fn replay(
         seed: args.serving.seed,
         seeds: args.serving.seeds,
         slowdown: args.serving.slowdown,
+        replicas: args.replicas,
+        routers: args.router.into_iter().filter(|name| name != "none").collect(),
     };
     run(&job, &args.serving, None, command_line, console)
 }
@@ -96,7 +95,13 @@ fn run(
     let served = jobs::serve(job, &|done, total, policy| bar.tell(done, total, policy))?;
     drop(bar);
 
-    let means = served.means(job.seeds);
+    let mut means = served.means(job.seeds);
+    for run in means.iter_mut().filter(|run| run.router != "none") {
+        // Rows and curves are told apart by one name.
+        let behind = format!(" behind {}", run.router);
+        run.policy.push_str(&behind);
+        run.variant.push_str(&behind);
+    }
     let report = Report {
         command: command_line.to_owned(),
         engine: served.engine,

@@ -18,6 +18,7 @@ pub(crate) use rampmeter_sim::engine::EngineOverrides;
 use rampmeter_sim::engine::{Engine, FitReport};
 use rampmeter_sim::results::{Latency, Validation};
 use rampmeter_sim::serving::replay::steps_of;
+use rampmeter_sim::serving::replicas::RouterKind;
 use rampmeter_sim::serving::spec::PeerKind;
 use rampmeter_sim::serving::{
     PolicySpec, RunOptions, capacity, read_policy, validate as ground_truth,
@@ -95,6 +96,11 @@ pub(crate) struct Document {
 /// Every policy that `--policy` takes.
 pub(crate) fn policy_names() -> Vec<&'static str> {
     PolicySpec::names().collect()
+}
+
+/// Every router that `--router` takes.
+pub(crate) fn router_names() -> Vec<&'static str> {
+    RouterKind::ALL.map(RouterKind::name).to_vec()
 }
 
 /// Every trace format.

@@ -9,6 +9,7 @@ use rampmeter_sim::engine::{Engine, Slowdown};
 use rampmeter_sim::report::ClassTarget;
 use rampmeter_sim::results::{ServingRun, mean};
 use rampmeter_sim::serving::replay::replay;
+use rampmeter_sim::serving::replicas::{self, REPLICAS_MAX, ReplicaOptions, RouterKind};
 use rampmeter_sim::serving::{Contender, PolicySpec, RunOptions, capacity};
 use rampmeter_sim::trace::{self, ReadOptions};
 use rampmeter_sim::workload::{Extent, Generator, Mix, Preset, Workload};
@@ -56,6 +57,10 @@ pub(crate) struct ServingJob {
     pub(crate) seeds: u32,
     /// An engine that changes its speed.
     pub(crate) slowdown: Option<Slowdown>,
+    /// Engines that share the requests.
+    pub(crate) replicas: u32,
+    /// Routers as named on the command line; without one there is one engine.
+    pub(crate) routers: Vec<String>,
 }
 
 /// What came out.
@@ -87,11 +92,33 @@ fn contenders(job: &ServingJob) -> Result<Vec<Contender>, InputError> {
     job.policies.iter().map(|name| name.parse()).collect()
 }
 
+/// Routers by policies, or policies alone where there is no router.
+fn routed(job: &ServingJob) -> Result<Vec<(Option<RouterKind>, Contender)>, InputError> {
+    let contenders = contenders(job)?;
+    if job.routers.is_empty() {
+        return Ok(contenders.into_iter().map(|contender| (None, contender)).collect());
+    }
+    let routers: Vec<RouterKind> =
+        job.routers.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
+    once("--router", &routers)?;
+    let each = |router| contenders.iter().map(move |contender| (Some(router), contender.clone()));
+    Ok(routers.into_iter().flat_map(each).collect())
+}
+
 /// Refuses a job that names something unknown, or the same thing twice, before anything is read.
 pub(crate) fn check(job: &ServingJob) -> Result<(), InputError> {
     let contenders = contenders(job)?;
     once("--policy", &contenders)?;
     once("--load", &job.loads)?;
+    routed(job)?;
+    if job.replicas > 1 && job.routers.is_empty() {
+        let problem = format!("{} replicas need a --router", job.replicas);
+        return Err(InputError::new("--replicas", problem));
+    }
+    if u64::from(job.replicas) > REPLICAS_MAX {
+        let problem = format!("`{}` is outside 1..={REPLICAS_MAX}", job.replicas);
+        return Err(InputError::new("--replicas", problem));
+    }
     for policy in contenders.iter().flat_map(Contender::variants) {
         if let PolicySpec::Rampmeter { document: Some(path) } = policy {
             document(path)??;
@@ -136,6 +163,7 @@ fn workload(job: &ServingJob, seed: u64) -> Result<Workload, InputError> {
 /// One run to do.
 struct Task<'a> {
     contender: usize,
+    router: Option<RouterKind>,
     spec: &'a PolicySpec,
     load: Option<f64>,
     workload: &'a Workload,
@@ -149,7 +177,8 @@ pub(crate) fn serve(
     job: &ServingJob,
     tell: &(dyn Fn(u64, u64, &str) + Sync),
 ) -> Result<Served, InputError> {
-    let contenders = contenders(job)?;
+    let (routers, contenders): (Vec<Option<RouterKind>>, Vec<Contender>) =
+        routed(job)?.into_iter().unzip();
     let steady = Engine::load(&job.engine.spec, &job.engine.overrides())?;
     let engine = job.slowdown.map_or_else(|| steady.clone(), |slowdown| slowdown.apply(&steady));
     let variants: usize = contenders.iter().map(|contender| contender.variants().len()).sum();
@@ -163,21 +192,33 @@ pub(crate) fn serve(
     for seed in job.seed..=last_seed(job)? {
         let recorded = workload(job, seed)?;
         // A load is a share of what the engine completes at its usual speed.
-        let workloads = at_loads(&recorded, &steady, &job.loads)?;
+        let workloads = at_loads(&recorded, &steady, &job.loads, job.replicas)?;
         let tasks: Vec<Task<'_>> = (0..)
             .zip(&contenders)
             .flat_map(|(contender, row)| row.variants().iter().map(move |spec| (contender, spec)))
             .flat_map(|(contender, spec)| {
                 let at_load = workloads.iter();
-                at_load.map(move |(load, workload)| Task { contender, spec, load: *load, workload })
+                let router = routers[contender];
+                at_load.map(move |(load, workload)| {
+                    let load = *load;
+                    Task { contender, router, spec, load, workload }
+                })
             })
             .collect();
         by_seed.push(in_parallel(&tasks, |task| {
             let name = task.spec.to_string();
             tell(begun.fetch_add(1, Ordering::Relaxed), total, &name);
-            let Task { contender, spec, load, workload } = *task;
-            let mut run = replay(workload, &engine, spec, RunOptions::default(), load, seed)
-                .map_err(|error| about(name, &error))?;
+            let Task { contender, router, spec, load, workload } = *task;
+            let options = RunOptions::default();
+            let served = match router {
+                None => replay(workload, &engine, spec, options, load, seed),
+                Some(router) => {
+                    let policy = spec.clone();
+                    let fleet = ReplicaOptions { policy, ..ReplicaOptions::new(job.replicas) };
+                    replicas::serve(workload, &engine, router, &fleet, load, seed)
+                }
+            };
+            let mut run = served.map_err(|error| about(name, &error))?;
             run.policy = contenders[contender].to_string();
             Ok(run)
         })?);
@@ -242,6 +283,7 @@ fn at_loads(
     recorded: &Workload,
     engine: &Engine,
     loads: &[f64],
+    replicas: u32,
 ) -> Result<Vec<(Option<f64>, Workload)>, InputError> {
     if loads.is_empty() {
         return Ok(vec![(None, recorded.clone())]);
@@ -251,7 +293,7 @@ fn at_loads(
     let mut workloads = Vec::new();
     for load in loads {
         let mut workload = recorded.clone();
-        capacity::rescale(&mut workload, measured.arrival_factor(*load, 1)?);
+        capacity::rescale(&mut workload, measured.arrival_factor(*load, replicas)?);
         workloads.push((Some(*load), workload));
     }
     Ok(workloads)

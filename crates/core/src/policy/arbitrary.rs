@@ -120,6 +120,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
         draws(table::LIMITS.len()),
         draws(table::BATCH.len()),
         draws(table::PLACEMENT.len()),
+        draws(table::ROUTE.len()),
         draws(table::GATE.len()),
         draws(table::HOLD.len()),
     );
@@ -134,8 +135,9 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
         fill(&table::LIMITS, &numbers.3, &mut policy.limits);
         fill(&table::BATCH, &numbers.4, &mut policy.batch);
         fill(&table::PLACEMENT, &numbers.5, &mut policy.placement);
-        fill(&table::GATE, &numbers.6, &mut policy.gate);
-        fill(&table::HOLD, &numbers.7, &mut policy.hold);
+        fill(&table::ROUTE, &numbers.6, &mut policy.route);
+        fill(&table::GATE, &numbers.7, &mut policy.gate);
+        fill(&table::HOLD, &numbers.8, &mut policy.hold);
         agree(&mut policy, accounts);
         policy
     })

@@ -37,6 +37,7 @@ mod placement;
 mod presets;
 mod quota;
 mod reference;
+mod route;
 mod table;
 mod validate;
 
@@ -56,6 +57,7 @@ pub use presets::Preset;
 pub(crate) use quota::OVER_QUOTA_WEIGHT_MAX;
 pub use quota::{AMOUNT_MAX, AccountQuota, Amounts, RESOURCES_MAX};
 pub use reference::{Key, keys};
+pub use route::RouteRules;
 pub(crate) use table::SEQUENCE_TOKENS_MAX;
 pub use validate::Fault;
 
@@ -286,6 +288,8 @@ pub struct Policy {
     pub batch: BatchRules,
     /// What placement goes by.
     pub placement: PlacementRules,
+    /// What a router goes by.
+    pub route: RouteRules,
     /// What the gate goes by.
     pub gate: GateRules,
     /// What holds batch work back.
@@ -400,6 +404,13 @@ impl Policy {
     #[must_use]
     pub const fn with_placement(mut self, placement: PlacementRules) -> Self {
         self.placement = placement;
+        self
+    }
+
+    /// The same policy with these rules for routing.
+    #[must_use]
+    pub const fn with_route(mut self, route: RouteRules) -> Self {
+        self.route = route;
         self
     }
 

@@ -5,7 +5,7 @@ use alloc::string::String;
 
 use super::{
     Account, BatchRules, Class, EngineMode, GateRules, HistoryRules, HoldRules, Limits, Objectives,
-    PlacementRules, Policy, QueueLimits, RateLimits,
+    PlacementRules, Policy, QueueLimits, RateLimits, RouteRules,
 };
 use crate::units::{Nanos, Tokens};
 
@@ -168,6 +168,7 @@ impl Default for Policy {
             resources: RESOURCES.map(String::from).into(),
             history: HistoryRules::default(),
             placement: PlacementRules::default(),
+            route: RouteRules::default(),
             gate: GateRules::default(),
             hold: HoldRules::default(),
             objectives: Objectives::default(),

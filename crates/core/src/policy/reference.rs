@@ -13,7 +13,7 @@ use super::{
 
 /// The sections of a document, in the order in which a policy is printed.
 #[cfg(feature = "document")]
-pub(crate) const SECTIONS: [&str; 10] = [
+pub(crate) const SECTIONS: [&str; 11] = [
     "class",
     "account",
     "account_default",
@@ -22,6 +22,7 @@ pub(crate) const SECTIONS: [&str; 10] = [
     "limits",
     "batch",
     "placement",
+    "route",
     "gate",
     "hold",
 ];
@@ -68,6 +69,7 @@ pub fn keys() -> Vec<Key> {
     keys.extend(describe(&table::LIMITS, &policy.limits));
     keys.extend(describe(&table::BATCH, &policy.batch));
     keys.extend(describe(&table::PLACEMENT, &policy.placement));
+    keys.extend(describe(&table::ROUTE, &policy.route));
     keys.extend(describe(&table::GATE, &policy.gate));
     keys.extend(describe(&table::HOLD, &policy.hold));
     keys
@@ -140,8 +142,18 @@ mod tests {
     use crate::policy::field::{Access, UNLIMITED};
     use crate::policy::{
         BatchRules, GateRules, HistoryRules, HoldRules, Limits, Objectives, PlacementRules,
-        QueueLimits, RateLimits,
+        QueueLimits, RateLimits, RouteRules,
     };
+
+    /// Does not compile when a field is added and not counted.
+    fn four_fields(rules: RouteRules) {
+        let RouteRules {
+            stale_after: _,
+            interference_weight: _,
+            later_weight: _,
+            sample_above_replicas: _,
+        } = rules;
+    }
 
     /// Does not compile when a field is added here and not counted; fails when it has no row.
     #[test]
@@ -208,6 +220,7 @@ mod tests {
                     cycle_replays_max: _,
                     preemptions_max: _,
                 },
+            route,
             gate:
                 GateRules {
                     expiry: _,
@@ -238,7 +251,8 @@ mod tests {
         } = quota;
         let (fields_of_queue, fields_of_rates, fields_of_quota) = (3, 3, 5);
         let fields_of_policy =
-            1 + fields_of_queue + fields_of_rates + 1 + 2 + 2 + 10 + 15 + 18 + 6 + 2;
+            1 + fields_of_queue + fields_of_rates + 1 + 2 + 2 + 10 + 15 + 18 + 4 + 6 + 2;
+        four_fields(route);
         let fields_of_class = 5 + fields_of_queue;
         let fields_of_account = 3 + fields_of_queue + fields_of_rates + fields_of_quota;
         let fields_of_entries = fields_of_class + fields_of_account;
@@ -310,6 +324,7 @@ mod tests {
         check_rows(&table::LIMITS, &policy.limits);
         check_rows(&table::BATCH, &policy.batch);
         check_rows(&table::PLACEMENT, &policy.placement);
+        check_rows(&table::ROUTE, &policy.route);
         check_rows(&table::GATE, &policy.gate);
         check_rows(&table::HOLD, &policy.hold);
     }

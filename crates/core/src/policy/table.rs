@@ -15,6 +15,7 @@ mod limits;
 mod objectives;
 mod placement;
 mod quota;
+mod route;
 
 pub(crate) use account::{ACCOUNT, ACCOUNT_DEFAULT};
 pub(crate) use admission::{GATE, HOLD};
@@ -25,6 +26,7 @@ pub(crate) use limits::LIMITS;
 pub(crate) use objectives::OBJECTIVES;
 pub(crate) use placement::PLACEMENT;
 pub(crate) use quota::QUOTA;
+pub(crate) use route::ROUTE;
 
 /// Most requests known at once: 2^20, 160 MiB of state at 160 bytes each.
 const REQUESTS_MAX: u64 = 1 << 20;

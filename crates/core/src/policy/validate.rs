@@ -116,6 +116,7 @@ impl Policy {
         check_fields(&table::LIMITS, &self.limits)?;
         check_fields(&table::BATCH, &self.batch)?;
         check_fields(&table::PLACEMENT, &self.placement)?;
+        check_fields(&table::ROUTE, &self.route)?;
         check_fields(&table::GATE, &self.gate)?;
         check_fields(&table::HOLD, &self.hold)?;
         check_within(

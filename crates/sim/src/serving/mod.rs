@@ -15,6 +15,7 @@ mod refusal;
 #[cfg(test)]
 mod refusal_tests;
 pub mod replay;
+pub mod replicas;
 mod rules;
 pub mod run;
 pub mod scheduler;

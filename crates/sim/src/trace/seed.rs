@@ -23,6 +23,10 @@ pub(crate) enum Purpose {
     Nodes = 7,
     /// Nodes that fail.
     Failures = 8,
+    /// Replicas that a router draws.
+    Routing = 9,
+    /// Which prompts begin with which system prompt.
+    SystemPrompts = 10,
 }
 
 /// The random numbers for `purpose`; `index` tells clients or services apart (below 2^48).

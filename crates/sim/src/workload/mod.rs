@@ -8,12 +8,14 @@ pub mod generate;
 pub mod mix;
 mod presets;
 pub mod scale;
+pub mod system_prompts;
 
 use rampmeter::Nanos;
 
 pub use self::generate::{Extent, Generator, Preset};
 pub use self::mix::Mix;
 pub use self::scale::Offered;
+pub use self::system_prompts::SystemPrompts;
 
 /// One request of a workload.
 #[derive(Clone, Debug, PartialEq)]

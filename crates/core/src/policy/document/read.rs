@@ -34,6 +34,7 @@ pub(super) fn policy(root: &Node) -> Result<Policy, DocumentError> {
     section(top, "limits", &table::LIMITS, &mut policy.limits)?;
     section(top, "batch", &table::BATCH, &mut policy.batch)?;
     section(top, "placement", &table::PLACEMENT, &mut policy.placement)?;
+    section(top, "route", &table::ROUTE, &mut policy.route)?;
     section(top, "gate", &table::GATE, &mut policy.gate)?;
     section(top, "hold", &table::HOLD, &mut policy.hold)?;
     let classes = entries(top, "class", &[], &table::CLASS, |name, _| {

@@ -52,6 +52,8 @@ pub(super) fn toml(policy: &Policy, comments: Comments) -> String {
     page.fields(&table::BATCH, &policy.batch);
     page.head("[placement]");
     page.fields(&table::PLACEMENT, &policy.placement);
+    page.head("[route]");
+    page.fields(&table::ROUTE, &policy.route);
     page.head("[gate]");
     page.fields(&table::GATE, &policy.gate);
     page.head("[hold]");
@@ -173,6 +175,7 @@ pub(super) fn json(policy: &Policy) -> String {
     root.insert("limits".into(), object(&table::LIMITS, &[], &policy.limits).into());
     root.insert("batch".into(), object(&table::BATCH, &[], &policy.batch).into());
     root.insert("placement".into(), object(&table::PLACEMENT, &[], &policy.placement).into());
+    root.insert("route".into(), object(&table::ROUTE, &[], &policy.route).into());
     root.insert("gate".into(), object(&table::GATE, &[], &policy.gate).into());
     root.insert("hold".into(), object(&table::HOLD, &[], &policy.hold).into());
     format!("{:#}\n", Value::Object(root))

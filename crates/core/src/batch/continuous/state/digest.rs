@@ -24,6 +24,7 @@ fn put_policy(policy: &Policy, put: &mut dyn FnMut(u64)) {
         batch,
         // Of clusters.
         placement: _,
+        route: _,
         gate: _,
         hold: _,
     } = policy;

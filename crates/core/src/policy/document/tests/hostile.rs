@@ -66,7 +66,7 @@ proptest! {
     /// Values of every kind at places where the reader looks.
     #[test]
     fn any_value_anywhere(
-        section in "class|account|limits|batch|history|placement|resources|preset|x",
+        section in "class|account|limits|batch|history|placement|route|resources|preset|x",
         key in "name|running_max|late_ratio|weight|quota|over_quota_weight|over_quota_priority|\\PC{0,90}",
         value in "-?[0-9]{1,50}|-?[0-9]{1,3}e-?[0-9]{1,4}|null|true|\"\\PC{0,90}\"|\\[\\]|\\{\\}",
     ) {

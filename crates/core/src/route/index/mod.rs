@@ -1,0 +1,343 @@
+//! Who holds which blocks of which prompts?
+//!
+//! # What it decides
+//! For a prompt, given as the chained hashes of its blocks: how many of its leading blocks each
+//! replica holds, in memory of the device, in that or the host's, and anywhere.
+//!
+//! # How
+//! ```text
+//! table    hash -> block            chains in one array of buckets
+//! block    hash, age, sets          in a list from the least to the most recently used
+//! set      64 replicas, a bit each, for each tier
+//! ```
+//! A lookup walks the blocks of the prompt from its beginning and keeps, for each tier, the set of
+//! replicas that held every block so far: an intersection of words. A replica that drops out has
+//! its count. The walk ends at the first block that nobody holds who is still in.
+//!
+//! # Bounds and cost
+//! O(blocks of the prompt * sets of a block); each replica drops out once. 32 bytes a block and
+//! 4 to 8 more for its bucket, 32 a set, 32 for each 64 replicas, 24 a replica and 16 a block of the
+//! longest prompt, all taken when it is built.
+//! Full: the block that nobody used for longest is forgotten. A prompt uses its last block first,
+//! so that a beginning, without which nothing behind it can be found, outlives its continuations.
+//! `clear` looks at everything: O(index).
+//!
+//! # What it is bad at
+//! - Blocks in the middle that a replica lost hide those behind them, as they do for the engine.
+//! - Hashes that are chosen to share a bucket make a long chain.
+//! - Tiers count from the beginning: a block on the device behind one on the disk counts as if it
+//!   had to be loaded, too.
+//!
+//! # Source
+//! Prefix trees of routers (`SGLang`, Preble, Dynamo) keep replicas at each node; chained hashes
+//! make the tree a table (vLLM). Sets as words: ours.
+
+mod state;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use alloc::boxed::Box;
+use alloc::vec;
+
+use super::hash::mix;
+use super::options::{RouterOptions, TIERS, Tier};
+use crate::units::Nanos;
+
+pub(super) use walk::Matched;
+use walk::Walk;
+
+/// No block, no set.
+const NONE: u32 = u32::MAX;
+
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    hash: u64,
+    /// When a request or an event last named it.
+    used: Nanos,
+    /// In its bucket, or in the list of free blocks.
+    next: u32,
+    sets: u32,
+    older: u32,
+    newer: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Set {
+    held: [u64; TIERS],
+    /// Replicas `64 * group` and following.
+    group: u32,
+    /// Of the same block in order of groups, or in the list of free sets.
+    next: u32,
+}
+
+/// Blocks and who holds them.
+#[derive(Debug)]
+pub(super) struct Index {
+    buckets: Box<[u32]>,
+    blocks: Box<[Block]>,
+    sets: Box<[Set]>,
+    free_block: u32,
+    free_set: u32,
+    oldest: u32,
+    newest: u32,
+    len: u32,
+    sets_len: u32,
+    evicted: u64,
+    walk: Walk,
+}
+
+impl Index {
+    pub(super) fn new(options: &RouterOptions) -> Self {
+        let block =
+            Block { hash: 0, used: Nanos::ZERO, next: NONE, sets: NONE, older: NONE, newer: NONE };
+        let set = Set { held: [0; TIERS], group: 0, next: NONE };
+        let mut index = Self {
+            buckets: vec![NONE; buckets_of(options.blocks_max) as usize].into_boxed_slice(),
+            blocks: vec![block; options.blocks_max as usize].into_boxed_slice(),
+            sets: vec![set; options.sets_max as usize].into_boxed_slice(),
+            free_block: NONE,
+            free_set: NONE,
+            oldest: NONE,
+            newest: NONE,
+            len: 0,
+            sets_len: 0,
+            evicted: 0,
+            walk: Walk::new(options),
+        };
+        index.free_all();
+        index
+    }
+
+    pub(super) const fn bytes_needed(options: &RouterOptions) -> u64 {
+        let buckets = buckets_of(options.blocks_max) * size_of::<u32>() as u64;
+        let blocks = options.blocks_max as u64 * size_of::<Block>() as u64;
+        let sets = options.sets_max as u64 * size_of::<Set>() as u64;
+        buckets + blocks + sets + Walk::bytes_needed(options)
+    }
+
+    /// Blocks known, sets in use, and blocks that were forgotten for lack of room.
+    pub(super) const fn counts(&self) -> (u32, u32, u64) {
+        (self.len, self.sets_len, self.evicted)
+    }
+
+    /// A replica holds a block from now on.
+    pub(super) fn hold(&mut self, now: Nanos, hash: u64, replica: u32, tier: Tier) {
+        let found = self.find(hash);
+        let block = match found {
+            NONE => self.insert(hash),
+            block => block,
+        };
+        self.use_block(now, block);
+        self.add(block, replica, tier);
+    }
+
+    /// A replica holds a block in this tier no more.
+    pub(super) fn lose(&mut self, hash: u64, replica: u32, tier: Tier) {
+        let block = self.find(hash);
+        if block != NONE {
+            self.take(block, replica, &[tier]);
+        }
+    }
+
+    /// A replica holds nothing any more. O(index).
+    pub(super) fn clear(&mut self, replica: u32) {
+        let mut block = self.oldest;
+        while block != NONE {
+            let newer = self.blocks[block as usize].newer;
+            self.take(block, replica, &[Tier::Device, Tier::Host, Tier::Disk]);
+            block = newer;
+        }
+    }
+
+    /// Nobody holds anything. O(index).
+    pub(super) fn empty(&mut self) {
+        self.buckets.fill(NONE);
+        (self.oldest, self.newest, self.len, self.sets_len) = (NONE, NONE, 0, 0);
+        self.evicted = 0;
+        self.free_all();
+    }
+
+    fn free_all(&mut self) {
+        for (index, block) in (1..).zip(&mut self.blocks) {
+            block.next = index;
+        }
+        for (index, set) in (1..).zip(&mut self.sets) {
+            set.next = index;
+        }
+        if let Some(last) = self.blocks.last_mut() {
+            last.next = NONE;
+        }
+        if let Some(last) = self.sets.last_mut() {
+            last.next = NONE;
+        }
+        (self.free_block, self.free_set) = (0, 0);
+    }
+
+    fn bucket(&self, hash: u64) -> usize {
+        // The number of buckets is a power of two.
+        (mix(hash) & (self.buckets.len() as u64 - 1)) as usize
+    }
+
+    /// The block of that hash, or [`NONE`].
+    fn find(&self, hash: u64) -> u32 {
+        let mut block = self.buckets[self.bucket(hash)];
+        while block != NONE && self.blocks[block as usize].hash != hash {
+            block = self.blocks[block as usize].next;
+        }
+        block
+    }
+
+    /// A block that is not there yet, as the most recently used one, with no holders.
+    fn insert(&mut self, hash: u64) -> u32 {
+        if self.free_block == NONE {
+            self.evict(NONE);
+        }
+        let (index, bucket) = (self.free_block, self.bucket(hash));
+        let block = &mut self.blocks[index as usize];
+        self.free_block = block.next;
+        (block.hash, block.sets, block.next) = (hash, NONE, self.buckets[bucket]);
+        self.buckets[bucket] = index;
+        self.len += 1;
+        self.append(index);
+        index
+    }
+
+    /// Forgets the least recently used block that is not `kept`.
+    fn evict(&mut self, kept: u32) {
+        let oldest = match self.oldest {
+            oldest if oldest == kept => self.blocks[oldest as usize].newer,
+            oldest => oldest,
+        };
+        self.remove(oldest);
+        self.evicted += 1;
+    }
+
+    fn remove(&mut self, index: u32) {
+        let Block { hash, sets, next, .. } = self.blocks[index as usize];
+        let mut set = sets;
+        while set != NONE {
+            set = self.release(set);
+        }
+        let bucket = self.bucket(hash);
+        if self.buckets[bucket] == index {
+            self.buckets[bucket] = next;
+        } else {
+            let mut before = self.buckets[bucket];
+            while before != NONE {
+                let behind = &mut self.blocks[before as usize].next;
+                if *behind == index {
+                    *behind = next;
+                    break;
+                }
+                before = *behind;
+            }
+        }
+        self.detach(index);
+        let block = &mut self.blocks[index as usize];
+        (block.next, block.sets) = (self.free_block, NONE);
+        self.free_block = index;
+        self.len -= 1;
+    }
+
+    /// Gives a set back and returns the one behind it.
+    fn release(&mut self, index: u32) -> u32 {
+        let next = core::mem::replace(&mut self.sets[index as usize].next, self.free_set);
+        self.free_set = index;
+        self.sets_len -= 1;
+        next
+    }
+
+    /// Sets the bit of a replica, which may take a set, which may take the oldest block.
+    fn add(&mut self, block: u32, replica: u32, tier: Tier) {
+        let (group, bit) = place_of(replica);
+        let (mut before, mut at) = (NONE, self.blocks[block as usize].sets);
+        while at != NONE && self.sets[at as usize].group < group {
+            (before, at) = (at, self.sets[at as usize].next);
+        }
+        if at == NONE || self.sets[at as usize].group != group {
+            // There are sets enough for one block that all replicas hold: another one has some.
+            if self.free_set == NONE {
+                self.evict(block);
+            }
+            let new = self.free_set;
+            self.free_set = self.sets[new as usize].next;
+            self.sets[new as usize] = Set { held: [0; TIERS], group, next: at };
+            match before {
+                NONE => self.blocks[block as usize].sets = new,
+                before => self.sets[before as usize].next = new,
+            }
+            self.sets_len += 1;
+            at = new;
+        }
+        self.sets[at as usize].held[tier as usize] |= bit;
+    }
+
+    /// Clears bits of a replica; what nobody holds any more is forgotten.
+    fn take(&mut self, block: u32, replica: u32, tiers: &[Tier]) {
+        let (group, bit) = place_of(replica);
+        let (mut before, mut at) = (NONE, self.blocks[block as usize].sets);
+        while at != NONE && self.sets[at as usize].group < group {
+            (before, at) = (at, self.sets[at as usize].next);
+        }
+        if at == NONE || self.sets[at as usize].group != group {
+            return;
+        }
+        let held = &mut self.sets[at as usize].held;
+        for tier in tiers {
+            held[*tier as usize] &= !bit;
+        }
+        if *held != [0; TIERS] {
+            return;
+        }
+        let next = self.release(at);
+        match before {
+            NONE => self.blocks[block as usize].sets = next,
+            before => self.sets[before as usize].next = next,
+        }
+        if self.blocks[block as usize].sets == NONE {
+            self.remove(block);
+        }
+    }
+
+    fn use_block(&mut self, now: Nanos, index: u32) {
+        if self.newest != index {
+            self.detach(index);
+            self.append(index);
+        }
+        self.blocks[index as usize].used = now;
+    }
+
+    fn append(&mut self, index: u32) {
+        let newest = self.newest;
+        let block = &mut self.blocks[index as usize];
+        (block.older, block.newer) = (newest, NONE);
+        match newest {
+            NONE => self.oldest = index,
+            newest => self.blocks[newest as usize].newer = index,
+        }
+        self.newest = index;
+    }
+
+    fn detach(&mut self, index: u32) {
+        let Block { older, newer, .. } = self.blocks[index as usize];
+        match older {
+            NONE => self.oldest = newer,
+            older => self.blocks[older as usize].newer = newer,
+        }
+        match newer {
+            NONE => self.newest = older,
+            newer => self.blocks[newer as usize].older = older,
+        }
+    }
+}
+
+/// Group and bit of a replica.
+const fn place_of(replica: u32) -> (u32, u64) {
+    (replica / u64::BITS, 1 << (replica % u64::BITS))
+}
+
+/// Buckets for so many blocks: on average at most one block each.
+const fn buckets_of(blocks_max: u32) -> u64 {
+    (blocks_max as u64).next_power_of_two()
+}
