@@ -5,9 +5,10 @@ use std::str::FromStr;
 
 use rampmeter::Nanos;
 
+use super::error::ClusterError;
 use super::peers::{Backfill, Conservative, Fifo, Las, Shortest};
 use super::rampmeter::Desk;
-use super::state::{Cluster, ClusterError};
+use super::state::Cluster;
 use crate::nearest::unknown;
 
 /// Decides which jobs run.

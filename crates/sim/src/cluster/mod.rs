@@ -18,6 +18,7 @@
 
 mod csv;
 pub mod discipline;
+mod error;
 mod failures;
 pub mod fgd;
 pub mod format;
@@ -37,6 +38,7 @@ mod state;
 mod swf;
 
 pub use discipline::{Discipline, Queue};
+pub use error::ClusterError;
 pub use failures::Failures;
 pub use format::{Format, Spec};
 pub use jobs::{Job, JobList};
@@ -45,7 +47,7 @@ pub use outcome::{ClusterRun, report};
 pub use pack::{PackOptions, PackPolicy, PackRun};
 pub use placement::Placement;
 pub use run::{Costs, Options, Record, Simulated, simulate};
-pub use state::{Cluster, ClusterError};
+pub use state::Cluster;
 
 /// What a reader of jobs must know of the nodes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -102,14 +102,13 @@ impl NodeList {
     ///
     /// # Errors
     /// What the fleet says about a node.
-    pub fn fleet(&self, order: &[usize]) -> Result<Fleet, InputError> {
-        let wrong = |error: rampmeter::Error| InputError::new(&self.name, error.to_string());
+    pub fn fleet(&self, order: &[usize]) -> Result<Fleet, rampmeter::Error> {
         let devices_most = self.nodes.iter().map(|node| node.devices).max().unwrap_or_default();
         let options = FleetOptions {
             nodes_max: order.len() as u32,
             devices_per_node_max: devices_most.into(),
         };
-        let mut fleet = Fleet::new(&options).map_err(wrong)?;
+        let mut fleet = Fleet::new(&options)?;
         for record in order.iter().filter_map(|&place| self.nodes.get(place)) {
             let device = DeviceSpec { model: record.model, ..DeviceSpec::default() };
             let devices = vec![device; record.devices.into()];
@@ -119,7 +118,7 @@ impl NodeList {
                 devices: &devices,
                 ..NodeSpec::default()
             };
-            fleet.add_node(&spec).map_err(wrong)?;
+            fleet.add_node(&spec)?;
         }
         Ok(fleet)
     }

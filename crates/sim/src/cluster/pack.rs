@@ -364,7 +364,8 @@ impl Desk {
             accounts_max: 1,
         };
         let policy = Policy::default().with_placement(rules);
-        let placer = Placer::new(nodes.fleet(order)?, &policy, &options).map_err(wrong)?;
+        let placer =
+            Placer::new(nodes.fleet(order).map_err(wrong)?, &policy, &options).map_err(wrong)?;
         Ok(Self { placer, name: nodes.name.clone() })
     }
 }

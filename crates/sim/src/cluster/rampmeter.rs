@@ -8,7 +8,8 @@ use rampmeter::place::{CyclePlan, RESOURCES, Reservation, TaskId};
 use rampmeter::share::{AccountId, Amounts, Ledger, LedgerOptions};
 
 use super::discipline::Discipline;
-use super::state::{Cluster, ClusterError};
+use super::error::ClusterError;
+use super::state::Cluster;
 
 /// Tasks that one call may start, end or promise a start; then it is called again.
 const PLAN_MAX: usize = 1_024;

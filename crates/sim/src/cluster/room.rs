@@ -16,8 +16,9 @@ use std::collections::BTreeSet;
 
 use rampmeter::fleet::DeviceDemand;
 
+use super::error::ClusterError;
 use super::jobs::Job;
-use super::state::{Cluster, ClusterError};
+use super::state::Cluster;
 
 /// Lets those run who come first in `order`, which names every job that waits or runs.
 pub(super) fn prefer(cluster: &mut Cluster<'_>, order: &[usize]) -> Result<(), ClusterError> {

@@ -22,10 +22,11 @@ use rampmeter::Nanos;
 use rampmeter::policy::Policy;
 
 use super::discipline::Discipline;
+use super::error::ClusterError;
 use super::failures::{Failures, Schedule};
 use super::jobs::JobList;
 use super::nodes::NodeList;
-use super::state::{Cluster, ClusterError};
+use super::state::Cluster;
 
 /// What a preemption costs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,71 +1,21 @@
 //! The cluster that a discipline commands: what runs where, how far it has come, who waits.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
-use rampmeter::error::Error;
-use rampmeter::fleet::{
-    DEVICES_PER_NODE_MAX, DeviceDemand, DeviceSpec, Fleet, FleetOptions, Hold, NodeId, NodeSpec,
-    NodeStatus, Sharing,
-};
+use rampmeter::fleet::{DeviceDemand, Hold, NodeId, NodeStatus};
 use rampmeter::place::{Cycle, CyclePlan, Placed, Placer, PlacerOptions, Task, TaskId};
 use rampmeter::policy::Policy;
 use rampmeter::share::{AccountId, Ledger};
 use rampmeter::{Nanos, fleet};
 
+use super::error::ClusterError;
 use super::jobs::Job;
 use super::nodes::NodeList;
 use super::run::Costs;
 
-/// What went wrong in a simulation.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum ClusterError {
-    /// The library refused a call.
-    Library(Error),
-    /// A discipline commanded what cannot be: a job that is not waiting was to start, or one that
-    /// is not running to stop.
-    Command {
-        /// Index of the job.
-        job: usize,
-    },
-    /// Failures of nodes stop a job again and again before it can save anything.
-    Hopeless {
-        /// Index of the job.
-        job: usize,
-    },
-    /// Jobs wait, nothing runs and nothing will come: the discipline starts nobody.
-    Stuck {
-        /// How many wait.
-        waiting: usize,
-    },
-}
-
-impl From<Error> for ClusterError {
-    fn from(error: Error) -> Self {
-        Self::Library(error)
-    }
-}
-
-impl fmt::Display for ClusterError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Library(error) => write!(f, "the library refused a call: {error}"),
-            Self::Command { job } => write!(f, "job {job} was commanded out of turn"),
-            Self::Hopeless { job } => {
-                write!(f, "failures stopped job {job} {FAILURES_MAX} times: it will never end")
-            }
-            Self::Stuck { waiting } => {
-                write!(f, "{waiting} jobs wait, and the discipline starts none of them")
-            }
-        }
-    }
-}
-
-impl std::error::Error for ClusterError {}
-
 /// Failures that stop one job before it counts as one that will never end: over a thousand mean
 /// times between failures hardly any job is so unlucky.
-const FAILURES_MAX: u32 = 1_000;
+pub(super) const FAILURES_MAX: u32 = 1_000;
 
 /// A stretch of time that a job runs without a break.
 #[derive(Clone, Copy, Debug)]
@@ -135,7 +85,8 @@ impl<'j> Cluster<'j> {
     ) -> Result<Self, ClusterError> {
         let (shapes, shape_of) = shapes(jobs);
         let members_max = jobs.iter().map(|job| job.members).max().unwrap_or(1).max(1);
-        let fleet = fleet_of(nodes)?;
+        let order: Vec<usize> = (0..nodes.nodes.len()).collect();
+        let fleet = nodes.fleet(&order)?;
         let devices: u64 = nodes.nodes.iter().map(|node| u64::from(node.devices)).sum();
         // A job too large for the cluster finds no node, as the others, and not no handle.
         let held_max = (members_at_once(jobs, devices) + members_max).min(1 << 24);
@@ -523,24 +474,4 @@ fn members_at_once(jobs: &[Job], devices: u64) -> u32 {
         }
     }
     (whole.min(devices) + others).clamp(1, 1 << 24) as u32
-}
-
-fn fleet_of(nodes: &NodeList) -> Result<Fleet, Error> {
-    let devices_max = nodes.nodes.iter().map(|node| node.devices).max().unwrap_or(0);
-    let mut fleet = Fleet::new(&FleetOptions {
-        nodes_max: nodes.nodes.len().min(u32::MAX as usize) as u32,
-        devices_per_node_max: devices_max.into(),
-    })?;
-    for node in &nodes.nodes {
-        let device =
-            DeviceSpec { model: node.model, sharing: Sharing::Shared, ..DeviceSpec::default() };
-        let devices = [device; DEVICES_PER_NODE_MAX as usize];
-        fleet.add_node(&NodeSpec {
-            cpu_milli: node.cpu_milli,
-            memory_mib: node.memory_mib,
-            devices: &devices[..usize::from(node.devices).min(devices.len())],
-            ..NodeSpec::default()
-        })?;
-    }
-    Ok(fleet)
 }

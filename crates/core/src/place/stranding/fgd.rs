@@ -62,6 +62,8 @@ pub(super) struct Tables {
     total: i64,
     /// Least decrease of `F` for a score of 1, 2 and so on.
     steps: [i64; SCORES - 1],
+    /// By how much the score rises with the decrease, where it rises most.
+    scores_per_unit: f64,
     /// Cost of each score, with the bias.
     costs: [u32; SCORES],
 }
@@ -82,6 +84,7 @@ impl Tables {
             several: vec![0; rows * COUNTS].into_boxed_slice(),
             total: 0,
             steps: [1; SCORES - 1],
+            scores_per_unit: 0.0,
             costs: core::array::from_fn(cost),
         }
     }
@@ -114,6 +117,9 @@ impl Tables {
             *level_of = level as u8;
         }
         self.total = mix.total.cast_signed();
+        // The slope of a sigmoid is a quarter where it is a half.
+        let unit = f64::from(WHOLE_MILLI) * mix.total.max(1) as f64;
+        self.scores_per_unit = SCORES as f64 / 4.0 / unit;
         for (score, step) in (1..).zip(&mut self.steps) {
             let odds = f64::from(score) / (SCORES as f64 - f64::from(score));
             let decrease = f64::from(WHOLE_MILLI) * mix.total as f64 * libm::log(odds);
@@ -157,9 +163,10 @@ impl Tables {
         i64::from(milli) * (self.total - i64::from(open))
     }
 
-    /// The score of a decrease. Most are near the middle.
+    /// The score of a decrease: found from where the slope in the middle has it, never far away.
     fn score(&self, decrease: i64) -> usize {
-        let mut score = SCORES / 2;
+        let guess = (decrease as f64 * self.scores_per_unit) as i32 + SCORES as i32 / 2;
+        let mut score = guess.clamp(0, SCORES as i32 - 1) as usize;
         while self.steps.get(score).is_some_and(|step| *step <= decrease) {
             score += 1;
         }
@@ -206,7 +213,7 @@ impl<'a> FragmentsOf<'a> {
         }
         let mut node = Self { tables, sight, levels, before: 0 };
         let level = node.with_cpu_left(sight.cpu_milli);
-        node.before = level.devices - tables.several(level.row, sight.whole);
+        node.before = level.devices - level.several;
         node
     }
 }
@@ -219,18 +226,25 @@ pub(super) struct Level {
     row: usize,
     /// Sum over devices, none of them taken.
     devices: i64,
+    /// What of it one of those is that have as much left.
+    of_left: [i64; DEVICES_MAX],
+    /// What tasks of several devices can use, if no whole one is taken.
+    several: i64,
 }
 
 impl FragmentsOf<'_> {
-    fn at_level(&self, level: usize) -> Level {
-        let row = |slot: u8| usize::from(slot) * LEVELS_MAX + level;
-        let mut devices = 0;
-        for (left, at) in self.sight.left().iter().zip(self.levels) {
+    /// What follows from how many amounts of CPU are at most what is left.
+    fn set(&self, level: &mut Level, cpu: usize) {
+        let row = |slot: u8| usize::from(slot) * LEVELS_MAX + cpu;
+        level.cpu = cpu;
+        level.row = row(self.sight.slot);
+        level.devices = 0;
+        for ((left, at), own) in self.sight.left().iter().zip(self.levels).zip(&mut level.of_left) {
             let open = self.tables.single[row(left.slot) * LEVELS_MAX + usize::from(at)];
-            let fragment = i64::from(left.milli) * (self.tables.total - i64::from(open));
-            devices += i64::from(left.count) * fragment;
+            *own = i64::from(left.milli) * (self.tables.total - i64::from(open));
+            level.devices += i64::from(left.count) * *own;
         }
-        Level { cpu: level, row: row(self.sight.slot), devices }
+        level.several = self.tables.several(level.row, self.sight.whole);
     }
 }
 
@@ -238,15 +252,19 @@ impl Prices for FragmentsOf<'_> {
     type Level = Level;
 
     fn with_cpu_left(&self, cpu_milli: u32) -> Level {
-        self.at_level(self.tables.cpu_level(cpu_milli))
+        let mut level = Level { cpu: 0, row: 0, devices: 0, of_left: [0; DEVICES_MAX], several: 0 };
+        self.set(&mut level, self.tables.cpu_level(cpu_milli));
+        level
     }
 
-    fn with_less_cpu(&self, level: &Level, cpu_milli: u32) -> Level {
-        let mut at = level.cpu;
-        while at > 0 && self.tables.cpu_milli[at - 1] > cpu_milli {
-            at -= 1;
+    fn lower(&self, level: &mut Level, cpu_milli: u32) {
+        let mut cpu = level.cpu;
+        while cpu > 0 && self.tables.cpu_milli[cpu - 1] > cpu_milli {
+            cpu -= 1;
         }
-        self.at_level(at)
+        if cpu != level.cpu {
+            self.set(level, cpu);
+        }
     }
 
     fn cost(&self, level: &Level, moves: &[Move]) -> u32 {
@@ -260,6 +278,16 @@ impl Prices for FragmentsOf<'_> {
             whole -= if from_milli == WHOLE_MILLI { count } else { 0 };
         }
         after -= self.tables.several(level.row, whole);
+        self.tables.costs[self.tables.score(self.before - after)]
+    }
+
+    fn cost_of_share(&self, level: &Level, left: usize, to_milli: u16) -> u32 {
+        let change = self.tables.remainder(level.row, to_milli) - level.of_left[left];
+        let several = match self.sight.left()[left].milli {
+            WHOLE_MILLI => self.tables.several(level.row, self.sight.whole - 1),
+            _ => level.several,
+        };
+        let after = level.devices + change - several;
         self.tables.costs[self.tables.score(self.before - after)]
     }
 }

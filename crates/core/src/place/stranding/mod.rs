@@ -374,7 +374,7 @@ fn rows<P: Prices>(
     (shapes, by_cpu): (&[Shape], &[u8]),
     out: &mut [u32],
 ) {
-    let mut known = None;
+    let (mut level_cpu, mut level) = (sight.cpu_milli, prices.with_cpu_left(sight.cpu_milli));
     for &row in by_cpu {
         let shape = shapes[usize::from(row)];
         // Those after it take as much, at least.
@@ -383,25 +383,22 @@ fn rows<P: Prices>(
         if is_share && !sight.shared || !is_share && shape.count > sight.whole {
             continue;
         }
-        let level = match known.take() {
-            Some((cpu, level)) if cpu == cpu_milli => level,
-            Some((_, level)) => prices.with_less_cpu(&level, cpu_milli),
-            None => prices.with_cpu_left(cpu_milli),
-        };
-        let slot = sight.slot;
+        if cpu_milli != level_cpu {
+            level_cpu = cpu_milli;
+            prices.lower(&mut level, cpu_milli);
+        }
         let out = &mut out[usize::from(row)];
         if is_share {
-            for left in sight.left().iter().filter(|left| left.milli >= shape.milli) {
-                let (from_milli, to_milli) = (left.milli, left.milli - shape.milli);
-                let cost = prices.cost(&level, &[Move { slot, count: 1, from_milli, to_milli }]);
-                *out = cost.min(*out);
+            for (at, left) in sight.left().iter().enumerate() {
+                if let Some(to_milli) = left.milli.checked_sub(shape.milli) {
+                    *out = prices.cost_of_share(&level, at, to_milli).min(*out);
+                }
             }
         } else {
-            let taken = Move { slot, count: shape.count, from_milli: WHOLE_MILLI, to_milli: 0 };
-            *out = prices
-                .cost(&level, if shape.count == 0 { &[] } else { core::slice::from_ref(&taken) });
+            let (slot, count) = (sight.slot, shape.count);
+            let taken = [Move { slot, count, from_milli: WHOLE_MILLI, to_milli: 0 }];
+            *out = prices.cost(&level, if count == 0 { &[] } else { &taken });
         }
-        known = Some((cpu_milli, level));
     }
 }
 

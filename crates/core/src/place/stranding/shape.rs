@@ -163,13 +163,17 @@ pub(super) trait Prices {
 
     fn with_cpu_left(&self, cpu_milli: u32) -> Self::Level;
 
-    /// The same, known from a level with as much or more.
-    fn with_less_cpu(&self, _level: &Self::Level, cpu_milli: u32) -> Self::Level {
-        self.with_cpu_left(cpu_milli)
+    /// Makes of a level that with as much CPU or less.
+    fn lower(&self, level: &mut Self::Level, cpu_milli: u32) {
+        *level = self.with_cpu_left(cpu_milli);
     }
 
     /// Thousandths of devices that are lost where these devices are taken, plus [`BIAS_MILLI`].
     fn cost(&self, level: &Self::Level, moves: &[Move]) -> u32;
+
+    /// The same where one device of those in this place of [`Sight::left`] goes to so much; for a
+    /// node whose devices are all of one slot.
+    fn cost_of_share(&self, level: &Self::Level, left: usize, to_milli: u16) -> u32;
 }
 
 /// Added to costs, so that none is below zero: an upper bound of what a node can be worth. Each of

@@ -36,7 +36,7 @@ use alloc::vec;
 use super::gangs::Gangs;
 use super::mix::{Frozen, SHAPES_MAX, Weighted};
 use super::models::{Lanes, SLOTS_MAX};
-use super::shape::{BIAS_MILLI, Move, Prices, Shape, Sight};
+use super::shape::{BIAS_MILLI, DEVICES_MAX, Move, Prices, Shape, Sight};
 use crate::fleet::device::WHOLE_MILLI;
 
 /// Chance that no further task looks at a device, over that of one that could use it.
@@ -236,7 +236,9 @@ fn add(sum: &mut Lanes, more: &Lanes) {
 pub(super) struct ValueOf<'a> {
     tables: &'a Tables,
     sight: &'a Sight,
-    /// Sum of `u` over devices.
+    /// `u` of what is left of devices.
+    left: [f32; DEVICES_MAX],
+    /// Its sum over devices.
     idle: f32,
     before: f32,
 }
@@ -244,10 +246,12 @@ pub(super) struct ValueOf<'a> {
 impl<'a> ValueOf<'a> {
     pub(super) fn new(tables: &'a Tables, sight: &'a Sight) -> Self {
         let mut idle = 0.0;
-        for left in sight.left() {
-            idle += f32::from(left.count) * tables.fill(left.slot, left.milli);
+        let mut known = [0.0; DEVICES_MAX];
+        for (left, known) in sight.left().iter().zip(&mut known) {
+            *known = tables.fill(left.slot, left.milli);
+            idle += f32::from(left.count) * *known;
         }
-        let mut node = Self { tables, sight, idle, before: 0.0 };
+        let mut node = Self { tables, sight, left: known, idle, before: 0.0 };
         let line = node.with_cpu_left(sight.cpu_milli);
         node.before = line.at(idle) + line.places;
         node
@@ -280,6 +284,19 @@ impl<'a> Prices for ValueOf<'a> {
             idle += f32::from(count) * change;
             whole -= if from_milli == WHOLE_MILLI { count } else { 0 };
         }
+        self.lost(level, idle, whole)
+    }
+
+    fn cost_of_share(&self, level: &Line<'a>, left: usize, to_milli: u16) -> u32 {
+        let own = self.sight.left()[left];
+        let idle = self.idle + (self.tables.fill(own.slot, to_milli) - self.left[left]);
+        self.lost(level, idle, self.sight.whole - u8::from(own.milli == WHOLE_MILLI))
+    }
+}
+
+impl ValueOf<'_> {
+    /// The cost where so much is left, and so many whole devices.
+    fn lost(&self, level: &Line<'_>, idle: f32, whole: u8) -> u32 {
         let as_before = whole == self.sight.whole;
         let places =
             if as_before { level.places } else { self.tables.gangs.value(whole, level.cpu_milli) };

@@ -24,8 +24,9 @@ use std::collections::BTreeMap;
 use rampmeter::Nanos;
 
 use super::super::discipline::Discipline;
+use super::super::error::ClusterError;
 use super::super::jobs::Job;
-use super::super::state::{Cluster, ClusterError};
+use super::super::state::Cluster;
 
 /// Conservative backfilling.
 #[derive(Debug, Default)]

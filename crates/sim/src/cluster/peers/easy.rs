@@ -20,7 +20,8 @@
 use rampmeter::Nanos;
 
 use super::super::discipline::Discipline;
-use super::super::state::{Cluster, ClusterError};
+use super::super::error::ClusterError;
+use super::super::state::Cluster;
 
 /// EASY backfilling.
 #[derive(Debug)]

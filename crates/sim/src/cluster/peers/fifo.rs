@@ -1,7 +1,8 @@
 //! First come, first served: who does not fit holds up all behind.
 
 use super::super::discipline::Discipline;
-use super::super::state::{Cluster, ClusterError};
+use super::super::error::ClusterError;
+use super::super::state::Cluster;
 
 /// First come, first served.
 #[derive(Debug)]

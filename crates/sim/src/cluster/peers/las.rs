@@ -11,8 +11,9 @@
 use rampmeter::Nanos;
 
 use super::super::discipline::Discipline;
+use super::super::error::ClusterError;
 use super::super::room::prefer;
-use super::super::state::{Cluster, ClusterError};
+use super::super::state::Cluster;
 
 /// Levels.
 const LEVELS: usize = 3;

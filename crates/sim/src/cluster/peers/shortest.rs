@@ -5,8 +5,9 @@
 //! "Tiresias: A GPU Cluster Manager for Distributed Deep Learning" (NSDI 2019).
 
 use super::super::discipline::Discipline;
+use super::super::error::ClusterError;
 use super::super::room::prefer;
-use super::super::state::{Cluster, ClusterError};
+use super::super::state::Cluster;
 
 /// Shortest first.
 #[derive(Debug)]
