@@ -17,7 +17,8 @@
 //! node on which CPU runs out, too. Gangs: see `gangs`.
 //!
 //! `u` is known for every 10 milli-GPU, Psi for 17 amounts of CPU and every whole device, with
-//! straight lines between them; a finer grid allocates no more. Both hazards are flat over a decade.
+//! straight lines between them; a finer grid of Psi allocates no more. Both hazards are flat over a
+//! decade.
 //!
 //! # Bounds and cost
 //! A price takes O(1) lookups for each distinct remainder of the node. Tables: O(grid * shapes).
