@@ -165,8 +165,8 @@ impl Tables {
 
     /// The score of a decrease: found from where the slope in the middle has it, never far away.
     fn score(&self, decrease: i64) -> usize {
-        let guess = (decrease as f64 * self.scores_per_unit) as i32 + SCORES as i32 / 2;
-        let mut score = guess.clamp(0, SCORES as i32 - 1) as usize;
+        let guess = SCORES as f64 / 2.0 + decrease as f64 * self.scores_per_unit;
+        let mut score = (guess as usize).min(SCORES - 1);
         while self.steps.get(score).is_some_and(|step| *step <= decrease) {
             score += 1;
         }

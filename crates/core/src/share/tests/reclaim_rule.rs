@@ -208,12 +208,12 @@ fn leads_back(world: &mut World) -> bool {
     let mut open: Vec<usize> = (0..1 << len).filter(|state| enter(world, *state)).collect();
     let mut after: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     while let Some(state) = open.pop() {
-        if !after.contains_key(&state) {
+        after.entry(state).or_insert_with(|| {
             let ways = (0..len).map(|at| next(world, state, at));
             let ways: Vec<usize> = ways.filter(|after| *after != state).collect();
             open.extend(&ways);
-            after.insert(state, ways);
-        }
+            ways
+        });
     }
     // States that lead nowhere but to such ones are done; whoever is left leads back.
     loop {
@@ -242,7 +242,9 @@ fn jobs_that_were_taken_must_not_come_back_at_once() {
     assert!(!leads_back(&mut world));
     let runs = |world: &World| -> Vec<usize> { (0..4).filter(|at| world.jobs[*at].runs).collect() };
     let running = runs(&world);
-    running.into_iter().for_each(|at| world.set_runs(at, false));
+    for at in running {
+        world.set_runs(at, false);
+    }
     assert!(world.place(0, false));
     // Placed, taken from, placed, taken from: as it was.
     for _ in 0..3 {
