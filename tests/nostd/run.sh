@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-cargo build --quiet --locked --release
+cargo build --quiet --locked --release --target-dir target
 library=target/release/librampmeter_nostd.a
 program=target/nostd-main
 gcc -std=c11 -O1 -g -Wall -Wextra -Wpedantic -Werror main.c "$library" -o "$program"
