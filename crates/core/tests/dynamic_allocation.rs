@@ -1,14 +1,12 @@
 //! After construction the dynamic batcher allocates nothing, in success or refusal, and takes the
 //! memory that it said it would.
 
-#![expect(unsafe_code, reason = "a global allocator cannot be written without it")]
-
+mod counting;
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::hint::black_box;
 
+use counting::tally;
 use rampmeter::Nanos;
 use rampmeter::batch::dynamic::{
     Admission, BatchId, ClassOptions, Decision, DynamicBatcher, Ending, Expired, Observation,
@@ -16,41 +14,6 @@ use rampmeter::batch::dynamic::{
 };
 use rampmeter::engine::LatencyCurve;
 use support::Prng;
-
-thread_local! {
-    /// Calls, and bytes handed out and not given back, on this thread.
-    static TALLY: Cell<(u64, isize)> = const { Cell::new((0, 0)) };
-}
-
-fn count(bytes: isize) {
-    // A thread that is being torn down has no tally any more, and nothing to measure either.
-    let counted = TALLY.try_with(|tally| {
-        let (calls, live) = tally.get();
-        tally.set((calls + 1, live + bytes));
-    });
-    let _ = counted;
-}
-
-struct Counting;
-
-// SAFETY: every method forwards its arguments unchanged to `System`, which upholds the contract;
-// counting touches only a thread-local number and neither allocates nor panics.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size().cast_signed());
-        // SAFETY: the caller's promise about `layout` is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        count(-layout.size().cast_signed());
-        // SAFETY: `block` came from `System` with this layout, as everything here does.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn options() -> Options {
     let curve = LatencyCurve::linear(5e-3, 1e-3).unwrap().learning(16).unwrap();
@@ -126,15 +89,15 @@ fn drive(desk: &mut DynamicBatcher, steps: u64, bytes: &mut [u8]) -> [u64; 3] {
 #[test]
 fn no_call_allocates() {
     // Positive control: a counter that counts nothing would pass.
-    let before = TALLY.get().0;
+    let before = tally().calls;
     drop(black_box(Box::new(7_u8)));
-    assert_eq!(TALLY.get().0 - before, 2, "one to allocate, one to free");
+    assert_eq!(tally().calls - before, 2, "one to allocate, one to free");
 
     let mut desk = DynamicBatcher::new(&options()).unwrap();
     let mut bytes = vec![0; 1 << 16];
-    let before = TALLY.get().0;
+    let before = tally().calls;
     let counts = drive(&mut desk, 20_000, &mut bytes);
-    assert_eq!(TALLY.get().0, before, "{counts:?}");
+    assert_eq!(tally().calls, before, "{counts:?}");
     assert!(counts.iter().all(|count| *count > 300), "{counts:?}");
     assert!(desk.stats().expired > 100, "{:?}", desk.stats());
     assert_eq!(&bytes[..8], b"RAMPMETR", "it was saved");
@@ -144,12 +107,12 @@ fn no_call_allocates() {
 fn bytes_needed_is_what_construction_takes() {
     for requests_max in [1, 1_000, 1 << 17] {
         let options = Options { requests_max, ..options() };
-        let before = TALLY.get().1;
+        let before = tally().bytes_live;
         let desk = DynamicBatcher::new(&options).unwrap();
-        let taken = (TALLY.get().1 - before) as f64;
+        let taken = (tally().bytes_live - before) as f64;
         let needed = DynamicBatcher::bytes_needed(&options) as f64;
         assert!((needed - taken).abs() <= 0.02 * taken + 4096.0, "said {needed}, took {taken}");
         drop(desk);
-        assert_eq!(TALLY.get().1, before, "it gives back what it took");
+        assert_eq!(tally().bytes_live, before, "it gives back what it took");
     }
 }

@@ -1,63 +1,22 @@
 //! After construction a gate allocates nothing, in success or refusal, and takes the
 //! memory that it said it would, to within a fixed field of its accounts.
 
-#![expect(unsafe_code, reason = "a global allocator cannot be written without it")]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-use std::hint::black_box;
-
+mod counting;
 mod support;
 
+use std::hint::black_box;
+
+use counting::tally;
 use rampmeter::Nanos;
 use rampmeter::headroom::gate::{Admission, Gate, Ticket};
 use support::Prng;
 use support::gates::policy;
 
-thread_local! {
-    /// Calls, and bytes handed out and not given back, on this thread.
-    static TALLY: Cell<(u64, isize)> = const { Cell::new((0, 0)) };
-}
-
-fn count(bytes: isize) {
-    // A thread that is being torn down has no tally any more, and nothing to measure either.
-    let counted = TALLY.try_with(|tally| {
-        let (calls, live) = tally.get();
-        tally.set((calls + 1, live + bytes));
-    });
-    let _ = counted;
-}
-
-struct Counting;
-
-// SAFETY: every method forwards its arguments unchanged to `System`, which upholds the contract;
-// counting touches only a thread-local number and neither allocates nor panics.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size().cast_signed());
-        // SAFETY: the caller's promise about `layout` is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        count(-layout.size().cast_signed());
-        // SAFETY: `block` came from `System` with this layout, as everything here does.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn tally() -> (u64, isize) {
-    TALLY.with(Cell::get)
-}
-
 #[test]
 fn the_counter_counts() {
-    let before = tally().0;
+    let before = tally().calls;
     drop(black_box(Box::new(7_u8)));
-    assert!(tally().0 >= before + 2);
+    assert!(tally().calls >= before + 2);
 }
 
 #[test]
@@ -70,15 +29,15 @@ fn nothing_is_allocated_after_construction() {
         let before = tally();
         let mut gate = Gate::new(&policy, 3).unwrap();
         let built = tally();
-        let taken = (built.1 - before.1).cast_unsigned() as u64;
+        let taken = (built.bytes_live - before.bytes_live).cast_unsigned() as u64;
         let needed = Gate::bytes_needed(&policy);
         assert!((needed..=needed + 16).contains(&taken), "{taken} bytes of heap for {needed}");
-        let calls = built.0;
+        let calls = built.calls;
         drive(&mut gate, 0, &mut prng, &mut snapshot);
-        assert_eq!(tally().0, calls, "allocator calls");
+        assert_eq!(tally().calls, calls, "allocator calls");
         gate.apply(&other).unwrap();
         drive(&mut gate, 1 << 40, &mut prng, &mut snapshot);
-        assert_eq!(tally().0, calls, "allocator calls under another policy");
+        assert_eq!(tally().calls, calls, "allocator calls under another policy");
         let stats = gate.stats();
         sums = [
             sums[0] + stats.admitted,

@@ -1,54 +1,14 @@
 //! After construction the desk of headroom allocates nothing, in success or refusal, and takes the
 //! memory that it said it would.
 
-#![expect(unsafe_code, reason = "a global allocator cannot be written without it")]
+mod counting;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::hint::black_box;
 
+use counting::tally;
 use rampmeter::Nanos;
 use rampmeter::headroom::estimate::servers::Replica;
 use rampmeter::headroom::{ClassOptions, Headroom, Options};
-
-thread_local! {
-    /// Calls, and bytes handed out and not given back, on this thread.
-    static TALLY: Cell<(u64, isize)> = const { Cell::new((0, 0)) };
-}
-
-fn count(bytes: isize) {
-    // A thread that is being torn down has no tally any more, and nothing to measure either.
-    let counted = TALLY.try_with(|tally| {
-        let (calls, live) = tally.get();
-        tally.set((calls + 1, live + bytes));
-    });
-    let _ = counted;
-}
-
-struct Counting;
-
-// SAFETY: every method forwards its arguments unchanged to `System`, which upholds the contract;
-// counting touches only a thread-local number and neither allocates nor panics.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size().cast_signed());
-        // SAFETY: the caller's promise about `layout` is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        count(-layout.size().cast_signed());
-        // SAFETY: `block` came from `System` with this layout, as everything here does.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn tally() -> (u64, isize) {
-    TALLY.with(Cell::get)
-}
 
 fn options() -> Options {
     let replica = Replica { seats: 4, loaded_share: 0.5 };
@@ -80,9 +40,9 @@ fn drive(desk: &mut Headroom, snapshot: &mut [u8]) {
 
 #[test]
 fn the_counter_counts() {
-    let before = tally().0;
+    let before = tally().calls;
     drop(black_box(Box::new(7_u8)));
-    assert!(tally().0 >= before + 2);
+    assert!(tally().calls >= before + 2);
 }
 
 #[test]
@@ -92,9 +52,9 @@ fn nothing_is_allocated_after_construction() {
     let before = tally();
     let mut desk = Headroom::new(&options).unwrap();
     let built = tally();
-    let taken = (built.1 - before.1).cast_unsigned() as u64;
+    let taken = (built.bytes_live - before.bytes_live).cast_unsigned() as u64;
     assert_eq!(taken, Headroom::bytes_needed(&options), "bytes of heap");
     drive(&mut desk, &mut snapshot);
-    assert_eq!(tally().0, built.0, "allocator calls");
+    assert_eq!(tally().calls, built.calls, "allocator calls");
     assert!(desk.stats().ended > 2_000 && desk.knee(0).unwrap().known().is_some());
 }

@@ -1,48 +1,20 @@
 //! No call about history allocates, refused ones included.
 
-#![expect(unsafe_code, reason = "a global allocator cannot be written without it")]
-
+mod counting;
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::hint::black_box;
 
+use counting::tally;
 use rampmeter::Nanos;
 use rampmeter::share::{Ledger, LedgerOptions, Ranked, Ranking, RawShares};
 use support::Prng;
 
-thread_local! {
-    static CALLS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: both methods forward their arguments unchanged to `System`, which upholds the contract;
-// counting touches only a thread-local number and neither allocates nor panics. The default
-// methods come here.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
-        // SAFETY: the caller's promise about `layout` is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
-        // SAFETY: `block` came from `System` with this layout, as everything here does.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 #[test]
 fn the_counter_counts() {
-    let before = CALLS.get();
+    let before = tally().calls;
     drop(black_box(Box::new(7_u8)));
-    assert_eq!(CALLS.get() - before, 2);
+    assert_eq!(tally().calls - before, 2);
 }
 
 #[test]
@@ -55,7 +27,7 @@ fn no_call_about_history_allocates() {
     let (mut prng, mut now) = (Prng(5), Nanos(0));
     let mut ranks = [Ranked::default(); ACCOUNTS as usize];
     let (mut taken, mut refused) = (0_u32, 0_u32);
-    let before = CALLS.get();
+    let before = tally().calls;
     for _ in 0..20_000 {
         let place = prng.below(u64::from(ACCOUNTS)) as u32;
         let account = ledger.tree().account_at(place).unwrap_or_default();
@@ -78,6 +50,6 @@ fn no_call_about_history_allocates() {
         taken += u32::from(done.is_ok());
         refused += u32::from(done.is_err());
     }
-    assert_eq!(CALLS.get() - before, 0);
+    assert_eq!(tally().calls - before, 0);
     assert!(taken > 5_000 && refused > 1_000, "{taken} {refused}");
 }

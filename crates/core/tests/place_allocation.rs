@@ -1,67 +1,30 @@
 //! After construction a placer allocates nothing, in success or refusal, and takes the memory that
 //! it said it would.
 
-#![expect(unsafe_code, reason = "a global allocator cannot be written without it")]
-
+mod counting;
 mod lean;
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::hint::black_box;
 
+use counting::tally;
 use lean::placer::LeanPlacer;
 use rampmeter::fleet::{Fleet, FleetOptions};
 use rampmeter::place::{Placer, PlacerOptions};
 use rampmeter::policy::Policy;
 
-thread_local! {
-    /// Calls, and bytes handed out and not given back, on this thread.
-    static TALLY: Cell<(u64, isize)> = const { Cell::new((0, 0)) };
-}
-
-fn count(bytes: isize) {
-    // A thread that is being torn down has no tally any more, and nothing to measure either.
-    let counted = TALLY.try_with(|tally| {
-        let (calls, live) = tally.get();
-        tally.set((calls + 1, live + bytes));
-    });
-    let _ = counted;
-}
-
-struct Counting;
-
-// SAFETY: every method forwards its arguments unchanged to `System`, which upholds the contract;
-// counting touches only a thread-local number and neither allocates nor panics.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size().cast_signed());
-        // SAFETY: the caller's promise about `layout` is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        count(-layout.size().cast_signed());
-        // SAFETY: `block` came from `System` with this layout, as everything here does.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 #[test]
 fn no_call_allocates() {
     // Positive control: a counter that counts nothing would pass.
-    let before = TALLY.get().0;
+    let before = tally().calls;
     drop(black_box(Box::new(7_u8)));
-    assert_eq!(TALLY.get().0 - before, 2, "one to allocate, one to free");
+    assert_eq!(tally().calls - before, 2, "one to allocate, one to free");
 
     for seed in 0..4 {
         let mut host = LeanPlacer::new(seed);
-        let before = TALLY.get().0;
+        let before = tally().calls;
         host.drive(4_000);
-        assert_eq!(TALLY.get().0, before, "{:?}", host.log.calls());
+        assert_eq!(tally().calls, before, "{:?}", host.log.calls());
         let (saved, _) = host.log.counts("save");
         assert!(saved > 50, "it was saved: {:?}", host.log.calls());
     }
@@ -121,13 +84,16 @@ fn bytes_needed_is_what_construction_takes() {
         };
         let mut policy = Policy::default();
         policy.placement.reservations_max = reservations_max;
-        let before = TALLY.get().1;
+        let before = tally().bytes_live;
         let fleet = Fleet::new(&size).unwrap();
-        assert_eq!((TALLY.get().1 - before).cast_unsigned() as u64, Fleet::bytes_needed(&size));
+        assert_eq!(
+            (tally().bytes_live - before).cast_unsigned() as u64,
+            Fleet::bytes_needed(&size)
+        );
         let placer = Placer::new(fleet, &policy, &options).unwrap();
-        let taken = (TALLY.get().1 - before).cast_unsigned() as u64;
+        let taken = (tally().bytes_live - before).cast_unsigned() as u64;
         assert_eq!(taken, Placer::bytes_needed(&size, &policy, &options), "{size:?} {options:?}");
         drop(placer);
-        assert_eq!(TALLY.get().1, before, "it gives back what it took");
+        assert_eq!(tally().bytes_live, before, "it gives back what it took");
     }
 }

@@ -1,16 +1,14 @@
 //! After construction a router allocates nothing, in success or refusal, takes the memory that it
 //! said it would, and outlives its process: a restored one goes on as the saved one.
 
-#![expect(unsafe_code, reason = "a global allocator cannot be written without it")]
-
+mod counting;
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::OnceLock;
 
+use counting::tally;
 use proptest::prelude::*;
 use rampmeter::engine::{KvGeometry, Profile};
 use rampmeter::policy::{Account, EngineMode, Policy};
@@ -23,41 +21,6 @@ use support::Prng;
 use support::forgery::{
     Desk, every_damage_is_refused, fault, faults_are_named, is_believed, saved, some_are_believed,
 };
-
-thread_local! {
-    /// Calls, and bytes handed out and not given back, on this thread.
-    static TALLY: Cell<(u64, isize)> = const { Cell::new((0, 0)) };
-}
-
-fn count(bytes: isize) {
-    // A thread that is being torn down has no tally any more, and nothing to measure either.
-    let counted = TALLY.try_with(|tally| {
-        let (calls, live) = tally.get();
-        tally.set((calls + 1, live + bytes));
-    });
-    let _ = counted;
-}
-
-struct Counting;
-
-// SAFETY: every method forwards its arguments unchanged to `System`, which upholds the contract;
-// counting touches only a thread-local number and neither allocates nor panics.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size().cast_signed());
-        // SAFETY: the caller's promise about `layout` is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        count(-layout.size().cast_signed());
-        // SAFETY: `block` came from `System` with this layout, as everything here does.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const OPTIONS: RouterOptions = RouterOptions {
     replicas_max: 70,
@@ -276,19 +239,19 @@ impl Host {
 #[test]
 fn no_call_allocates() {
     // Positive control: a counter that counts nothing would pass.
-    let before = TALLY.get().0;
+    let before = tally().calls;
     drop(black_box(Box::new(7_u8)));
-    assert_eq!(TALLY.get().0 - before, 2, "one to allocate, one to free");
+    assert_eq!(tally().calls - before, 2, "one to allocate, one to free");
 
     let mut out = vec![0; 1 << 18];
     let mut sums = [(0, 0); CALLS];
     for seed in 0..6 {
         let mut host = Host::new(seed);
-        let before = TALLY.get().0;
+        let before = tally().calls;
         host.drive(4_000, &mut out);
         let mut names = [0; 4];
         black_box(hash_blocks(1, &[1, 2, 3, 4], 1, &mut names));
-        assert_eq!(TALLY.get().0, before, "{:?}", host.calls);
+        assert_eq!(tally().calls, before, "{:?}", host.calls);
         for (sum, calls) in sums.iter_mut().zip(host.calls) {
             *sum = (sum.0 + calls.0, sum.1 + calls.1);
         }
@@ -305,12 +268,12 @@ fn bytes_needed_is_what_construction_takes() {
     for (replicas_max, blocks_max) in [(1, 1), (64, 1_000), (65, 1_025), (1_000, 30_000)] {
         let options = RouterOptions { replicas_max, blocks_max, ..RouterOptions::default() };
         let policy = Policy::default().with_accounts([Account::new("a", 1.0)]);
-        let before = TALLY.get().1;
+        let before = tally().bytes_live;
         let router = Router::new(&policy, &options).unwrap();
-        let taken = (TALLY.get().1 - before).cast_unsigned() as u64;
+        let taken = (tally().bytes_live - before).cast_unsigned() as u64;
         assert_eq!(taken, Router::bytes_needed(&policy, &options), "{options:?}");
         drop(router);
-        assert_eq!(TALLY.get().1, before, "it gives back what it took");
+        assert_eq!(tally().bytes_live, before, "it gives back what it took");
     }
 }
 
