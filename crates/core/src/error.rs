@@ -4,6 +4,8 @@
 //! that the call itself was wrong, names the field, the value and the range, and guarantees that
 //! nothing was changed.
 
+pub mod codes;
+
 /// Why a call was refused. State is untouched whenever one of these is returned.
 ///
 /// `Copy` and at most 56 bytes: it travels by value, without a heap.
@@ -149,34 +151,20 @@ impl core::fmt::Display for Real {
 }
 
 impl Error {
-    /// The stable number of this kind of error: negative, the same in Rust, C and Python. A
-    /// number is never reused; a retired one stays listed here.
-    ///
-    /// | code | error |
-    /// |---|---|
-    /// | -1 | [`Error::Range`] |
-    /// | -2 | [`Error::RangeReal`] |
-    /// | -3 | [`Error::Stale`] |
-    /// | -4 | [`Error::TimeReversed`] |
-    /// | -5 | [`Error::Full`] |
-    /// | -6 | [`Error::BufferTooSmall`] |
-    /// | -7 | [`Error::Contradiction`] |
-    /// | -8 | [`Error::Duplicate`] |
-    /// | -9 | [`Error::Unknown`] |
-    /// | -10 | [`Error::Snapshot`] |
+    /// The stable number of this kind of error, one of [`codes`]: the same in Rust, C and Python.
     #[must_use]
     pub const fn code(self) -> i32 {
         match self {
-            Self::Range { .. } => -1,
-            Self::RangeReal { .. } => -2,
-            Self::Stale { .. } => -3,
-            Self::TimeReversed { .. } => -4,
-            Self::Full { .. } => -5,
-            Self::BufferTooSmall { .. } => -6,
-            Self::Contradiction { .. } => -7,
-            Self::Duplicate { .. } => -8,
-            Self::Unknown { .. } => -9,
-            Self::Snapshot { .. } => -10,
+            Self::Range { .. } => codes::RANGE,
+            Self::RangeReal { .. } => codes::RANGE_REAL,
+            Self::Stale { .. } => codes::STALE,
+            Self::TimeReversed { .. } => codes::TIME_REVERSED,
+            Self::Full { .. } => codes::FULL,
+            Self::BufferTooSmall { .. } => codes::BUFFER_TOO_SMALL,
+            Self::Contradiction { .. } => codes::CONTRADICTION,
+            Self::Duplicate { .. } => codes::DUPLICATE,
+            Self::Unknown { .. } => codes::UNKNOWN,
+            Self::Snapshot { .. } => codes::SNAPSHOT,
         }
     }
 

@@ -5,6 +5,7 @@ use std::string::{String, ToString as _};
 
 use super::DOCUMENT_BYTES_MAX;
 use super::node::{Kind, Node};
+use crate::error::codes;
 use crate::policy::Fault;
 
 /// Most characters of a document that a message repeats: enough to recognise, never a screenful.
@@ -36,6 +37,12 @@ impl core::fmt::Display for DocumentError {
 impl std::error::Error for DocumentError {}
 
 impl DocumentError {
+    /// The stable number of this kind of error, [`codes::DOCUMENT`].
+    #[must_use]
+    pub const fn code(&self) -> i32 {
+        codes::DOCUMENT
+    }
+
     fn new(path: &str, line: Option<u32>, message: String) -> Self {
         Self { path: path.into(), line, message }
     }
