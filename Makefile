@@ -23,7 +23,7 @@ LINTS := -- --deny warnings
 
 .DEFAULT_GOAL := help
 .PHONY: help demo ablation test bench lint fmt clippy unit nostd deny shared
-.PHONY: instructions instructions-update
+.PHONY: instructions instructions-update install header c abi-update fuzz
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ help: ## list the targets
 demo: ## one engine, rising load, policies side by side: prints a table, writes report.html
 	$(CARGO) run --release --locked --package rampmeter-cli -- highway --report report.html
 
-test: fmt clippy unit nostd instructions deny shared ## everything that must pass before a change is taken
+test: fmt clippy unit nostd c instructions deny shared ## everything that must pass before a change is taken
 
 ablation: ## the same traffic with one key of the policy changed at a time
 	cd examples/ablation && $(CARGO) run --release --locked --package rampmeter-cli -- highway \
@@ -80,6 +80,18 @@ unit:
 
 nostd: ## the core without std, linked into a C program, and no allocation after construction
 	tests/nostd/run.sh
+
+install: ## the C library: headers, static and shared library, packages (PREFIX=, DESTDIR=, LIBDIR=)
+	CARGO='$(CARGO)' packaging/install.sh
+
+header: ## write include/rampmeter.h anew from its sources
+	$(CARGO) run --quiet --locked --package rampmeter-header
+
+c: ## the C ABI: header, layout, symbols, examples under the checkers, packages
+	CARGO='$(CARGO)' tests/c/run.sh
+
+abi-update: header ## take the ABI as it is for the one that must not change
+	CARGO='$(CARGO)' packaging/abi.sh
 
 deny:
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
