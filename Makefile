@@ -90,6 +90,9 @@ header: ## write include/rampmeter.h anew from its sources
 c: ## the C ABI: header, layout, symbols, examples under the checkers, packages
 	CARGO='$(CARGO)' tests/c/run.sh
 
+fuzz: ## the C ABI under drawn calls for half an hour (FUZZ_SECONDS=, FUZZ_SEED=)
+	CARGO='$(CARGO)' tests/c/fuzz.sh $(or $(FUZZ_SECONDS),1800) $(or $(FUZZ_SEED),1) verbose
+
 abi-update: header ## take the ABI as it is for the one that must not change
 	CARGO='$(CARGO)' packaging/abi.sh
 

@@ -110,3 +110,5 @@ if have cmake "the CMake package"; then
     (cd "$work/cmake" && ctest --output-on-failure >"$work/out") || { cat "$work/out"; exit 1; }
     say "CMake: $(grep -o '[0-9]* tests failed out of [0-9]*\|100% tests passed.*' "$work/out" | head -1)"
 fi
+
+say "fuzzer: $(tests/c/fuzz.sh "${FUZZ_SECONDS:-60}" "${FUZZ_SEED:-1}")"
