@@ -6,12 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rampmeter::error::codes;
 
-use crate::error::{Fault, rampmeter_error};
+use crate::error::{Fault, Refusal, Refused, rampmeter_error};
 use crate::memory::Out;
 use crate::status::rampmeter_status;
-
-/// What one call comes to.
-pub(crate) type Outcome = Result<(), Fault>;
 
 /// A desk behind a pointer, and whether it can still be believed.
 pub(crate) struct Guarded<T> {
@@ -64,15 +61,10 @@ pub(crate) use object;
 #[inline]
 pub(crate) unsafe fn answer(
     error: *mut rampmeter_error,
-    call: impl FnOnce() -> Outcome,
+    call: impl FnOnce() -> Result<(), Fault>,
 ) -> rampmeter_status {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(Ok(())) => codes::OK,
-        // SAFETY: passed on.
-        Ok(Err(fault)) => unsafe { fault.tell(error) },
-        // SAFETY: passed on.
-        Err(_) => unsafe { Fault::Internal { poisoned: false }.tell(error) },
-    }
+    // SAFETY: passed on.
+    unsafe { caught(error, call) }
 }
 
 /// A call that changes the object.
@@ -84,7 +76,74 @@ pub(crate) unsafe fn answer(
 pub(crate) unsafe fn change<O: Object>(
     object: *mut O,
     error: *mut rampmeter_error,
-    call: impl FnOnce(&mut O::Desk) -> Outcome,
+    call: impl FnOnce(&mut O::Desk) -> Result<(), Fault>,
+) -> rampmeter_status {
+    // SAFETY: passed on.
+    unsafe { change_any(object, error, call) }
+}
+
+/// As [`change`], for what a running host calls: faults are told where they are found.
+///
+/// # Safety
+/// As [`change`].
+#[inline]
+pub(crate) unsafe fn change_told<O: Object>(
+    object: *mut O,
+    error: *mut rampmeter_error,
+    call: impl FnOnce(&mut O::Desk) -> Result<(), Refused>,
+) -> rampmeter_status {
+    // SAFETY: passed on.
+    unsafe { change_any(object, error, call) }
+}
+
+/// A call that only looks.
+///
+/// # Safety
+/// `object` is null, or came from `create` and nobody changes it meanwhile; `error` is null or may
+/// be written.
+#[inline]
+pub(crate) unsafe fn look<O: Object>(
+    object: *const O,
+    error: *mut rampmeter_error,
+    call: impl FnOnce(&O::Desk) -> Result<(), Fault>,
+) -> rampmeter_status {
+    // SAFETY: passed on.
+    unsafe { look_any(object, error, call) }
+}
+
+/// As [`look`], for what a running host calls.
+///
+/// # Safety
+/// As [`look`].
+#[inline]
+pub(crate) unsafe fn look_told<O: Object>(
+    object: *const O,
+    error: *mut rampmeter_error,
+    call: impl FnOnce(&O::Desk) -> Result<(), Refused>,
+) -> rampmeter_status {
+    // SAFETY: passed on.
+    unsafe { look_any(object, error, call) }
+}
+
+#[inline]
+unsafe fn caught<R: Refusal>(
+    error: *mut rampmeter_error,
+    call: impl FnOnce() -> Result<(), R>,
+) -> rampmeter_status {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(())) => codes::OK,
+        // SAFETY: passed on.
+        Ok(Err(refusal)) => unsafe { refusal.status(error) },
+        // SAFETY: passed on.
+        Err(_) => unsafe { Fault::Internal { poisoned: false }.tell(error) },
+    }
+}
+
+#[inline]
+unsafe fn change_any<O: Object, R: Refusal>(
+    object: *mut O,
+    error: *mut rampmeter_error,
+    call: impl FnOnce(&mut O::Desk) -> Result<(), R>,
 ) -> rampmeter_status {
     // SAFETY: null, or the caller's promise.
     let Some(object) = (unsafe { object.as_mut() }) else {
@@ -99,7 +158,7 @@ pub(crate) unsafe fn change<O: Object>(
     match catch_unwind(AssertUnwindSafe(|| call(&mut guarded.desk))) {
         Ok(Ok(())) => codes::OK,
         // SAFETY: passed on.
-        Ok(Err(fault)) => unsafe { fault.tell(error) },
+        Ok(Err(refusal)) => unsafe { refusal.status(error) },
         Err(_) => {
             *guarded.poisoned.get_mut() = true;
             // SAFETY: passed on.
@@ -108,19 +167,19 @@ pub(crate) unsafe fn change<O: Object>(
     }
 }
 
-/// A call that only looks.
-///
-/// # Safety
-/// `object` is null, or came from `create` and nobody changes it meanwhile; `error` is null or may
-/// be written.
 #[inline]
-pub(crate) unsafe fn look<O: Object>(
+unsafe fn look_any<O: Object, R: Refusal>(
     object: *const O,
     error: *mut rampmeter_error,
-    call: impl FnOnce(&O::Desk) -> Outcome,
+    call: impl FnOnce(&O::Desk) -> Result<(), R>,
 ) -> rampmeter_status {
     // SAFETY: passed on.
-    unsafe { answer(error, || call(desk(object)?)) }
+    match unsafe { desk(object) } {
+        // SAFETY: passed on.
+        Ok(desk) => unsafe { caught(error, || call(desk)) },
+        // SAFETY: passed on.
+        Err(fault) => unsafe { fault.tell(error) },
+    }
 }
 
 /// The desk in an object that is an argument beside others.

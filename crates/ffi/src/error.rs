@@ -91,6 +91,7 @@ impl Fault {
     /// # Safety
     /// `error` is null or may be written.
     #[cold]
+    #[inline(never)]
     pub(crate) unsafe fn tell(&self, error: *mut rampmeter_error) -> rampmeter_status {
         let status = self.code();
         if error.is_null() || !error.is_aligned() {
@@ -108,6 +109,57 @@ impl Fault {
         unsafe { error.write(told) };
         status
     }
+}
+
+/// A status whose fault was told already.
+#[derive(Clone, Copy)]
+pub(crate) struct Refused(rampmeter_status);
+
+/// What a call ends with if it fails: a fault that is to be told, or the status of one that was.
+pub(crate) trait Refusal {
+    /// # Safety
+    /// `error` is null or may be written.
+    unsafe fn status(self, error: *mut rampmeter_error) -> rampmeter_status;
+}
+
+impl Refusal for Fault {
+    unsafe fn status(self, error: *mut rampmeter_error) -> rampmeter_status {
+        // SAFETY: passed on.
+        unsafe { self.tell(error) }
+    }
+}
+
+impl Refusal for Refused {
+    #[inline]
+    unsafe fn status(self, _: *mut rampmeter_error) -> rampmeter_status {
+        self.0
+    }
+}
+
+/// Tells a fault where it is found, so that a call that succeeds carries no room for one: what the
+/// calls of a running host do.
+pub(crate) trait Told<T> {
+    /// # Safety
+    /// `error` is null or may be written.
+    unsafe fn told(self, error: *mut rampmeter_error) -> Result<T, Refused>;
+}
+
+impl<T, E: Into<Fault>> Told<T> for Result<T, E> {
+    #[inline]
+    unsafe fn told(self, error: *mut rampmeter_error) -> Result<T, Refused> {
+        match self {
+            Ok(value) => Ok(value),
+            // SAFETY: passed on.
+            Err(fault) => Err(Refused(unsafe { tell(fault, error) })),
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn tell<E: Into<Fault>>(fault: E, error: *mut rampmeter_error) -> rampmeter_status {
+    // SAFETY: passed on.
+    unsafe { fault.into().tell(error) }
 }
 
 impl fmt::Display for Fault {

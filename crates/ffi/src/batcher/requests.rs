@@ -6,8 +6,8 @@ use rampmeter::share::AccountId;
 use rampmeter::{Error, Nanos, Tokens};
 
 use super::rampmeter_batcher;
-use crate::boundary::{change, look};
-use crate::error::{Fault, rampmeter_error};
+use crate::boundary::{change, change_told, look};
+use crate::error::{Fault, Told as _, rampmeter_error};
 use crate::memory::{Out, OutSized, take, versioned};
 use crate::status::rampmeter_status;
 
@@ -190,11 +190,12 @@ pub unsafe extern "C" fn rampmeter_batcher_submit(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(batcher, error, |batcher| {
-            let out = Out::new(admission, "admission")?;
-            let submission = take(submission, "submission")?.submission(now_ns)?;
+        change_told(batcher, error, |batcher| {
+            let out = Out::new(admission, "admission").told(error)?;
+            let submission = take(submission, "submission").told(error)?;
+            let submission = submission.submission(now_ns).told(error)?;
             let (request, retry_after_ns, shed_reason) =
-                match batcher.submit(Nanos(now_ns), &submission)? {
+                match batcher.submit(Nanos(now_ns), &submission).told(error)? {
                     Admission::Queued(request) => (request.to_raw(), 0, 0),
                     Admission::Shed(shed) => (0, shed.retry_after.get(), shed.reason as u32),
                 };
@@ -217,8 +218,8 @@ pub unsafe extern "C" fn rampmeter_batcher_cancel(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(batcher, error, |batcher| {
-            Ok(batcher.cancel(Nanos(now_ns), RequestId::from_raw(request))?)
+        change_told(batcher, error, |batcher| {
+            batcher.cancel(Nanos(now_ns), RequestId::from_raw(request)).told(error)
         })
     }
 }
@@ -284,8 +285,9 @@ pub unsafe extern "C" fn rampmeter_batcher_set_cached_tokens(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(batcher, error, |batcher| {
-            Ok(batcher.set_cached_tokens(RequestId::from_raw(request), Tokens(cached_tokens))?)
+        change_told(batcher, error, |batcher| {
+            let cached = Tokens(cached_tokens);
+            batcher.set_cached_tokens(RequestId::from_raw(request), cached).told(error)
         })
     }
 }

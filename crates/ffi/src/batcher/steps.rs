@@ -5,8 +5,8 @@ use rampmeter::batch::continuous::{Expiry, Observation, Plan, PlanEntry, Preempt
 use rampmeter::{Blocks, Nanos, Tokens};
 
 use super::rampmeter_batcher;
-use crate::boundary::{change, look};
-use crate::error::{Fault, rampmeter_error};
+use crate::boundary::{change_told, look_told};
+use crate::error::{Fault, Told as _, rampmeter_error};
 use crate::memory::{Out, OutSized, array, array_mut, flag, take, versioned};
 use crate::status::rampmeter_status;
 
@@ -258,9 +258,11 @@ pub unsafe extern "C" fn rampmeter_batcher_form(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(batcher, error, |batcher| {
-            let (out, plan) = (OutSized::new(formed, "formed")?, take(plan, "plan")?);
-            out.set(batcher.form(Nanos(now_ns), &mut arrays(&plan)?)?.into());
+        change_told(batcher, error, |batcher| {
+            let out = OutSized::new(formed, "formed").told(error)?;
+            let plan = take(plan, "plan").told(error)?;
+            let mut plan = arrays(&plan).told(error)?;
+            out.set(batcher.form(Nanos(now_ns), &mut plan).told(error)?.into());
             Ok(())
         })
     }
@@ -282,15 +284,16 @@ pub unsafe extern "C" fn rampmeter_batcher_form_with_cache(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(batcher, error, |batcher| {
-            let (out, plan) = (OutSized::new(formed, "formed")?, take(plan, "plan")?);
+        change_told(batcher, error, |batcher| {
+            let out = OutSized::new(formed, "formed").told(error)?;
+            let plan = take(plan, "plan").told(error)?;
+            let mut plan = arrays(&plan).told(error)?;
             let mut cached = |request: RequestId, tag: u64| {
                 let answer = cached_tokens?(context, request.to_raw(), tag);
                 (answer != u32::MAX).then_some(Tokens(answer))
             };
-            let formed =
-                batcher.form_with_cache(Nanos(now_ns), &mut arrays(&plan)?, &mut cached)?;
-            out.set(formed.into());
+            let formed = batcher.form_with_cache(Nanos(now_ns), &mut plan, &mut cached);
+            out.set(formed.told(error)?.into());
             Ok(())
         })
     }
@@ -329,17 +332,17 @@ pub unsafe extern "C" fn rampmeter_batcher_observe(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(batcher, error, |batcher| {
-            let (out, seen) =
-                (OutSized::new(observed, "observed")?, take(observation, "observation")?);
-            let known = flag(seen.kv_blocks_free_known, "kv_blocks_free_known")?;
+        change_told(batcher, error, |batcher| {
+            let out = OutSized::new(observed, "observed").told(error)?;
+            let seen = take(observation, "observation").told(error)?;
+            let known = flag(seen.kv_blocks_free_known, "kv_blocks_free_known").told(error)?;
             let seen = Observation {
                 step: seen.step,
                 kv_blocks_free: known.then_some(Blocks(seen.kv_blocks_free)),
                 duration: (seen.duration_ns != 0).then_some(Nanos(seen.duration_ns)),
-                results: results(seen.results, seen.results_len)?,
+                results: results(seen.results, seen.results_len).told(error)?,
             };
-            let observed = batcher.observe(Nanos(now_ns), &seen)?;
+            let observed = batcher.observe(Nanos(now_ns), &seen).told(error)?;
             out.set(rampmeter_observed {
                 size: 0,
                 finished: observed.finished,
@@ -364,8 +367,8 @@ pub unsafe extern "C" fn rampmeter_batcher_set_kv_blocks_free(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(batcher, error, |batcher| {
-            Ok(batcher.set_kv_blocks_free(Nanos(now_ns), Blocks(kv_blocks_free))?)
+        change_told(batcher, error, |batcher| {
+            batcher.set_kv_blocks_free(Nanos(now_ns), Blocks(kv_blocks_free)).told(error)
         })
     }
 }
@@ -384,8 +387,8 @@ pub unsafe extern "C" fn rampmeter_batcher_next_event(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        look(batcher, error, |batcher| {
-            let out = Out::new(next_ns, "next_ns")?;
+        look_told(batcher, error, |batcher| {
+            let out = Out::new(next_ns, "next_ns").told(error)?;
             out.set(batcher.next_event(Nanos(now_ns)).map_or(RAMPMETER_NEVER, Nanos::get));
             Ok(())
         })
