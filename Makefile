@@ -23,7 +23,7 @@ LINTS := -- --deny warnings
 
 .DEFAULT_GOAL := help
 .PHONY: help demo ablation test bench lint fmt clippy unit nostd deny shared
-.PHONY: instructions instructions-update install header c abi-update fuzz
+.PHONY: instructions instructions-update install header c c-docs overhead abi-update fuzz
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ help: ## list the targets
 demo: ## one engine, rising load, policies side by side: prints a table, writes report.html
 	$(CARGO) run --release --locked --package rampmeter-cli -- highway --report report.html
 
-test: fmt clippy unit nostd c instructions deny shared ## everything that must pass before a change is taken
+test: fmt clippy unit nostd c c-docs overhead instructions deny shared ## everything that must pass before a change is taken
 
 ablation: ## the same traffic with one key of the policy changed at a time
 	cd examples/ablation && $(CARGO) run --release --locked --package rampmeter-cli -- highway \
@@ -89,6 +89,13 @@ header: ## write include/rampmeter.h anew from its sources
 
 c: ## the C ABI: header, layout, symbols, examples under the checkers, packages
 	CARGO='$(CARGO)' tests/c/run.sh
+
+c-docs: ## the C header as HTML in target/c-docs; fails on what is not documented
+	@if command -v doxygen >/dev/null; then mkdir -p target && doxygen docs/Doxyfile; \
+	else echo "doxygen is not installed: C reference not made"; fi
+
+overhead: ## instructions that a call from C takes on top of the same call from Rust
+	CARGO='$(CARGO)' tests/c/overhead.sh
 
 fuzz: ## the C ABI under drawn calls for half an hour (FUZZ_SECONDS=, FUZZ_SEED=)
 	CARGO='$(CARGO)' tests/c/fuzz.sh $(or $(FUZZ_SECONDS),1800) $(or $(FUZZ_SEED),1) verbose

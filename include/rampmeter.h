@@ -109,6 +109,9 @@ extern "C" {
 /** A text is not UTF-8. */
 #define RAMPMETER_STATUS_E_TEXT (-68)
 
+/** The system has not as much memory as the object needs; the text of the error says how much. */
+#define RAMPMETER_STATUS_E_MEMORY (-69)
+
 /**
  * A bug of the library. The object answers nothing but this any more: destroy it, and report it.
  */
@@ -944,7 +947,7 @@ rampmeter_status rampmeter_batcher_progress(const struct rampmeter_batcher *batc
  * Creates a batcher for one engine, with all the memory that it will ever use.
  *
  * Fails: E_RANGE, E_RANGE_REAL, E_FULL (more accounts than `limits.accounts_max`), E_DUPLICATE,
- * E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to be given to
+ * E_MEMORY, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to be given to
  * rampmeter_batcher_destroy(); NULL on failure. `policy` and `engine` are read and not kept.
  * Allocates: yes, rampmeter_batcher_bytes_needed(). Blocks: no. Threads: any. Since: 0.1.
  */

@@ -4,14 +4,14 @@
 #   PREFIX    where it will be used from, an absolute path     /usr/local
 #   DESTDIR   put in front of it while a package is made       nothing
 #   LIBDIR    below PREFIX                                     lib
-#   PROFILE   cargo's profile                                  release
+#   PROFILE   cargo's profile                                  dist
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 PREFIX=${PREFIX:-/usr/local}
 LIBDIR=${LIBDIR:-lib}
 DESTDIR=${DESTDIR:-}
-PROFILE=${PROFILE:-release}
+PROFILE=${PROFILE:-dist}
 CARGO=${CARGO:-cargo}
 case $PREFIX in /*) ;; *) echo "PREFIX = $PREFIX is not an absolute path" >&2; exit 2 ;; esac
 

@@ -20,7 +20,7 @@ use rampmeter::batch::Batcher;
 use crate::boundary::{Guarded, change, create, desk, destroy, object};
 use crate::engine::{rampmeter_engine, taken};
 use crate::error::rampmeter_error;
-use crate::memory::{Out, array};
+use crate::memory::{Out, array, room};
 use crate::policy::rampmeter_policy;
 use crate::status::rampmeter_status;
 
@@ -32,7 +32,7 @@ object!(rampmeter_batcher, Batcher, "batcher");
 /// Creates a batcher for one engine, with all the memory that it will ever use.
 ///
 /// Fails: E_RANGE, E_RANGE_REAL, E_FULL (more accounts than `limits.accounts_max`), E_DUPLICATE,
-/// E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to be given to
+/// E_MEMORY, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to be given to
 /// rampmeter_batcher_destroy(); NULL on failure. `policy` and `engine` are read and not kept.
 /// Allocates: yes, rampmeter_batcher_bytes_needed(). Blocks: no. Threads: any. Since: 0.1.
 #[unsafe(no_mangle)]
@@ -46,6 +46,7 @@ pub unsafe extern "C" fn rampmeter_batcher_create(
     unsafe {
         create(out, error, || {
             let (policy, engine) = (desk(policy)?, taken(engine)?);
+            room(Batcher::bytes_needed(policy))?;
             Ok(Batcher::new(policy, engine.kv()?, engine.model()?)?)
         })
     }
@@ -175,6 +176,7 @@ pub unsafe extern "C" fn rampmeter_batcher_restore(
     unsafe {
         create(out, error, || {
             let (policy, engine) = (desk(policy)?, taken(engine)?);
+            room(Batcher::bytes_needed(policy))?;
             Ok(Batcher::restore(policy, engine.kv()?, array(bytes, len, "bytes")?)?)
         })
     }

@@ -82,6 +82,7 @@ impl Fault {
             Self::TooNew { .. } => codes::TOO_NEW,
             Self::Name { .. } => codes::NAME,
             Self::Text { .. } => codes::TEXT,
+            Self::Memory { .. } => codes::MEMORY,
             Self::Internal { .. } => codes::INTERNAL,
         }
     }
@@ -178,6 +179,7 @@ impl fmt::Display for Fault {
             ),
             Self::Name { what, name } => write!(f, "`{what}` = \"{name}\" is the name of nothing"),
             Self::Text { argument } => write!(f, "`{argument}` is not UTF-8"),
+            Self::Memory { bytes } => write!(f, "there are not {bytes} bytes of memory for it"),
             Self::Internal { poisoned: false } => f.write_str("a bug of the library; report it"),
             Self::Internal { poisoned: true } => {
                 f.write_str("the object met a bug of the library in an earlier call: destroy it")

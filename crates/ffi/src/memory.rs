@@ -266,6 +266,17 @@ pub(crate) unsafe fn give_text(
     Ok(())
 }
 
+/// Whether the system has memory for an object of so many bytes: to run out of it half-way would end
+/// the process. Asked for at once, and given back; where the system promises more than it has, this
+/// sees only what is far beyond it.
+pub(crate) fn room(bytes: u64) -> Result<(), Fault> {
+    let asked = usize::try_from(bytes).ok();
+    match asked.map(|bytes| Vec::<u8>::new().try_reserve_exact(bytes)) {
+        Some(Ok(())) => Ok(()),
+        _ => Err(Fault::Memory { bytes }),
+    }
+}
+
 /// A number that says no or yes.
 #[inline]
 pub(crate) fn flag(value: u8, field: &'static str) -> Result<bool, Fault> {
@@ -351,6 +362,14 @@ mod tests {
             assert_eq!(code(array(words.as_ptr(), usize::MAX, "a")), codes::RANGE);
             assert_eq!(array::<u64>(ptr::null(), 0, "a").ok(), Some(&[][..]));
             assert_eq!(code(Out::new(odd.cast_mut(), "a")), codes::POINTER);
+        }
+    }
+
+    #[test]
+    fn more_memory_than_there_is_is_refused() {
+        assert_eq!(code(room(1 << 20)), codes::OK);
+        for bytes in [u64::MAX, i64::MAX as u64, 1 << 60] {
+            assert_eq!(code(room(bytes)), codes::MEMORY);
         }
     }
 

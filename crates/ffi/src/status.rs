@@ -46,6 +46,8 @@ pub const RAMPMETER_STATUS_E_TOO_NEW: i32 = -66;
 pub const RAMPMETER_STATUS_E_NAME: i32 = -67;
 /// A text is not UTF-8.
 pub const RAMPMETER_STATUS_E_TEXT: i32 = -68;
+/// The system has not as much memory as the object needs; the text of the error says how much.
+pub const RAMPMETER_STATUS_E_MEMORY: i32 = -69;
 /// A bug of the library. The object answers nothing but this any more: destroy it, and report it.
 pub const RAMPMETER_STATUS_E_INTERNAL: i32 = -100;
 
@@ -99,6 +101,7 @@ pub extern "C" fn rampmeter_status_text(status: rampmeter_status) -> *const c_ch
         codes::TOO_NEW => b"a structure uses fields that this version does not know\0",
         codes::NAME => b"nothing has this name\0",
         codes::TEXT => b"a text is not UTF-8\0",
+        codes::MEMORY => b"there is not as much memory as the object needs\0",
         codes::INTERNAL => b"a bug of the library: destroy the object and report it\0",
         _ => b"no status of this version of rampmeter\0",
     };
@@ -111,7 +114,7 @@ mod tests {
 
     use super::*;
 
-    const OURS: [(i32, &str); 18] = [
+    const OURS: [(i32, &str); 19] = [
         (RAMPMETER_STATUS_OK, "OK"),
         (RAMPMETER_STATUS_E_RANGE, "RANGE"),
         (RAMPMETER_STATUS_E_RANGE_REAL, "RANGE_REAL"),
@@ -129,6 +132,7 @@ mod tests {
         (RAMPMETER_STATUS_E_TOO_NEW, "TOO_NEW"),
         (RAMPMETER_STATUS_E_NAME, "NAME"),
         (RAMPMETER_STATUS_E_TEXT, "TEXT"),
+        (RAMPMETER_STATUS_E_MEMORY, "MEMORY"),
         (RAMPMETER_STATUS_E_INTERNAL, "INTERNAL"),
     ];
 
@@ -148,7 +152,7 @@ mod tests {
         let unknown = text(1);
         assert!(codes::ALL.iter().all(|(.., means)| *means != unknown));
         assert!(
-            [-12, -63, -69, -101, i32::MIN, i32::MAX].iter().all(|code| text(*code) == unknown)
+            [-12, -63, -70, -101, i32::MIN, i32::MAX].iter().all(|code| text(*code) == unknown)
         );
     }
 

@@ -49,6 +49,8 @@ codes! {
     NAME = -67, "nothing has this name";
     /// Text that is not UTF-8.
     TEXT = -68, "a text is not UTF-8";
+    /// The system has not as much memory as an object needs.
+    MEMORY = -69, "there is not as much memory as the object needs";
     /// A bug of the library; the object is not to be used any more.
     INTERNAL = -100, "a bug of the library: destroy the object and report it";
 }
