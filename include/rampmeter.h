@@ -126,6 +126,9 @@ extern "C" {
 /** Third number. */
 #define RAMPMETER_VERSION_PATCH 0
 
+/** In place of a fraction for which 0 means the default, where the text says so: 0. */
+#define RAMPMETER_ZERO (-1.0)
+
 /**
  * What a call returns: `RAMPMETER_STATUS_OK` or one of the errors below, all negative. More may be
  * added; a number is never reused.
@@ -316,6 +319,69 @@ typedef struct rampmeter_engine {
 rampmeter_status rampmeter_engine_named(const char *engine_name,
                                         struct rampmeter_engine *engine,
                                         rampmeter_error *error);
+
+/* ================================================================================================
+ * Exchange: what copies of one desk tell each other
+ *
+ * Several engines or routers with the same accounts, or several ledgers, tell each other whom they
+ * served, so that a tenant does not get a share of its own at every front door. Each writes deltas
+ * and merges those of the others; how they travel is the host's business. They may come late, twice,
+ * in any order, or get lost: the next one makes up for it. An account is known to all copies by its
+ * key, which is made of its name and those above it. `docs/policies/exchange.md` says how it works.
+ */
+
+/**
+ * What one copy charged to one account in one class: send it to the others as it is. Amounts in
+ * prompt tokens as charged, not divided by weight, `began <= told <= served`.
+ */
+typedef struct rampmeter_delta_entry {
+    /** Key of the account, not 0. */
+    uint64_t key;
+    /** Class, or lane of a ledger. */
+    uint64_t lane;
+    /** Where the counting began. */
+    double began;
+    /** What the delta before this one told, or `began`. */
+    double told;
+    /** Up to where it has come. */
+    double served;
+} rampmeter_delta_entry;
+
+/** Who tells: goes with the entries. Set `size` before. */
+typedef struct rampmeter_delta {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 1: that was everything; 0: the next call goes on from there. */
+    uint32_t is_complete;
+    /** Entries written. */
+    uint64_t len;
+    /** Number of the copy that tells. */
+    uint64_t replica;
+    /** Which of its lives this is. */
+    uint64_t incarnation;
+} rampmeter_delta;
+
+/** What became of the entries of a delta. Set `size` before. */
+typedef struct rampmeter_merged {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Entries that told something new. */
+    uint32_t news;
+    /** Entries that came twice or late. */
+    uint32_t older;
+    /**
+     * Entries whose key no account here has; once one has it, the same delta can be merged again.
+     */
+    uint32_t unknown;
+} rampmeter_merged;
+
+/**
+ * The key of the account at the end of a path of names parted by `/`, such as "org/team/user": the
+ * same on every machine, for ever.
+ *
+ * Fails: E_TEXT, E_POINTER. Allocates: no. Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_path_key(const char *path, uint64_t *key, rampmeter_error *error);
 
 /* ================================================================================================
  * Batcher: what runs in the next step of a language model
@@ -827,51 +893,6 @@ typedef struct rampmeter_rate_limits {
 } rampmeter_rate_limits;
 
 /**
- * What one copy charged to one account in one class: send it to the others as it is. Amounts in
- * prompt tokens as charged, not divided by weight, `began <= told <= served`.
- */
-typedef struct rampmeter_delta_entry {
-    /** Key of the account, not 0. */
-    uint64_t key;
-    /** Class. */
-    uint64_t lane;
-    /** Where the counting began. */
-    double began;
-    /** What the delta before this one told, or `began`. */
-    double told;
-    /** Up to where it has come. */
-    double served;
-} rampmeter_delta_entry;
-
-/** Who tells: goes with the entries. Set `size` before. */
-typedef struct rampmeter_delta {
-    /** Bytes of this structure as the caller knows it. */
-    uint32_t size;
-    /** 1: that was everything; 0: the next call goes on from there. */
-    uint32_t is_complete;
-    /** Entries written. */
-    uint64_t len;
-    /** Number of the copy that tells. */
-    uint64_t replica;
-    /** Which of its lives this is. */
-    uint64_t incarnation;
-} rampmeter_delta;
-
-/** What became of the entries of a delta. Set `size` before. */
-typedef struct rampmeter_merged {
-    /** Bytes of this structure as the caller knows it. */
-    uint32_t size;
-    /** Entries that told something new. */
-    uint32_t news;
-    /** Entries that came twice or late. */
-    uint32_t older;
-    /**
-     * Entries whose key no account here has; once one has it, the same delta can be merged again.
-     */
-    uint32_t unknown;
-} rampmeter_merged;
-
-/**
  * A request comes in: it waits, or is turned away because of a limit of its class or account.
  *
  * Fails: E_TIME_REVERSED, E_RANGE (a length or class outside its limits), E_STALE (the account, or
@@ -1246,9 +1267,9 @@ rampmeter_status rampmeter_batcher_account_service(const struct rampmeter_batche
  * Allocates: no. Blocks: no. Threads: one at a time for each batcher. Since: 0.1.
  */
 rampmeter_status rampmeter_batcher_delta(struct rampmeter_batcher *batcher,
-                                         struct rampmeter_delta_entry *entries,
+                                         rampmeter_delta_entry *entries,
                                          size_t capacity,
-                                         struct rampmeter_delta *delta,
+                                         rampmeter_delta *delta,
                                          rampmeter_error *error);
 
 /**
@@ -1259,10 +1280,10 @@ rampmeter_status rampmeter_batcher_delta(struct rampmeter_batcher *batcher,
  * no. Blocks: no. Threads: one at a time for each batcher. Since: 0.1.
  */
 rampmeter_status rampmeter_batcher_merge(struct rampmeter_batcher *batcher,
-                                         const struct rampmeter_delta *delta,
-                                         const struct rampmeter_delta_entry *entries,
+                                         const rampmeter_delta *delta,
+                                         const rampmeter_delta_entry *entries,
                                          size_t len,
-                                         struct rampmeter_merged *merged,
+                                         rampmeter_merged *merged,
                                          rampmeter_error *error);
 
 /**
@@ -1298,6 +1319,1525 @@ rampmeter_status rampmeter_batcher_drop_swapped(struct rampmeter_batcher *batche
                                                 uint64_t now_ns,
                                                 uint64_t request,
                                                 rampmeter_error *error);
+
+/* ================================================================================================
+ * Ledger: who deserves it
+ *
+ * One tree of accounts, and about each of them what the host asks for: whose request is next
+ * (counters), what an account may have and holds (quotas), how much of a cluster is whose
+ * (division), who needs its next task most (dominant shares) or borrowed most, who may take from
+ * whom (reclaim), who used least in the past (history), what may come in yet (rates). Each part
+ * takes memory only where the options ask for it; a call about one that is not there is answered
+ * with E_RANGE. The handle of an account is the same in all parts, and its low 32 bits,
+ * `(uint32_t)account`, are its place in arrays over all accounts. A batcher has a ledger of its own:
+ * this one is for routers, cluster schedulers and batch systems. `docs/policies/share.md` says how
+ * it decides.
+ */
+
+/** Kinds of resource that a ledger can have. */
+#define RAMPMETER_RESOURCES_MAX 8
+
+/** In place of the number of a resource: none. */
+#define RAMPMETER_RESOURCE_NONE UINT32_MAX
+
+/** In place of an amount: as much as there is. */
+#define RAMPMETER_UNLIMITED UINT64_MAX
+
+/**
+ * In place of a limit, a lending limit or a budget, where 0 means that there is none: nothing at
+ * all.
+ */
+#define RAMPMETER_NOTHING 18446744073709551614ull
+
+/**
+ * rampmeter_level::excess: everybody keeps its guarantee, and the sum of shares exceeds the total.
+ */
+#define RAMPMETER_EXCESS_KEEP 0
+
+/** rampmeter_level::excess: the total is divided in proportion to the guarantees. */
+#define RAMPMETER_EXCESS_CUT 1
+
+/** By what right an account takes: it may not. */
+#define RAMPMETER_BASIS_NONE 0
+
+/** It is guaranteed what it takes. */
+#define RAMPMETER_BASIS_QUOTA 1
+
+/** What it takes is part of its fair share. */
+#define RAMPMETER_BASIS_FAIR_SHARE 2
+
+/** Why a job may not be taken: it may. */
+#define RAMPMETER_REFUSAL_NONE 0
+
+/** One of the accounts is the other, or stands above it. */
+#define RAMPMETER_REFUSAL_SAME_BRANCH 1
+
+/** The job has nothing of what is missing. */
+#define RAMPMETER_REFUSAL_NOTHING_WANTED 2
+
+/** The reclaimer, or an account above it, would exceed what it is entitled to. */
+#define RAMPMETER_REFUSAL_RECLAIMER_OVER 3
+
+/**
+ * The victim, or an account above it, holds no more than it is entitled to (or guaranteed, where
+ * the reclaimer goes by that).
+ */
+#define RAMPMETER_REFUSAL_VICTIM_WITHIN 4
+
+/**
+ * The victim holds no more than it is entitled to, and the job would leave it, or an account above
+ * it, less than it is guaranteed.
+ */
+#define RAMPMETER_REFUSAL_VICTIM_GUARANTEE 5
+
+/** The job has not run for its least time. */
+#define RAMPMETER_REFUSAL_MIN_RUNTIME 6
+
+/** So much work may not be lost now. */
+#define RAMPMETER_REFUSAL_BUDGET 7
+
+/** What an account should use next to its siblings: as many shares as its weight. */
+#define RAMPMETER_SHARES_WEIGHT 0
+
+/** A number of shares: 0 (it comes last), or 0.001 to 2^31. */
+#define RAMPMETER_SHARES_NUMBER 1
+
+/** Those of its parent: its children share with its siblings. */
+#define RAMPMETER_SHARES_PARENT 2
+
+/** Level by level: no user of an account goes before any of a sibling that used less. */
+#define RAMPMETER_RANKING_FAIR_TREE 0
+
+/** Usage over shares, all levels in one number. */
+#define RAMPMETER_RANKING_CLASSIC 1
+
+/** Which limit holds a request up: none. */
+#define RAMPMETER_RATE_WITHIN 0
+
+/** Requests per minute. */
+#define RAMPMETER_RATE_REQUESTS 1
+
+/** Tokens per minute. */
+#define RAMPMETER_RATE_TOKENS 2
+
+/**
+ * The accounts, and what is kept about them. One thread at a time may change it; calls with a
+ * `const` pointer may run side by side.
+ */
+typedef struct rampmeter_ledger rampmeter_ledger;
+
+/**
+ * Size of a ledger, and which parts it has. Set all of it to 0, then `size`, then what is wanted:
+ * what is 0 is not there.
+ */
+typedef struct rampmeter_ledger_options {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Accounts that may be open at once, those with children included, up to 2^24; 0: 1,024. */
+    uint32_t accounts_max;
+    /**
+     * Lanes of counters, up to 64: sets of queues that compete with each other, such as classes.
+     */
+    uint32_t lanes;
+    /** Kinds of resource that accounts hold, up to RAMPMETER_RESOURCES_MAX. */
+    uint32_t resources;
+    /** Other ledgers that this one exchanges service with, up to 255. */
+    uint32_t replicas_max;
+    /** 1: it keeps whose turn it is by dominant shares. */
+    uint8_t dominant;
+    /** 1: it keeps who borrowed how much of the quotas. */
+    uint8_t borrowing;
+    /** 1: it limits requests and tokens per minute. */
+    uint8_t rates;
+    /** 1: accounts have names. */
+    uint8_t names;
+    /** Half-life of past usage; 0: no history is kept. */
+    uint64_t half_life_ns;
+} rampmeter_ledger_options;
+
+/** How full a ledger is. Set `size` before. */
+typedef struct rampmeter_stats_ledger {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Accounts open. */
+    uint32_t accounts;
+    /** Accounts that may be open at once. */
+    uint32_t accounts_max;
+    /** 1: an account has a limit of requests or tokens per minute. */
+    uint32_t has_rate_limits;
+} rampmeter_stats_ledger;
+
+/** An account as the tree has it. Set `size` before. */
+typedef struct rampmeter_account {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Its place in arrays over all accounts: the low 32 bits of its handle. */
+    uint32_t index;
+    /** The account above; 0: it stands at the top. */
+    uint64_t parent;
+    /** Its weight next to its siblings. */
+    double weight;
+    /** Levels from the top, which is 1. */
+    uint32_t depth;
+    /** Accounts directly below it. */
+    uint32_t children;
+    /** 0. */
+    uint64_t reserved;
+} rampmeter_account;
+
+/** An account whose turn it is. */
+typedef struct rampmeter_eligible {
+    /** The account. */
+    uint64_t account;
+    /** Its weighted service. */
+    double counter;
+} rampmeter_eligible;
+
+/** How far an account is ahead of those it competes with. Set `size` before. */
+typedef struct rampmeter_lead {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 0. */
+    uint32_t reserved;
+    /** Its counter, or that of an account above, at the level where it is most ahead. */
+    double counter;
+    /** The smallest counter of those that wait there; its own where nobody does. */
+    double counter_min;
+    /** Requests of its own that wait. */
+    uint32_t waiting;
+    /** 0. */
+    uint32_t reserved_2;
+} rampmeter_lead;
+
+/**
+ * One of two accounts where they compete: what it is part of, or is, below the lowest account
+ * above both.
+ */
+typedef struct rampmeter_rival {
+    /** Its counter there. */
+    double counter;
+    /** Its weight there. */
+    double weight;
+} rampmeter_rival;
+
+/**
+ * An amount of each resource, in the smallest unit of each (milli-GPU, MiB...), at most 2^62; 0
+ * for resources that are not there.
+ */
+typedef struct rampmeter_amounts {
+    /** By number of the resource. */
+    uint64_t of[RAMPMETER_RESOURCES_MAX];
+} rampmeter_amounts;
+
+/**
+ * What an account may have of each resource. Set all of it to 0, then `size`, then what is known.
+ */
+typedef struct rampmeter_quota {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Siblings of a higher priority take what is left over before others. */
+    int32_t over_quota_priority;
+    /**
+     * Guaranteed: its own before anything is divided; RAMPMETER_UNLIMITED: all that it asks for.
+     */
+    struct rampmeter_amounts quota;
+    /** The most that it may have; 0: no limit; RAMPMETER_NOTHING: it may have none. */
+    struct rampmeter_amounts limit;
+    /**
+     * The most of its quota that others may use while it does not; 0: all; RAMPMETER_NOTHING:
+     * none.
+     */
+    struct rampmeter_amounts lending_limit;
+    /**
+     * Its part of what is left over next to its siblings, up to 10^12; 0: 1; RAMPMETER_ZERO:
+     * nothing beyond its quota.
+     */
+    double over_quota_weight[RAMPMETER_RESOURCES_MAX];
+    /** Must be 0. */
+    uint64_t reserved;
+} rampmeter_quota;
+
+/** What an account has of each resource, everybody below it included. Set `size` before. */
+typedef struct rampmeter_holding {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 0. */
+    uint32_t reserved;
+    /** What they hold. */
+    struct rampmeter_amounts held;
+    /** What they ask for beyond that. */
+    struct rampmeter_amounts asked;
+    /** What they get of the capacity as it was last divided. */
+    struct rampmeter_amounts fair_share;
+    /** What there is to divide among all. */
+    struct rampmeter_amounts capacity;
+} rampmeter_holding;
+
+/** How a ledger divides its capacity. Set all of it to 0, then `size`, then what is known. */
+typedef struct rampmeter_division {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Elements of `usage`. */
+    uint32_t usage_len;
+    /**
+     * How much past usage above an account's share takes from its part, up to 10^6; 0: the past
+     * does not count.
+     */
+    double usage_weight;
+    /** For each resource, what shares beyond guarantees are whole multiples of; 0: 1. */
+    struct rampmeter_amounts units;
+    /**
+     * rampmeter_ledger_divide(): what each account with everybody below it held on average in the
+     * past, a row of all resources for each place below `accounts_max`. Not read if `usage_weight`
+     * is 0.
+     */
+    const double *usage;
+    /**
+     * rampmeter_ledger_divide_by_history(): what would be recorded of one second in which all of
+     * the capacity is in use, 2^-62 to 2^62, such as 64 where GPU seconds are recorded of 64 GPUs.
+     */
+    double usage_per_s_max;
+} rampmeter_division;
+
+/** What a fair share of one resource is made of. */
+typedef struct rampmeter_share_parts {
+    /** What the account and everybody below it hold and ask for. */
+    uint64_t wanted;
+    /** As much of that as its limit, and those below it, let be served. */
+    uint64_t request;
+    /** As much of the request as its quota guarantees. */
+    uint64_t guaranteed;
+    /** Its fair share. */
+    uint64_t share;
+} rampmeter_share_parts;
+
+/** What is divided among siblings. Set all of it to 0, then `size`, then what is known. */
+typedef struct rampmeter_level {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** RAMPMETER_EXCESS_...: what happens when guarantees exceed the total. */
+    uint32_t excess;
+    /** The amount to divide. */
+    uint64_t total;
+    /** Beyond guarantees shares are whole multiples of this; 0: 1. */
+    uint64_t unit;
+    /** As rampmeter_division::usage_weight. */
+    double usage_weight;
+    /** Must be 0. */
+    uint64_t reserved;
+} rampmeter_level;
+
+/**
+ * One of the siblings that one resource is divided among. Everything in it is meant as it stands:
+ * 0 is no default here.
+ */
+typedef struct rampmeter_claim {
+    /** Names it, and decides the last ties; unique among the siblings. */
+    uint32_t id;
+    /** Siblings of a higher priority take what is left over before others. */
+    int32_t over_quota_priority;
+    /** Guaranteed; RAMPMETER_UNLIMITED: all that it asks for. */
+    uint64_t quota;
+    /** The most that it may have; RAMPMETER_UNLIMITED: no limit. */
+    uint64_t limit;
+    /** What it holds and asks for. */
+    uint64_t request;
+    /** Its part of what is left over, 0 to 10^12; 0: nothing beyond its quota. */
+    double over_quota_weight;
+    /** Past usage as a part of the total: 1 for one that had all of it. Not below 0. */
+    double usage;
+    /** When it was opened, in any order that grows: the oldest takes the remainder first. */
+    uint64_t opened_at;
+    /** The answer. */
+    uint64_t share;
+    /** Room to work in; what stands there means nothing. */
+    uint64_t scratch[4];
+} rampmeter_claim;
+
+/** The largest share of an account, and of what. */
+typedef struct rampmeter_dominant {
+    /** 0 if it holds nothing. */
+    double share;
+    /** The first resource with that share; RAMPMETER_RESOURCE_NONE if it holds nothing. */
+    uint32_t resource;
+    /** 0. */
+    uint32_t reserved;
+} rampmeter_dominant;
+
+/** What an account holds, everybody below it included, as shares. Set `size` before. */
+typedef struct rampmeter_dominance {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Resources, so many of `shares`. */
+    uint32_t shares_len;
+    /** The largest share of the capacity, divided by the weight of the account. */
+    struct rampmeter_dominant weighted;
+    /**
+     * The largest share of what it is entitled to: its quota, else its limit, else the capacity.
+     * Over 1 where it holds more.
+     */
+    struct rampmeter_dominant entitled;
+    /** The level by which it competes with its siblings; 0 in a ledger that keeps no turns. */
+    double level;
+    /** The shares of the capacity, the largest first; weights do not count. */
+    double shares[RAMPMETER_RESOURCES_MAX];
+    /** 0. */
+    uint64_t reserved;
+} rampmeter_dominance;
+
+/** How much an account has borrowed of what others lend. */
+typedef struct rampmeter_borrowed {
+    /**
+     * The largest part of what can be borrowed, in thousandths, rounded up, divided by the weight;
+     * 0: it has borrowed nothing.
+     */
+    uint64_t permille;
+    /** The first resource with that part; RAMPMETER_RESOURCE_NONE if nothing is borrowed. */
+    uint32_t resource;
+    /** 1: something is borrowed. */
+    uint32_t borrowing;
+} rampmeter_borrowed;
+
+/**
+ * How an account, with everybody below it, is protected from reclaim. Set all of it to 0, then
+ * `size`, then what is known.
+ */
+typedef struct rampmeter_reclaim_limits {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /**
+     * 1: the next but one field is meant, even if it is 0; 0: the least run time is that of the
+     * account above.
+     */
+    uint8_t min_runtime_known;
+    /** Must be 0. */
+    uint8_t reserved[3];
+    /** Jobs that have run for less are left alone. */
+    uint64_t min_runtime_ns;
+    /**
+     * The most work that may be lost at once, and again in each window, in unit-seconds of each
+     * resource; 0: any; RAMPMETER_NOTHING: none.
+     */
+    struct rampmeter_amounts loss_budget;
+    /** The time in which the whole budget comes back; 0: an hour. */
+    uint64_t loss_window_ns;
+} rampmeter_reclaim_limits;
+
+/**
+ * What somebody wants who cannot have it from what is free. Set all of it to 0, then `size`, then
+ * what is known.
+ */
+typedef struct rampmeter_reclamation {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Must be 0. */
+    uint32_t reserved;
+    /** Who wants it. */
+    uint64_t reclaimer;
+    /** All that it would hold more than now. */
+    struct rampmeter_amounts amounts;
+    /** The part of `amounts` that others must give up; the rest is free. */
+    struct rampmeter_amounts missing;
+} rampmeter_reclamation;
+
+/** How far up a reclaimer may look for victims. Set `size` before. */
+typedef struct rampmeter_reclaim_scope {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 1: everybody would be within what they are entitled to, up to the top. */
+    uint8_t fits;
+    /**
+     * 1: the next field but two is meant; 0: the reclaimer would exceed what it is guaranteed.
+     */
+    uint8_t reaches_by_quota;
+    /** 1: so is the one behind it; 0: it would exceed what it is entitled to. */
+    uint8_t reaches_by_share;
+    /** 0. */
+    uint8_t reserved;
+    /**
+     * Depth of the highest account above the reclaimer below which all would be within what they
+     * are guaranteed; 0: everybody is in reach.
+     */
+    uint32_t quota_depth;
+    /** The same for what they are entitled to. */
+    uint32_t share_depth;
+    /**
+     * The first account, from the reclaimer upwards, that would exceed what it is entitled to; 0:
+     * none.
+     */
+    uint64_t over_account;
+    /** What it would hold. */
+    uint64_t over_held;
+    /** What it is entitled to. */
+    uint64_t over_entitled;
+    /** Of which resource; RAMPMETER_RESOURCE_NONE: none. */
+    uint32_t over_resource;
+    /** 0. */
+    uint32_t reserved_2;
+} rampmeter_reclaim_scope;
+
+/**
+ * A running job, or the smallest part of one that can be ended alone. Set all of it to 0, then
+ * `size`, then what is known.
+ */
+typedef struct rampmeter_running_job {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Must be 0. */
+    uint32_t reserved;
+    /** The account that itself holds what the job runs on. */
+    uint64_t account;
+    /** What it runs on. */
+    struct rampmeter_amounts amounts;
+    /** When it began to run. */
+    uint64_t started_ns;
+    /** From when on its work would be lost: its last checkpoint; 0: since it began. */
+    uint64_t saved_ns;
+} rampmeter_running_job;
+
+/** Whether a job may be taken, or why not. Set `size` before. */
+typedef struct rampmeter_verdict {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** RAMPMETER_BASIS_...: by what right it may be taken; RAMPMETER_BASIS_NONE: it may not. */
+    uint8_t basis;
+    /** RAMPMETER_REFUSAL_...: why not. */
+    uint8_t refusal;
+    /** 0. */
+    uint8_t reserved[2];
+    /** Whose share, guarantee, least run time or budget is against it; 0: nobody's. */
+    uint64_t account;
+    /** What that account holds or would hold, where that is the reason. */
+    uint64_t held;
+    /** What that is compared with; RAMPMETER_UNLIMITED: anything. */
+    uint64_t entitled;
+    /**
+     * From when on the least run time or the budget is no longer against it; RAMPMETER_NEVER: the
+     * job loses more than the whole budget.
+     */
+    uint64_t until_ns;
+    /** Of which resource; RAMPMETER_RESOURCE_NONE: none. */
+    uint32_t resource;
+    /** 0. */
+    uint32_t reserved_2;
+    /**
+     * If it may: how far the victim's account then is below what it is entitled to, because a job
+     * cannot be divided.
+     */
+    struct rampmeter_amounts below;
+} rampmeter_verdict;
+
+/** A user in its place. */
+typedef struct rampmeter_ranked {
+    /** The user: an account with none below it. */
+    uint64_t account;
+    /** 0 to 1; 1 goes first. */
+    double factor;
+    /** 1 and up; ties share one. */
+    uint32_t rank;
+    /** Means nothing. */
+    uint32_t reserved;
+} rampmeter_ranked;
+
+/**
+ * Where an account stands, and what follows from what: the columns of `sshare -l`. Set `size`
+ * before.
+ */
+typedef struct rampmeter_standing {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** RAMPMETER_SHARES_... */
+    uint32_t shares_kind;
+    /** Shares as they were set, with RAMPMETER_SHARES_NUMBER; else 0. */
+    double shares;
+    /** Classic: its part of everything. Fair Tree: its part of its level. */
+    double shares_norm;
+    /** Usage as it counts now, in the host's unit. */
+    double usage;
+    /** Its part of the usage of all; 0 while there is none. */
+    double usage_norm;
+    /** Classic: effective usage. Fair Tree: its part of the usage of its level. */
+    double usage_effective;
+    /**
+     * Above 1: it used less than its share of its level. 0 for an account that stands aside
+     * because its children share with its siblings.
+     */
+    double level_fs;
+    /** 0 to 1; 1 goes first. 0 where `has_factor` is 0. */
+    double factor;
+    /** 1 and up among all users, ties share one; 0: it has accounts below it. */
+    uint32_t rank;
+    /** Users in the ledger. */
+    uint32_t users;
+    /** 1: `level_fs` is known. */
+    uint8_t has_level_fs;
+    /** 1: `factor` is known: in Fair Tree accounts with others below have none. */
+    uint8_t has_factor;
+    /** 0. */
+    uint8_t reserved[6];
+} rampmeter_standing;
+
+/** Whether a request is within the limits of its account and of all above it. */
+typedef struct rampmeter_rate_decision {
+    /** Whose limit holds it up longest; 0: it is within all. */
+    uint64_t account;
+    /** In how long it is within all of them, exactly, if nobody takes before. */
+    uint64_t retry_after_ns;
+    /** RAMPMETER_RATE_... */
+    uint32_t limit;
+    /** 0. */
+    uint32_t reserved;
+} rampmeter_rate_decision;
+
+/**
+ * The parts that a policy says something about: its `limits.accounts_max` accounts with names, a
+ * lane for each class, its resources with all that is kept of them, its half-life, rates if an
+ * account has one, and its `limits.replicas_max` others.
+ *
+ * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_policy_options(const rampmeter_policy *policy,
+                                                 struct rampmeter_ledger_options *options,
+                                                 rampmeter_error *error);
+
+/**
+ * Creates a ledger without accounts, with all the memory that it will ever use.
+ *
+ * Fails: E_RANGE, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to be given to
+ * rampmeter_ledger_destroy(); NULL on failure. Allocates: yes, rampmeter_ledger_bytes_needed().
+ * Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_create(const struct rampmeter_ledger_options *options,
+                                         struct rampmeter_ledger **out,
+                                         rampmeter_error *error);
+
+/**
+ * Creates a ledger with the accounts of a policy open, each with its weight, and as far as the
+ * options have room for them with its name, its quota, its rates and the key of its names.
+ * rampmeter_ledger_at_path() has their handles.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_FULL (more accounts than `accounts_max`), E_DUPLICATE,
+ * E_CONTRADICTION (other resources than the policy has), E_SIZE, E_TOO_NEW, E_POINTER. Ownership,
+ * and so on: as rampmeter_ledger_create(); `policy` is read and not kept. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_create_from_policy(const rampmeter_policy *policy,
+                                                     const struct rampmeter_ledger_options *options,
+                                                     struct rampmeter_ledger **out,
+                                                     rampmeter_error *error);
+
+/**
+ * Ends a ledger. NULL is allowed and does nothing.
+ *
+ * Allocates: no (frees). Blocks: no. Threads: one, and no other may still use it. Since: 0.1.
+ */
+void rampmeter_ledger_destroy(struct rampmeter_ledger *ledger);
+
+/**
+ * Bytes that a ledger of this size takes, to within a few fixed fields. The options need not be in
+ * their ranges.
+ *
+ * Fails: E_SIZE, E_TOO_NEW, E_RANGE (a flag), E_POINTER. Allocates: no. Blocks: no. Threads: any.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_bytes_needed(const struct rampmeter_ledger_options *options,
+                                               uint64_t *bytes,
+                                               rampmeter_error *error);
+
+/**
+ * Size and parts of a ledger, as it was made.
+ *
+ * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_options_of(const struct rampmeter_ledger *ledger,
+                                             struct rampmeter_ledger_options *options,
+                                             rampmeter_error *error);
+
+/**
+ * How full a ledger is.
+ *
+ * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_stats(const struct rampmeter_ledger *ledger,
+                                        struct rampmeter_stats_ledger *stats,
+                                        rampmeter_error *error);
+
+/**
+ * Bytes that rampmeter_ledger_save() will write now.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes the
+ * ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_snapshot_bytes(const struct rampmeter_ledger *ledger,
+                                                 uint64_t *bytes,
+                                                 rampmeter_error *error);
+
+/**
+ * Writes all state into `out`; `*written` is its length. Handles of accounts stay good in what is
+ * restored from it.
+ *
+ * Fails: E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while
+ * nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_save(const struct rampmeter_ledger *ledger,
+                                       uint8_t *out,
+                                       size_t capacity,
+                                       size_t *written,
+                                       rampmeter_error *error);
+
+/**
+ * Creates a ledger from `len` bytes that rampmeter_ledger_save() wrote, which are believed in
+ * nothing: damaged or forged ones are refused. `options` must be those that it had.
+ *
+ * Fails: E_SNAPSHOT, and as rampmeter_ledger_create(). Ownership, and so on: as there. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_restore(const struct rampmeter_ledger_options *options,
+                                          const uint8_t *bytes,
+                                          size_t len,
+                                          struct rampmeter_ledger **out,
+                                          rampmeter_error *error);
+
+/**
+ * Opens an account below `parent` (0: at the top), without name, quota or limit.
+ *
+ * Fails: E_STALE (parent), E_RANGE_REAL (weight, 0.001 to 1000), E_RANGE (more than 8 levels),
+ * E_FULL, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each ledger. Since:
+ * 0.1.
+ */
+rampmeter_status rampmeter_ledger_open(struct rampmeter_ledger *ledger,
+                                       uint64_t parent,
+                                       double weight,
+                                       uint64_t *account,
+                                       rampmeter_error *error);
+
+/**
+ * Closes an account that has none below it, waits nowhere, and neither holds nor asks for
+ * anything.
+ *
+ * Fails: E_STALE, E_CONTRADICTION, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_close(struct rampmeter_ledger *ledger,
+                                        uint64_t account,
+                                        rampmeter_error *error);
+
+/**
+ * Gives an account another weight, for all service from now on.
+ *
+ * Fails: E_STALE, E_RANGE_REAL, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for
+ * each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_weight(struct rampmeter_ledger *ledger,
+                                             uint64_t account,
+                                             double weight,
+                                             rampmeter_error *error);
+
+/**
+ * An account as the tree has it.
+ *
+ * Fails: E_STALE, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody
+ * changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_account(const struct rampmeter_ledger *ledger,
+                                          uint64_t account,
+                                          struct rampmeter_account *known,
+                                          rampmeter_error *error);
+
+/**
+ * The account with this place in arrays over all accounts; `*account` is 0 if none has it.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes the
+ * ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_account_at(const struct rampmeter_ledger *ledger,
+                                             uint32_t index,
+                                             uint64_t *account,
+                                             rampmeter_error *error);
+
+/**
+ * Names an account, or names it anew: up to 128 bytes without `/` and control characters, unique
+ * among its siblings.
+ *
+ * Fails: E_STALE, E_RANGE (the name, or a ledger without names), E_DUPLICATE, E_TEXT, E_POINTER.
+ * Allocates: no. Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_name(struct rampmeter_ledger *ledger,
+                                           uint64_t account,
+                                           const char *account_name,
+                                           rampmeter_error *error);
+
+/**
+ * Writes the name of an account into `out`, closed by a zero, and its length without that zero
+ * into `*len`; empty if it has none. With `capacity` 0 it only says how long it is.
+ *
+ * Fails: E_STALE, E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks: no. Threads: any number,
+ * while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_name(const struct rampmeter_ledger *ledger,
+                                       uint64_t account,
+                                       char *out,
+                                       size_t capacity,
+                                       size_t *len,
+                                       rampmeter_error *error);
+
+/**
+ * The account of this name directly below `parent` (0: at the top); `*account` is 0 if there is
+ * none.
+ *
+ * Fails: E_TEXT, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_named(const struct rampmeter_ledger *ledger,
+                                        uint64_t parent,
+                                        const char *account_name,
+                                        uint64_t *account,
+                                        rampmeter_error *error);
+
+/**
+ * The account at the end of a path of names, such as "org/team/user"; `*account` is 0 if there is
+ * none.
+ *
+ * Fails: E_TEXT, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_at_path(const struct rampmeter_ledger *ledger,
+                                          const char *path,
+                                          uint64_t *account,
+                                          rampmeter_error *error);
+
+/**
+ * One more request of an account waits in a lane.
+ *
+ * Fails: E_STALE, E_RANGE (lane), E_FULL, E_POINTER. Allocates: no. Blocks: no. Threads: one at a
+ * time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_arrive(struct rampmeter_ledger *ledger,
+                                         uint32_t lane,
+                                         uint64_t account,
+                                         rampmeter_error *error);
+
+/**
+ * One request of an account waits no longer: it runs, or was taken back.
+ *
+ * Fails: E_STALE, E_RANGE (lane, or none was waiting), E_POINTER. Allocates: no. Blocks: no.
+ * Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_depart(struct rampmeter_ledger *ledger,
+                                         uint32_t lane,
+                                         uint64_t account,
+                                         rampmeter_error *error);
+
+/**
+ * Charges service to an account and everybody above it: prompt tokens, or any unit that is the
+ * same for all.
+ *
+ * Fails: E_STALE, E_RANGE (lane), E_RANGE_REAL (cost, 0 to 2^53), E_POINTER. Allocates: no.
+ * Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_charge(struct rampmeter_ledger *ledger,
+                                         uint32_t lane,
+                                         uint64_t account,
+                                         double cost,
+                                         rampmeter_error *error);
+
+/**
+ * Weighted service of an account and everybody below it in a lane.
+ *
+ * Fails: E_STALE, E_RANGE (lane), E_POINTER. Allocates: no. Blocks: no. Threads: any number, while
+ * nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_counter(const struct rampmeter_ledger *ledger,
+                                          uint32_t lane,
+                                          uint64_t account,
+                                          double *counter,
+                                          rampmeter_error *error);
+
+/**
+ * The smallest counter among the accounts at the top of which somebody waits in a lane; `*is_any`
+ * is 0, and the counter 0, when nobody waits.
+ *
+ * Fails: E_RANGE (lane), E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody
+ * changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_counter_min(const struct rampmeter_ledger *ledger,
+                                              uint32_t lane,
+                                              double *counter,
+                                              uint8_t *is_any,
+                                              rampmeter_error *error);
+
+/**
+ * The accounts with requests of their own in a lane whose turn it is within `credit`; 0: those
+ * with the smallest counters. `*len` is how many there are, of which the first `capacity` are
+ * written; their order means nothing.
+ *
+ * Fails: E_RANGE (lane), E_RANGE_REAL (credit, 0 to 2^53), E_POINTER. Allocates: no. Blocks: no.
+ * Threads: any number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_eligible(const struct rampmeter_ledger *ledger,
+                                           uint32_t lane,
+                                           double credit,
+                                           struct rampmeter_eligible *eligible,
+                                           size_t capacity,
+                                           size_t *len,
+                                           rampmeter_error *error);
+
+/**
+ * How far an account is ahead of the smallest counter: its turn is within a credit that is at
+ * least that.
+ *
+ * Fails: E_STALE, E_RANGE (lane), E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any
+ * number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_lead(const struct rampmeter_ledger *ledger,
+                                       uint32_t lane,
+                                       uint64_t account,
+                                       struct rampmeter_lead *lead,
+                                       rampmeter_error *error);
+
+/**
+ * Two accounts where they compete.
+ *
+ * Fails: E_STALE, E_RANGE (lane), E_POINTER. Allocates: no. Blocks: no. Threads: any number, while
+ * nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_rivals(const struct rampmeter_ledger *ledger,
+                                         uint32_t lane,
+                                         uint64_t account,
+                                         uint64_t other,
+                                         struct rampmeter_rival *one,
+                                         struct rampmeter_rival *another,
+                                         rampmeter_error *error);
+
+/**
+ * Says how much there is to divide.
+ *
+ * Fails: E_RANGE (over 2^62, or a resource that is not there), E_POINTER. Allocates: no. Blocks:
+ * no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_capacity(struct rampmeter_ledger *ledger,
+                                               const struct rampmeter_amounts *capacity,
+                                               rampmeter_error *error);
+
+/**
+ * Says what an account may have from now on; what it holds it keeps.
+ *
+ * Fails: E_STALE, E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no.
+ * Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_quota(struct rampmeter_ledger *ledger,
+                                            uint64_t account,
+                                            const struct rampmeter_quota *quota,
+                                            rampmeter_error *error);
+
+/**
+ * What an account may have, as rampmeter_ledger_set_quota() takes it.
+ *
+ * Fails: E_STALE, E_RANGE (no resources), E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads:
+ * any number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_quota(const struct rampmeter_ledger *ledger,
+                                        uint64_t account,
+                                        struct rampmeter_quota *quota,
+                                        rampmeter_error *error);
+
+/**
+ * The first account, from this one upwards, that would hold more than its limit if this one held
+ * so much more; `*over` is 0 if nobody would.
+ *
+ * Fails: E_STALE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_first_over_limit(const struct rampmeter_ledger *ledger,
+                                                   uint64_t account,
+                                                   const struct rampmeter_amounts *given,
+                                                   uint64_t *over,
+                                                   rampmeter_error *error);
+
+/**
+ * The account asks for so much more than it holds.
+ *
+ * Fails: E_STALE, E_RANGE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each
+ * ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_ask(struct rampmeter_ledger *ledger,
+                                      uint64_t account,
+                                      const struct rampmeter_amounts *given,
+                                      rampmeter_error *error);
+
+/**
+ * The account no longer asks for so much: it was given, or is not wanted any more.
+ *
+ * Fails: E_STALE, E_RANGE (more than the account itself asked for), E_POINTER. Allocates: no.
+ * Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_withdraw(struct rampmeter_ledger *ledger,
+                                           uint64_t account,
+                                           const struct rampmeter_amounts *given,
+                                           rampmeter_error *error);
+
+/**
+ * The account holds so much more. Whether it may is asked first, by rampmeter_ledger_may_reclaim()
+ * or rampmeter_ledger_first_over_limit(): what really happened is not refused.
+ *
+ * Fails: E_STALE, E_RANGE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each
+ * ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_allocate(struct rampmeter_ledger *ledger,
+                                           uint64_t account,
+                                           const struct rampmeter_amounts *given,
+                                           rampmeter_error *error);
+
+/**
+ * The account holds so much less.
+ *
+ * Fails: E_STALE, E_RANGE (more than the account itself holds), E_POINTER. Allocates: no. Blocks:
+ * no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_release(struct rampmeter_ledger *ledger,
+                                          uint64_t account,
+                                          const struct rampmeter_amounts *given,
+                                          rampmeter_error *error);
+
+/**
+ * What an account and everybody below it hold, ask for, and got when the capacity was last
+ * divided.
+ *
+ * Fails: E_STALE, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody
+ * changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_holding(const struct rampmeter_ledger *ledger,
+                                          uint64_t account,
+                                          struct rampmeter_holding *holding,
+                                          rampmeter_error *error);
+
+/**
+ * Divides the capacity among all accounts: rampmeter_ledger_holding() answers by it from now on.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_BUFFER_TOO_SMALL (fewer than `accounts_max` rows of usage),
+ * E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each ledger.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_divide(struct rampmeter_ledger *ledger,
+                                         const struct rampmeter_division *division,
+                                         rampmeter_error *error);
+
+/**
+ * The same with past usage out of the history that the ledger keeps, as it counts at `now_ns`.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no.
+ * Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_divide_by_history(struct rampmeter_ledger *ledger,
+                                                    uint64_t now_ns,
+                                                    const struct rampmeter_division *division,
+                                                    rampmeter_error *error);
+
+/**
+ * What the fair share of every account is made of, of one resource: written to `parts` at the
+ * place of each open account, of which there are `accounts_max`. Belongs to the last division as
+ * long as nothing but time has passed since.
+ *
+ * Fails: E_RANGE, E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_share_parts(struct rampmeter_ledger *ledger,
+                                              uint32_t resource,
+                                              struct rampmeter_share_parts *parts,
+                                              size_t capacity,
+                                              rampmeter_error *error);
+
+/**
+ * Divides one resource among siblings, without a ledger: `share` of every claim is set, the claims
+ * are put in order of `id`, and `*left` is what nobody wants or may have.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads:
+ * any. Since: 0.1.
+ */
+rampmeter_status rampmeter_divide_level(const struct rampmeter_level *level,
+                                        struct rampmeter_claim *claims,
+                                        size_t len,
+                                        uint64_t *left,
+                                        rampmeter_error *error);
+
+/**
+ * What an account holds, as shares.
+ *
+ * Fails: E_STALE, E_RANGE (no resources), E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads:
+ * any number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_dominance(const struct rampmeter_ledger *ledger,
+                                            uint64_t account,
+                                            struct rampmeter_dominance *dominance,
+                                            rampmeter_error *error);
+
+/**
+ * Compares two lists of at most RAMPMETER_RESOURCES_MAX shares, in any order: their largest, then
+ * their second, and so on. `*order` is -1 where the first list has less, 1 where it has more, else
+ * 0; `*ratio` is how many times as large its largest is as that of the other.
+ *
+ * Fails: E_BUFFER_TOO_SMALL (more than so many), E_RANGE_REAL (not a number), E_POINTER.
+ * Allocates: no. Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_compare_shares(const double *shares,
+                                          size_t shares_len,
+                                          const double *other,
+                                          size_t other_len,
+                                          int32_t *order,
+                                          double *ratio,
+                                          rampmeter_error *error);
+
+/**
+ * Says which task the account itself would be given next; NULL: it wants nothing, or what it wants
+ * cannot be given now. It stays so until this is called again.
+ *
+ * Fails: E_STALE, E_RANGE (amounts, or a ledger that keeps no turns), E_POINTER. Allocates: no.
+ * Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_next_task(struct rampmeter_ledger *ledger,
+                                                uint64_t account,
+                                                const struct rampmeter_amounts *task,
+                                                rampmeter_error *error);
+
+/**
+ * The task that the account itself would be given next; `*has_task` is 0, and all amounts 0, if it
+ * has none.
+ *
+ * Fails: E_STALE, E_RANGE (it keeps no turns), E_POINTER. Allocates: no. Blocks: no. Threads: any
+ * number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_next_task(const struct rampmeter_ledger *ledger,
+                                            uint64_t account,
+                                            struct rampmeter_amounts *task,
+                                            uint8_t *has_task,
+                                            rampmeter_error *error);
+
+/**
+ * The account whose next task should be given now; `*account` is 0 if nobody has one. If the task
+ * does not fit, say so by rampmeter_ledger_set_next_task() with NULL, and it is somebody else's
+ * turn.
+ *
+ * Fails: E_RANGE (it keeps no turns), E_POINTER. Allocates: no. Blocks: no. Threads: any number,
+ * while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_most_deserving(const struct rampmeter_ledger *ledger,
+                                                 uint64_t *account,
+                                                 rampmeter_error *error);
+
+/**
+ * How much an account has borrowed, with everybody below it, of what others lend; as if it held
+ * `more` on top of what it holds, unless that is NULL.
+ *
+ * Fails: E_STALE, E_RANGE (amounts, or a ledger that does not keep it), E_POINTER. Allocates: no.
+ * Blocks: no. Threads: any number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_borrowed(const struct rampmeter_ledger *ledger,
+                                           uint64_t account,
+                                           const struct rampmeter_amounts *more,
+                                           struct rampmeter_borrowed *borrowed,
+                                           rampmeter_error *error);
+
+/**
+ * Says how an account is protected from reclaim from now on. What it has lost of late stays lost,
+ * and comes back at the new pace.
+ *
+ * Fails: E_STALE, E_RANGE, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads: one
+ * at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_reclaim_limits(struct rampmeter_ledger *ledger,
+                                                     uint64_t account,
+                                                     const struct rampmeter_reclaim_limits *limits,
+                                                     rampmeter_error *error);
+
+/**
+ * How an account is protected from reclaim, as rampmeter_ledger_set_reclaim_limits() takes it.
+ *
+ * Fails: E_STALE, E_RANGE (no resources), E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads:
+ * any number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_reclaim_limits(const struct rampmeter_ledger *ledger,
+                                                 uint64_t account,
+                                                 struct rampmeter_reclaim_limits *limits,
+                                                 rampmeter_error *error);
+
+/**
+ * What an account alone may still lose of each resource, in whole unit-seconds;
+ * RAMPMETER_UNLIMITED where nothing limits it. Those above it may have less left.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE (no resources), E_POINTER. Allocates: no. Blocks: no.
+ * Threads: any number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_loss_left(const struct rampmeter_ledger *ledger,
+                                            uint64_t now_ns,
+                                            uint64_t account,
+                                            struct rampmeter_amounts *left,
+                                            rampmeter_error *error);
+
+/**
+ * How far up the reclaimer may look for victims. With `missing` the same as `amounts`, `fits` says
+ * whether it may have them without anybody above it exceeding what it is entitled to.
+ *
+ * Fails: E_STALE, E_RANGE, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads: any
+ * number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_may_reclaim(const struct rampmeter_ledger *ledger,
+                                              const struct rampmeter_reclamation *claim,
+                                              struct rampmeter_reclaim_scope *scope,
+                                              rampmeter_error *error);
+
+/**
+ * The accounts that may be asked for what is missing, in the order in which they should give;
+ * `*len` of them are written, fewer than `capacity` only if there are no more. Each one takes time
+ * in proportion to all accounts; a job that is taken may change the order.
+ *
+ * Fails: E_STALE, E_RANGE, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads: any
+ * number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_victims(const struct rampmeter_ledger *ledger,
+                                          const struct rampmeter_reclamation *claim,
+                                          uint64_t *victims,
+                                          size_t capacity,
+                                          size_t *len,
+                                          rampmeter_error *error);
+
+/**
+ * Whether the reclaimer may have this job ended. Where a claim needs several jobs, try each with
+ * rampmeter_ledger_release() and rampmeter_ledger_reclaimed(), and take it back with
+ * rampmeter_ledger_allocate() and rampmeter_ledger_reclaim_undone() if not enough comes together;
+ * `missing` is what is still missing.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE, E_CONTRADICTION (it was saved before it began, or
+ * later than now), E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads: any number,
+ * while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_reclaimable(const struct rampmeter_ledger *ledger,
+                                              uint64_t now_ns,
+                                              const struct rampmeter_reclamation *claim,
+                                              const struct rampmeter_running_job *job,
+                                              struct rampmeter_verdict *verdict,
+                                              rampmeter_error *error);
+
+/**
+ * The job was taken: the work that it loses is charged to its account and to each one above it
+ * that does not hold the reclaimer as well. What the account holds is changed by
+ * rampmeter_ledger_release() and rampmeter_ledger_ask().
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE, E_CONTRADICTION, E_SIZE, E_TOO_NEW, E_POINTER.
+ * Allocates: no. Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_reclaimed(struct rampmeter_ledger *ledger,
+                                            uint64_t now_ns,
+                                            uint64_t reclaimer,
+                                            const struct rampmeter_running_job *job,
+                                            rampmeter_error *error);
+
+/**
+ * The job that rampmeter_ledger_reclaimed() charged at the same `now_ns` goes on after all: the
+ * charge is given back.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE, E_CONTRADICTION, E_SIZE, E_TOO_NEW, E_POINTER.
+ * Allocates: no. Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_reclaim_undone(struct rampmeter_ledger *ledger,
+                                                 uint64_t now_ns,
+                                                 uint64_t reclaimer,
+                                                 const struct rampmeter_running_job *job,
+                                                 rampmeter_error *error);
+
+/**
+ * Records that an account has used an amount, in a unit of the host's (GPU seconds, say), up to
+ * `now_ns`. It counts for everybody above it, too.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE_REAL (0 to 2^53), E_RANGE (no history), E_POINTER.
+ * Allocates: no. Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_record_usage(struct rampmeter_ledger *ledger,
+                                               uint64_t now_ns,
+                                               uint64_t account,
+                                               double amount,
+                                               rampmeter_error *error);
+
+/**
+ * What an account and everybody below it used, as it counts now; 0 for all accounts together,
+ * closed ones included.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE (no history), E_POINTER. Allocates: no. Blocks: no.
+ * Threads: any number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_usage(const struct rampmeter_ledger *ledger,
+                                        uint64_t now_ns,
+                                        uint64_t account,
+                                        double *usage,
+                                        rampmeter_error *error);
+
+/**
+ * Gives an account other shares in the rankings than its weight: RAMPMETER_SHARES_..., and their
+ * number with RAMPMETER_SHARES_NUMBER.
+ *
+ * Fails: E_STALE, E_RANGE (the kind, or no history), E_RANGE_REAL, E_POINTER. Allocates: no.
+ * Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_shares(struct rampmeter_ledger *ledger,
+                                             uint64_t account,
+                                             uint32_t shares_kind,
+                                             double shares,
+                                             rampmeter_error *error);
+
+/**
+ * The shares that were set.
+ *
+ * Fails: E_STALE, E_RANGE (no history), E_POINTER. Allocates: no. Blocks: no. Threads: any number,
+ * while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_shares(const struct rampmeter_ledger *ledger,
+                                         uint64_t account,
+                                         uint32_t *shares_kind,
+                                         double *shares,
+                                         rampmeter_error *error);
+
+/**
+ * Sets whether an account is to be found by rampmeter_ledger_next_ranked(), because it has
+ * something that waits.
+ *
+ * Fails: E_STALE, E_RANGE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each
+ * ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_ranked(struct rampmeter_ledger *ledger,
+                                             uint64_t account,
+                                             uint8_t ranked,
+                                             rampmeter_error *error);
+
+/**
+ * The user with the best rank among those that wait; `*account` is 0 if nobody does. `ranking` is
+ * RAMPMETER_RANKING_...; `damping` (1 to 65,535; 0: 1) is read with RAMPMETER_RANKING_CLASSIC
+ * only.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL (damping), E_POINTER. Allocates: no. Blocks: no. Threads: one at a
+ * time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_next_ranked(struct rampmeter_ledger *ledger,
+                                              uint32_t ranking,
+                                              double damping,
+                                              uint64_t *account,
+                                              rampmeter_error *error);
+
+/**
+ * Writes all users, the first one first; `*len` is their number.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL (damping), E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks:
+ * no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_rank_users(struct rampmeter_ledger *ledger,
+                                             uint32_t ranking,
+                                             double damping,
+                                             struct rampmeter_ranked *ranked,
+                                             size_t capacity,
+                                             size_t *len,
+                                             rampmeter_error *error);
+
+/**
+ * Where an account stands, and why. Its factor and rank take as long as a whole ranking.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE, E_RANGE_REAL (damping), E_SIZE, E_POINTER. Allocates:
+ * no. Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_standing(struct rampmeter_ledger *ledger,
+                                           uint64_t now_ns,
+                                           uint64_t account,
+                                           uint32_t ranking,
+                                           double damping,
+                                           struct rampmeter_standing *standing,
+                                           rampmeter_error *error);
+
+/**
+ * The factor of an account, 0 to 1; `*is_known` is 0, and the factor 0, for one with others below
+ * it in Fair Tree.
+ *
+ * Fails: E_STALE, E_RANGE, E_RANGE_REAL (damping), E_POINTER. Allocates: no. Blocks: no. Threads:
+ * one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_factor(struct rampmeter_ledger *ledger,
+                                         uint64_t account,
+                                         uint32_t ranking,
+                                         double damping,
+                                         double *factor,
+                                         uint8_t *is_known,
+                                         rampmeter_error *error);
+
+/**
+ * Sets how much an account and everybody below it may bring in, from now on. What its buckets hold
+ * or owe they keep, as far as it fits.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE (no rates), E_SIZE, E_TOO_NEW, E_POINTER. Allocates:
+ * no. Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_rates(struct rampmeter_ledger *ledger,
+                                            uint64_t now_ns,
+                                            uint64_t account,
+                                            const rampmeter_rate_limits *limits,
+                                            rampmeter_error *error);
+
+/**
+ * What was set last; all 0 but `burst_ns` before.
+ *
+ * Fails: E_STALE, E_RANGE (no rates), E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any
+ * number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_rates(const struct rampmeter_ledger *ledger,
+                                        uint64_t account,
+                                        rampmeter_rate_limits *limits,
+                                        rampmeter_error *error);
+
+/**
+ * One request with so many tokens comes in: takes it out of the buckets of its account and of
+ * everybody above it if all of them hold enough, and else out of none.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE (no rates), E_POINTER. Allocates: no. Blocks: no.
+ * Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_admit_rate(struct rampmeter_ledger *ledger,
+                                             uint64_t now_ns,
+                                             uint64_t account,
+                                             uint64_t tokens,
+                                             struct rampmeter_rate_decision *decision,
+                                             rampmeter_error *error);
+
+/**
+ * What rampmeter_ledger_admit_rate() would answer; takes nothing.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE (no rates), E_POINTER. Allocates: no. Blocks: no.
+ * Threads: any number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_rate_check(const struct rampmeter_ledger *ledger,
+                                             uint64_t now_ns,
+                                             uint64_t account,
+                                             uint64_t tokens,
+                                             struct rampmeter_rate_decision *decision,
+                                             rampmeter_error *error);
+
+/**
+ * Takes tokens that have come out already, whether they are there or not: an account that owes
+ * some brings nothing in until time has paid them.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE (no rates), E_POINTER. Allocates: no. Blocks: no.
+ * Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_charge_rate(struct rampmeter_ledger *ledger,
+                                              uint64_t now_ns,
+                                              uint64_t account,
+                                              uint64_t tokens,
+                                              rampmeter_error *error);
+
+/**
+ * Gives back requests and tokens that were taken and then not used.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE (no rates), E_POINTER. Allocates: no. Blocks: no.
+ * Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_refund_rate(struct rampmeter_ledger *ledger,
+                                              uint64_t now_ns,
+                                              uint64_t account,
+                                              uint32_t requests,
+                                              uint64_t tokens,
+                                              rampmeter_error *error);
+
+/**
+ * Says which copy this ledger is, 0 to `replicas_max`, before anything is told or merged, and
+ * after a restart which incarnation: a larger number than before.
+ *
+ * Fails: E_RANGE, E_CONTRADICTION, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_replica(struct rampmeter_ledger *ledger,
+                                              uint32_t replica,
+                                              uint64_t incarnation,
+                                              rampmeter_error *error);
+
+/**
+ * Gives an account the key by which other copies know it, such as rampmeter_path_key() makes.
+ *
+ * Fails: E_STALE, E_RANGE (0, or a ledger without replicas), E_CONTRADICTION (it has another),
+ * E_DUPLICATE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each ledger.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_key(struct rampmeter_ledger *ledger,
+                                          uint64_t account,
+                                          uint64_t key,
+                                          rampmeter_error *error);
+
+/**
+ * The account with this key; `*account` is 0 if none has it.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes the
+ * ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_account_of(const struct rampmeter_ledger *ledger,
+                                             uint64_t key,
+                                             uint64_t *account,
+                                             rampmeter_error *error);
+
+/**
+ * Service of an account in a lane, at all copies as far as this one knows, as it was charged.
+ *
+ * Fails: E_STALE, E_RANGE (lane, or a ledger without replicas), E_POINTER. Allocates: no. Blocks:
+ * no. Threads: any number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_service(const struct rampmeter_ledger *ledger,
+                                          uint32_t lane,
+                                          uint64_t account,
+                                          double *service,
+                                          rampmeter_error *error);
+
+/**
+ * Writes what was charged here since it was told last, for all other copies alike, and takes it
+ * for told. With too short an array the next call goes on where this one ended.
+ *
+ * Fails: E_RANGE (it does not know which copy it is), E_SIZE, E_POINTER. Allocates: no. Blocks:
+ * no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_delta(struct rampmeter_ledger *ledger,
+                                        rampmeter_delta_entry *entries,
+                                        size_t capacity,
+                                        rampmeter_delta *delta,
+                                        rampmeter_error *error);
+
+/**
+ * Writes everything that was charged here, told or not, for a copy that begins or missed deltas.
+ * `*next` is 0 in the first call; where it is not 0 afterwards, call again with it.
+ *
+ * Fails: E_RANGE (it does not know which copy it is), E_SIZE, E_POINTER. Allocates: no. Blocks:
+ * no. Threads: any number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_delta_all(const struct rampmeter_ledger *ledger,
+                                            uint64_t *next,
+                                            rampmeter_delta_entry *entries,
+                                            size_t capacity,
+                                            rampmeter_delta *delta,
+                                            rampmeter_error *error);
+
+/**
+ * Takes what another copy told: charges what is new in it. In any order, once or often. Of `delta`
+ * only `replica` and `incarnation` are read.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_CONTRADICTION, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no.
+ * Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_merge(struct rampmeter_ledger *ledger,
+                                        const rampmeter_delta *delta,
+                                        const rampmeter_delta_entry *entries,
+                                        size_t len,
+                                        rampmeter_merged *merged,
+                                        rampmeter_error *error);
+
+/**
+ * Forgets what was heard from a copy that is gone; what was charged stays charged.
+ *
+ * Fails: E_RANGE, E_CONTRADICTION, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_forget_replica(struct rampmeter_ledger *ledger,
+                                                 uint32_t replica,
+                                                 rampmeter_error *error);
 
 #ifdef __cplusplus
 }

@@ -8,6 +8,7 @@ use std::slice;
 use rampmeter::Error;
 
 use crate::error::Fault;
+use crate::status::RAMPMETER_ZERO;
 
 fn check<T>(pointer: *const T, argument: &'static str) -> Result<(), Fault> {
     if pointer.is_null() || !pointer.is_aligned() {
@@ -65,6 +66,19 @@ macro_rules! versioned {
     };
 }
 pub(crate) use versioned;
+
+/// Declares that arrays of a structure and of the core's are the same bytes: nothing is copied
+/// between them.
+macro_rules! same_layout {
+    ($c:ident = $core:ty { $($field:ident),+ }) => {
+        const _: () = assert!(size_of::<$c>() == size_of::<$core>());
+        const _: () = assert!(align_of::<$c>() == align_of::<$core>());
+        $(const _: () = assert!(
+            std::mem::offset_of!($c, $field) == std::mem::offset_of!($core, $field)
+        );)+
+    };
+}
+pub(crate) use same_layout;
 
 /// Size that the caller gave the structure, at least that of the first version.
 ///
@@ -274,6 +288,23 @@ pub(crate) fn flag(value: u8, field: &'static str) -> Result<bool, Fault> {
         1 => Ok(true),
         value => Err(Error::Range { field, value: value.into(), min: 0, max: 1 }.into()),
     }
+}
+
+/// A fraction for which 0 means the default.
+#[inline]
+pub(crate) fn real(given: f64, default: f64) -> f64 {
+    if given == 0.0 {
+        default
+    } else if given == RAMPMETER_ZERO {
+        0.0
+    } else {
+        given
+    }
+}
+
+/// The same the other way round.
+pub(crate) fn real_told(value: f64) -> f64 {
+    if value == 0.0 { RAMPMETER_ZERO } else { value }
 }
 
 #[cfg(test)]

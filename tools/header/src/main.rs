@@ -16,12 +16,25 @@ const SECTIONS: &[&[&str]] = &[
     &["error.rs"],
     &["policy.rs"],
     &["engine.rs"],
+    &["exchange.rs"],
     &[
         "batcher/requests.rs",
         "batcher.rs",
         "batcher/steps.rs",
         "batcher/answers.rs",
         "batcher/accounts.rs",
+    ],
+    &[
+        "ledger.rs",
+        "ledger/accounts.rs",
+        "ledger/counters.rs",
+        "ledger/quotas.rs",
+        "ledger/division.rs",
+        "ledger/dominant.rs",
+        "ledger/reclaim.rs",
+        "ledger/history.rs",
+        "ledger/rates.rs",
+        "ledger/copies.rs",
     ],
 ];
 
