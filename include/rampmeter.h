@@ -1321,6 +1321,622 @@ rampmeter_status rampmeter_batcher_drop_swapped(struct rampmeter_batcher *batche
                                                 rampmeter_error *error);
 
 /* ================================================================================================
+ * Dynamic batcher: which whole requests run together in the next batch of an ordinary model
+ *
+ * For vision, embedding and ranking models, which answer a batch in one go. The host submits requests
+ * as they come, and asks rampmeter_dynamic_form() whenever an instance is idle: launch these now, or
+ * wait until when. rampmeter_dynamic_observe() hears when a batch has ended, and learns how long
+ * batches take. A drop-in for "largest size and longest delay", which is one of its rules.
+ * `docs/policies/dynamic.md` says how it decides.
+ */
+
+/** When to launch: by the price of waiting and of launching. */
+#define RAMPMETER_RULE_PRICED 0
+
+/**
+ * The largest preferred size as soon as it is there, else whatever is there once the oldest has
+ * waited `queue_delay_max_ns`.
+ */
+#define RAMPMETER_RULE_FIXED 1
+
+/** A request that waited for too long is taken out and reported. */
+#define RAMPMETER_EXPIRY_REJECT 0
+
+/** It goes behind all others of its class. */
+#define RAMPMETER_EXPIRY_DELAY 1
+
+/** rampmeter_admission::shed_reason of a dynamic batcher: `requests_max` are known. */
+#define RAMPMETER_DYNAMIC_SHED_FULL 1
+
+/** `queue_max` of its class wait. */
+#define RAMPMETER_DYNAMIC_SHED_QUEUE_FULL 2
+
+/** It would probably wait longer than `wait_max_ns`. */
+#define RAMPMETER_DYNAMIC_SHED_WAIT_TOO_LONG 3
+
+/** What to do: nothing waits. */
+#define RAMPMETER_DYNAMIC_IDLE 0
+
+/** Nothing before `until_ns`, unless a request comes or a batch ends. */
+#define RAMPMETER_DYNAMIC_WAIT 1
+
+/** Run this batch now, and ask again: another instance may be idle. */
+#define RAMPMETER_DYNAMIC_LAUNCH 2
+
+/** Why: every instance runs a batch. */
+#define RAMPMETER_DYNAMIC_WHY_BUSY 0
+
+/** Launch: the largest batch that there can be. */
+#define RAMPMETER_DYNAMIC_WHY_FULL 1
+
+/** Launch: nothing that could come is worth waiting for. */
+#define RAMPMETER_DYNAMIC_WHY_WORTH_NOW 2
+
+/** Launch: a preferred size is there. */
+#define RAMPMETER_DYNAMIC_WHY_PREFERRED 3
+
+/** Launch: waiting longer would cost somebody the deadline. */
+#define RAMPMETER_DYNAMIC_WHY_DEADLINE 4
+
+/** Launch: the oldest request has waited as long as it may. */
+#define RAMPMETER_DYNAMIC_WHY_DELAY_MAX 5
+
+/** Launch: only requests whose deadlines are lost. */
+#define RAMPMETER_DYNAMIC_WHY_LATE 6
+
+/** Wait: more requests are worth their price. */
+#define RAMPMETER_DYNAMIC_WHY_WORTH_WAITING 7
+
+/** Wait: more have expired than the array holds; ask again at once. */
+#define RAMPMETER_DYNAMIC_WHY_MORE_EXPIRED 8
+
+/** A batch ran as it should: its duration teaches the curve. */
+#define RAMPMETER_ENDING_COMPLETED 0
+
+/** It failed, or its duration means nothing. */
+#define RAMPMETER_ENDING_FAILED 1
+
+/** Where a request is: it waits, and can still be in time. */
+#define RAMPMETER_DYNAMIC_STAGE_WAITING 0
+
+/** It has expired and waits behind its class. */
+#define RAMPMETER_DYNAMIC_STAGE_DELAYED 1
+
+/** It waits, and its deadline is lost. */
+#define RAMPMETER_DYNAMIC_STAGE_LATE 2
+
+/** It is in a batch. */
+#define RAMPMETER_DYNAMIC_STAGE_RUNNING 3
+
+/** It was cancelled while in a batch. */
+#define RAMPMETER_DYNAMIC_STAGE_CANCELLED 4
+
+/**
+ * Forms the batches of one model on one or several instances. One thread at a time may change it;
+ * calls with a `const` pointer may run side by side.
+ */
+typedef struct rampmeter_dynamic rampmeter_dynamic;
+
+/** A kind of request. Set all of it to 0, then what is known. */
+typedef struct rampmeter_dynamic_class {
+    /** Deadline of a request that brings none, from its arrival; 0: it has none. */
+    uint64_t latency_target_ns;
+    /** How long a request may live that does not say it; 0: for ever. */
+    uint64_t timeout_ns;
+    /** What a second of delay is worth, 0.0001 to 10,000; 0: 1. */
+    double delay_value;
+    /**
+     * Part of all seats that is kept for this class while it waits, up to 1; 0: 0.02;
+     * RAMPMETER_ZERO: none.
+     */
+    double guaranteed_ratio;
+    /** Requests that may wait; 0: any number. */
+    uint32_t queue_max;
+    /** RAMPMETER_EXPIRY_... */
+    uint32_t expiry;
+} rampmeter_dynamic_class;
+
+/** How long a batch takes. */
+typedef struct rampmeter_curve_point {
+    /** Seconds, 1e-9 to 3,600, no less than those of a smaller batch. */
+    double seconds;
+    /** Requests in it, up to 2^20; larger than that of the point before. */
+    uint32_t batch_size;
+    /** Must be 0. */
+    uint32_t reserved;
+} rampmeter_curve_point;
+
+/**
+ * How long batches of each size take. Set all of it to 0, then what is known: points, or a
+ * straight line.
+ */
+typedef struct rampmeter_curve {
+    /**
+     * Up to 64 points, in order of size, with straight lines between them; NULL: a straight line
+     * through all.
+     */
+    const struct rampmeter_curve_point *points;
+    /** Elements of `points`; 0: read the next fields but two. */
+    uint32_t points_len;
+    /** 1: it stays as it is given; 0: it learns from what is observed. */
+    uint8_t fixed;
+    /** Must be 0. */
+    uint8_t reserved[3];
+    /** Seconds of a batch, whatever its size. */
+    double fixed_s;
+    /** And so many more for each request. */
+    double each_s;
+} rampmeter_curve;
+
+/**
+ * What a dynamic batcher is made from. Set all of it to 0, then `size`, then what is known: the
+ * largest batch, and a curve.
+ */
+typedef struct rampmeter_dynamic_options {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Largest batch, 1 to 4,096. */
+    uint32_t batch_size_max;
+    /** Requests that may be known at once, running ones included, up to 2^20; 0: 16,384. */
+    uint32_t requests_max;
+    /** Executors that run batches at the same time, up to 64; 0: 1. */
+    uint32_t instances;
+    /** Accounts that may be open at once; 0: 1. */
+    uint32_t accounts_max;
+    /** RAMPMETER_RULE_... */
+    uint32_t rule;
+    /** Elements of `preferred_sizes`, up to 16. */
+    uint32_t preferred_sizes_len;
+    /** Elements of `classes`, up to 16; 0: one class with the defaults. */
+    uint32_t classes_len;
+    /** Elements of `buckets`, 1 to 16, and times the classes at most 64. */
+    uint32_t buckets_len;
+    /**
+     * 1: requests may ride in a batch of a later bucket, padded to its shape, where that is
+     * cheaper.
+     */
+    uint8_t padding;
+    /** 1: an idle instance is never kept waiting; 0: as the field `queue_delay_max_ns` says. */
+    uint8_t no_queue_delay;
+    /** Must be 0. */
+    uint8_t reserved[2];
+    /** Sizes that the model runs best, in growing order. */
+    const uint32_t *preferred_sizes;
+    /** In order of precedence. */
+    const struct rampmeter_dynamic_class *classes;
+    /** A latency curve for each bucket of shapes, small shapes first. */
+    const struct rampmeter_curve *buckets;
+    /**
+     * Longest that an idle instance is kept waiting, from the arrival of the oldest; 0: the time
+     * of the largest batch, or none at all with RAMPMETER_RULE_FIXED.
+     */
+    uint64_t queue_delay_max_ns;
+    /** Requests that would probably wait longer are shed; 0: none are. */
+    uint64_t wait_max_ns;
+    /**
+     * How far past its fair turn an account may go, in time of instances, for an earlier deadline;
+     * 0: 100 ms. 1 is as good as none.
+     */
+    uint64_t urgency_credit_ns;
+    /**
+     * What a missed deadline costs, in deadlines' worth of delay, up to 1,000; 0: 4;
+     * RAMPMETER_ZERO: nothing.
+     */
+    double miss_ratio;
+    /**
+     * By how much waiting must be cheaper than launching to be done, up to 1; 0: 0.3;
+     * RAMPMETER_ZERO: not at all.
+     */
+    double wait_gain_ratio;
+    /**
+     * Part of the seats that is kept for requests that can no longer be in time, up to 0.5; 0:
+     * 0.01; RAMPMETER_ZERO: none.
+     */
+    double late_ratio;
+} rampmeter_dynamic_options;
+
+/** A request that comes in. Set all of it to 0, then `size`, then what is known. */
+typedef struct rampmeter_dynamic_submission {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Place of its class in the options. */
+    uint32_t class_index;
+    /** The host's own number for it; returned in every plan, never read. */
+    uint64_t tag;
+    /** Whose request it is. */
+    uint64_t account;
+    /** When it reached the host; its targets count from here. At most `now_ns`; 0: now. */
+    uint64_t arrival_ns;
+    /** When its answer is due; 0: what its class says, if anything. */
+    uint64_t deadline_ns;
+    /** From when on it is of no use to anybody; 0: what its class says, if anything. */
+    uint64_t expires_at_ns;
+    /** Place of its bucket in the options. */
+    uint32_t bucket;
+    /** Must be 0. */
+    uint32_t reserved;
+} rampmeter_dynamic_submission;
+
+/** One request of a batch. */
+typedef struct rampmeter_dynamic_entry {
+    /** The request. */
+    uint64_t request;
+    /** The host's own number for it. */
+    uint64_t tag;
+    /** 1: its deadline is lost, or given up for more others. */
+    uint8_t late;
+    /** Mean nothing. */
+    uint8_t reserved[7];
+} rampmeter_dynamic_entry;
+
+/**
+ * Arrays of the caller for one batch. Set each of them to 0 once before its first use, as calloc()
+ * does.
+ */
+typedef struct rampmeter_dynamic_plan {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Elements of `entries`, at least `batch_size_max`. */
+    uint32_t entries_capacity;
+    /** Elements of `expired`, at least 1; what does not fit is reported by the next call. */
+    uint32_t expired_capacity;
+    /** Must be 0. */
+    uint32_t reserved;
+    /** The batch. */
+    struct rampmeter_dynamic_entry *entries;
+    /** Who waited for too long. */
+    rampmeter_expiry *expired;
+} rampmeter_dynamic_plan;
+
+/** What to do. Set `size` before. */
+typedef struct rampmeter_dynamic_formed {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** RAMPMETER_DYNAMIC_IDLE, RAMPMETER_DYNAMIC_WAIT or RAMPMETER_DYNAMIC_LAUNCH. */
+    uint32_t decision;
+    /** Launch: the batch, to be observed. Else 0. */
+    uint64_t batch;
+    /** Wait: when to ask again. Else 0. */
+    uint64_t until_ns;
+    /** Launch: when it is expected to end. Else 0. */
+    uint64_t ends_at_ns;
+    /** Launch: the bucket whose shape it has. */
+    uint32_t bucket;
+    /** Launch: the instance that is to run it. */
+    uint32_t instance;
+    /** Launch: elements written to rampmeter_dynamic_plan::entries. Else 0. */
+    uint32_t entries_len;
+    /** Elements written to rampmeter_dynamic_plan::expired, whatever the decision. */
+    uint32_t expired_len;
+    /** Launch or wait: RAMPMETER_DYNAMIC_WHY_... */
+    uint8_t why;
+    /** 0. */
+    uint8_t reserved[7];
+} rampmeter_dynamic_formed;
+
+/** What really happened to a batch. Set all of it to 0, then `size`. */
+typedef struct rampmeter_dynamic_observation {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** RAMPMETER_ENDING_...; its requests end with it either way. */
+    uint32_t ending;
+    /** The batch. */
+    uint64_t batch;
+    /** How long it took, as measured; 0: from its launch until now. */
+    uint64_t duration_ns;
+} rampmeter_dynamic_observation;
+
+/** What an observation changed. Set `size` before. */
+typedef struct rampmeter_dynamic_observed {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Requests that ended. */
+    uint32_t finished;
+    /** Of these, requests that had a deadline and met it. */
+    uint32_t in_time;
+    /** Of these, requests that had a deadline and missed it. */
+    uint32_t missed;
+} rampmeter_dynamic_observed;
+
+/** What a dynamic batcher holds, how full it is, and what it did so far. Set `size` before. */
+typedef struct rampmeter_stats_dynamic {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Requests that wait, late ones included. */
+    uint32_t waiting;
+    /** Of these, requests whose deadline is lost. */
+    uint32_t late;
+    /** Requests known, running ones included. */
+    uint32_t requests;
+    /** Capacity for them. */
+    uint32_t requests_max;
+    /** Batches that run. */
+    uint32_t batches_running;
+    /** Accounts open. */
+    uint32_t accounts;
+    /** 0. */
+    uint32_t reserved;
+    /** Batches launched so far. */
+    uint64_t batches;
+    /** Requests launched so far. */
+    uint64_t launched;
+    /** Requests that expired so far. */
+    uint64_t expired;
+    /** Requests turned away so far. */
+    uint64_t shed;
+} rampmeter_stats_dynamic;
+
+/** The latency curve of a bucket, as learned so far. Set `size` before. */
+typedef struct rampmeter_stats_curve {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 1: it changes with what is observed. */
+    uint32_t learns;
+    /** Seconds of a batch of the size asked for. */
+    double seconds;
+    /** Batches observed, over all sizes. */
+    uint64_t samples;
+    /**
+     * Recent batches that speak for this size: 0 if it rests on others and on what was given, at
+     * most 64.
+     */
+    double weight;
+    /** Mean deviation of observed batches from the curve, as a part of its prediction. */
+    double spread_ratio;
+    /** The most requests a second that batches of up to this size serve. */
+    double best_rate_per_s;
+    /** The size that does. */
+    uint32_t best_size;
+    /** The next larger size at which the slope changes; 0: none. */
+    uint32_t next_knot;
+} rampmeter_stats_curve;
+
+/** Where a request is, and what was last decided for its bucket. Set `size` before. */
+typedef struct rampmeter_dynamic_explanation {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Requests in time that wait in its bucket, itself included if it is one. */
+    uint32_t waiting;
+    /** Late ones there. */
+    uint32_t late;
+    /**
+     * Requests that were to be launched when its bucket was last decided about; 0: it was to wait.
+     */
+    uint32_t launch_size;
+    /** When its answer is due; RAMPMETER_NEVER: at no time. */
+    uint64_t deadline_ns;
+    /**
+     * The last moment at which it could be launched alone and be in time; RAMPMETER_NEVER: there
+     * is none.
+     */
+    uint64_t latest_launch_ns;
+    /** Arrivals a second in its bucket, as estimated. */
+    double rate_per_s;
+    /** Seconds that were to be waited for more. */
+    double wait_s;
+    /** Value-seconds that launching was expected to cost. */
+    double launch_cost;
+    /** Value-seconds that the best waiting was expected to cost; infinite if there was none. */
+    double wait_cost;
+    /** RAMPMETER_DYNAMIC_STAGE_... */
+    uint8_t stage;
+    /** RAMPMETER_DYNAMIC_WHY_... */
+    uint8_t why;
+    /** 1: its bucket was decided about; 0: the fields of the decision mean nothing. */
+    uint8_t decided;
+    /** 0. */
+    uint8_t reserved[5];
+} rampmeter_dynamic_explanation;
+
+/**
+ * Creates a batcher without accounts or requests, with all the memory that it will ever use.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to
+ * be given to rampmeter_dynamic_destroy(); NULL on failure. `options` and what it points to are read
+ * and not kept. Allocates: yes, rampmeter_dynamic_bytes_needed(). Blocks: no. Threads: any.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_create(const struct rampmeter_dynamic_options *options,
+                                          struct rampmeter_dynamic **out,
+                                          rampmeter_error *error);
+
+/**
+ * Ends a batcher. NULL is allowed and does nothing.
+ *
+ * Allocates: no (frees). Blocks: no. Threads: one, and no other may still use it. Since: 0.1.
+ */
+void rampmeter_dynamic_destroy(struct rampmeter_dynamic *dynamic);
+
+/**
+ * Bytes that a batcher for these options takes, to within a few fixed fields.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: yes, for the time of the
+ * call. Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_bytes_needed(const struct rampmeter_dynamic_options *options,
+                                                uint64_t *bytes,
+                                                rampmeter_error *error);
+
+/**
+ * Bytes that rampmeter_dynamic_save() will write now.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes the
+ * dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_snapshot_bytes(const struct rampmeter_dynamic *dynamic,
+                                                  uint64_t *bytes,
+                                                  rampmeter_error *error);
+
+/**
+ * Writes all state into `out`; `*written` is its length. Handles stay good in what is restored
+ * from it, and batches that run go on running.
+ *
+ * Fails: E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while
+ * nobody changes the dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_save(const struct rampmeter_dynamic *dynamic,
+                                        uint8_t *out,
+                                        size_t capacity,
+                                        size_t *written,
+                                        rampmeter_error *error);
+
+/**
+ * Creates a batcher from `len` bytes that rampmeter_dynamic_save() wrote, which are believed in
+ * nothing: damaged or forged ones are refused. `options` are those that it had, or have other rules,
+ * which then hold: sizes, and the numbers of classes and buckets, must be the same. Latency curves
+ * come from the snapshot.
+ *
+ * Fails: E_SNAPSHOT, and as rampmeter_dynamic_create(). Ownership, and so on: as there. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_restore(const struct rampmeter_dynamic_options *options,
+                                           const uint8_t *bytes,
+                                           size_t len,
+                                           struct rampmeter_dynamic **out,
+                                           rampmeter_error *error);
+
+/**
+ * A class as a policy has it: its time to first token is the latency target, for the first answer
+ * of such a model is its only one.
+ *
+ * Fails: E_RANGE, E_POINTER. Allocates: no. Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_policy_class(const rampmeter_policy *policy,
+                                                uint32_t class_index,
+                                                struct rampmeter_dynamic_class *class_options,
+                                                rampmeter_error *error);
+
+/**
+ * Opens an account, below `parent` (0: at the top).
+ *
+ * Fails: E_STALE (parent), E_RANGE_REAL (weight), E_RANGE (too deep), E_FULL, E_POINTER.
+ * Allocates: no. Blocks: no. Threads: one at a time for each dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_open_account(struct rampmeter_dynamic *dynamic,
+                                                uint64_t parent,
+                                                double weight,
+                                                uint64_t *account,
+                                                rampmeter_error *error);
+
+/**
+ * Closes an account that has no requests.
+ *
+ * Fails: E_STALE, E_CONTRADICTION, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_close_account(struct rampmeter_dynamic *dynamic,
+                                                 uint64_t account,
+                                                 rampmeter_error *error);
+
+/**
+ * A request comes in: it waits, or is turned away because of a limit.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE, E_STALE (the account), E_SIZE, E_TOO_NEW, E_POINTER. Allocates:
+ * no. Blocks: no. Threads: one at a time for each dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_submit(struct rampmeter_dynamic *dynamic,
+                                          uint64_t now_ns,
+                                          const struct rampmeter_dynamic_submission *submission,
+                                          rampmeter_admission *admission,
+                                          rampmeter_error *error);
+
+/**
+ * The host takes a request back. One that runs is forgotten when its batch ends.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_cancel(struct rampmeter_dynamic *dynamic,
+                                          uint64_t now_ns,
+                                          uint64_t request,
+                                          rampmeter_error *error);
+
+/**
+ * Says what to do now, and writes the batch into the caller's arrays. It speaks of one instance at
+ * a time: after a launch, ask again.
+ *
+ * Fails: E_TIME_REVERSED, E_BUFFER_TOO_SMALL, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: the arrays
+ * stay the caller's and are not kept. Allocates: no. Blocks: no. Threads: one at a time for each
+ * dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_form(struct rampmeter_dynamic *dynamic,
+                                        uint64_t now_ns,
+                                        const struct rampmeter_dynamic_plan *plan,
+                                        struct rampmeter_dynamic_formed *formed,
+                                        rampmeter_error *error);
+
+/**
+ * A batch ended, in whatever order: its instance is idle, its requests are forgotten, and its
+ * duration teaches the curve of its bucket.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE (the batch does not run), E_RANGE, E_RANGE_REAL (it took no
+ * time, or over an hour), E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads: one at
+ * a time for each dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_observe(struct rampmeter_dynamic *dynamic,
+                                           uint64_t now_ns,
+                                           const struct rampmeter_dynamic_observation *observation,
+                                           struct rampmeter_dynamic_observed *observed,
+                                           rampmeter_error *error);
+
+/**
+ * When to call rampmeter_dynamic_form() next: when a wait is over, a request expires, or a batch
+ * should end; RAMPMETER_NEVER if only a call of the host can change anything.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes the
+ * dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_next_event(const struct rampmeter_dynamic *dynamic,
+                                              uint64_t now_ns,
+                                              uint64_t *next_ns,
+                                              rampmeter_error *error);
+
+/**
+ * What the batcher holds and how full it is.
+ *
+ * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_stats(const struct rampmeter_dynamic *dynamic,
+                                         struct rampmeter_stats_dynamic *stats,
+                                         rampmeter_error *error);
+
+/**
+ * The latency curve of a bucket at one size, as learned so far.
+ *
+ * Fails: E_RANGE, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody
+ * changes the dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_curve(const struct rampmeter_dynamic *dynamic,
+                                         uint32_t bucket,
+                                         uint32_t batch_size,
+                                         struct rampmeter_stats_curve *stats,
+                                         rampmeter_error *error);
+
+/**
+ * The largest batch of at most `size_max` that ends within `seconds`; 0 if not even one does.
+ *
+ * Fails: E_RANGE (bucket), E_RANGE_REAL (seconds below 0), E_POINTER. Allocates: no. Blocks: no.
+ * Threads: any number, while nobody changes the dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_batch_within(const struct rampmeter_dynamic *dynamic,
+                                                uint32_t bucket,
+                                                double seconds,
+                                                uint32_t size_max,
+                                                uint32_t *batch_size,
+                                                rampmeter_error *error);
+
+/**
+ * Where a request is, and what was last decided about its bucket.
+ *
+ * Fails: E_STALE, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody
+ * changes the dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_explain(const struct rampmeter_dynamic *dynamic,
+                                           uint64_t request,
+                                           struct rampmeter_dynamic_explanation *explanation,
+                                           rampmeter_error *error);
+
+/* ================================================================================================
  * Ledger: who deserves it
  *
  * One tree of accounts, and about each of them what the host asks for: whose request is next

@@ -23,6 +23,7 @@ mod boundary;
 mod memory;
 
 pub mod batcher;
+pub mod dynamic;
 pub mod engine;
 pub mod error;
 pub mod exchange;

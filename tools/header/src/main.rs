@@ -25,6 +25,13 @@ const SECTIONS: &[&[&str]] = &[
         "batcher/accounts.rs",
     ],
     &[
+        "dynamic.rs",
+        "dynamic/options.rs",
+        "dynamic/requests.rs",
+        "dynamic/batches.rs",
+        "dynamic/answers.rs",
+    ],
+    &[
         "ledger.rs",
         "ledger/accounts.rs",
         "ledger/counters.rs",

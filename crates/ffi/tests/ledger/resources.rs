@@ -5,8 +5,9 @@ use std::ptr::null;
 use rampmeter::Nanos;
 use rampmeter::error::codes;
 use rampmeter::share::protection::ReclaimLimits;
+use rampmeter::share::reclaim::Holding;
 use rampmeter::share::{
-    AccountId, Amounts, Division, Reclamation, RunningJob, ShareParts, Verdict,
+    AccountId, Amounts, Basis, Division, Reclamation, Refusal, RunningJob, ShareParts, Verdict,
 };
 use rampmeter_ffi::ledger::*;
 
@@ -156,27 +157,87 @@ fn who_may_take_from_whom() {
         pair.core.victims(&known).expect("in range").map(AccountId::to_raw).collect();
     assert_eq!(&victims[..len], order);
     assert!(len > 0);
-    for (account, started, now) in
-        [(ann, 10, 1_000), (ann, 980, 1_000), (bob, 1, 2_000), (dan, 5, 3_000)]
-    {
-        let amounts = two(4, 40);
+    let (four, second) = (two(4, 40), 1_000_000_000);
+    let cases = [
+        (cat, ann, four, 10, 1_000, RAMPMETER_REFUSAL_NONE),
+        (cat, bob, four, 1, 2_000, RAMPMETER_REFUSAL_NONE),
+        (cat, ann, four, 980, 1_000, RAMPMETER_REFUSAL_MIN_RUNTIME),
+        (cat, ann, four, 1, 60 * second, RAMPMETER_REFUSAL_BUDGET),
+        (cat, ann, two(0, 40), 10, 1_000, RAMPMETER_REFUSAL_NOTHING_WANTED),
+        (cat, cat, four, 10, 1_000, RAMPMETER_REFUSAL_SAME_BRANCH),
+        (ann, dan, four, 10, 1_000, RAMPMETER_REFUSAL_RECLAIMER_OVER),
+        (dan, cat, four, 10, 1_000, RAMPMETER_REFUSAL_RECLAIMER_OVER),
+    ];
+    for (reclaimer, account, amounts, started, now, refusal) in cases {
+        assert_eq!(pair.judge(reclaimer, account, amounts, started, now), refusal);
+    }
+}
+
+impl Pair {
+    /// Whether eight of the first resource, all of them missing, may come from this job.
+    fn judge(
+        &self,
+        reclaimer: u64,
+        account: u64,
+        amounts: rampmeter_amounts,
+        started: u64,
+        now: u64,
+    ) -> u8 {
+        let (wanted, missing) = (two(8, 0), two(8, 0));
+        let claim = sized!(rampmeter_reclamation { reclaimer, amounts: wanted, missing });
         let job = sized!(rampmeter_running_job { account, amounts, started_ns: started });
-        let mut verdict = sized!(rampmeter_verdict {});
-        let (of, to) = (&raw const job, &raw mut verdict);
-        // SAFETY: as above.
-        ok(unsafe { rampmeter_ledger_reclaimable(pair.c, now, &raw const claim, of, to, none()) });
-        let started = Nanos(started);
-        let job =
-            RunningJob { account: id(account), amounts: core(amounts), started, saved: started };
-        match pair.core.reclaimable(Nanos(now), &known, &job).expect("in range") {
-            Verdict::Yes { below, .. } => {
-                assert_ne!(verdict.basis, RAMPMETER_BASIS_NONE);
-                assert_eq!((verdict.refusal, core(verdict.below)), (RAMPMETER_REFUSAL_NONE, below));
+        let mut told = sized!(rampmeter_verdict {});
+        let (by, of, to) = (&raw const claim, &raw const job, &raw mut told);
+        // SAFETY: everything that is pointed to is there.
+        ok(unsafe { rampmeter_ledger_reclaimable(self.c, now, by, of, to, none()) });
+        let claim =
+            Reclamation { reclaimer: id(reclaimer), amounts: core(wanted), short: core(missing) };
+        let (amounts, started) = (core(amounts), Nanos(started));
+        let job = RunningJob { account: id(account), amounts, started, saved: started };
+        match self.core.reclaimable(Nanos(now), &claim, &job).expect("in range") {
+            Verdict::Yes { basis, below } => {
+                let basis = match basis {
+                    Basis::Quota => RAMPMETER_BASIS_QUOTA,
+                    Basis::FairShare => RAMPMETER_BASIS_FAIR_SHARE,
+                };
+                assert_eq!((told.basis, core(told.below)), (basis, below));
+                assert_eq!(told.refusal, RAMPMETER_REFUSAL_NONE);
             }
-            Verdict::No { .. } => {
-                assert_eq!(verdict.basis, RAMPMETER_BASIS_NONE);
-                assert_ne!(verdict.refusal, RAMPMETER_REFUSAL_NONE);
+            Verdict::No { why } => {
+                assert_eq!(told.basis, RAMPMETER_BASIS_NONE);
+                refused(&told, why);
             }
+        }
+        told.refusal
+    }
+}
+
+/// The reason is told as the core has it.
+fn refused(verdict: &rampmeter_verdict, why: Refusal) {
+    let holding = |refusal, of: Holding| {
+        assert_eq!((verdict.refusal, verdict.account), (refusal, of.account.to_raw()));
+        let told = (verdict.resource, verdict.held, verdict.entitled);
+        assert_eq!(told, (of.resource, of.held, of.entitled));
+    };
+    match why {
+        Refusal::SameBranch => assert_eq!(verdict.refusal, RAMPMETER_REFUSAL_SAME_BRANCH),
+        Refusal::NothingWanted => assert_eq!(verdict.refusal, RAMPMETER_REFUSAL_NOTHING_WANTED),
+        Refusal::ReclaimerOver(of) => holding(RAMPMETER_REFUSAL_RECLAIMER_OVER, of),
+        Refusal::VictimWithin(of) => holding(RAMPMETER_REFUSAL_VICTIM_WITHIN, of),
+        Refusal::VictimGuarantee(of) => holding(RAMPMETER_REFUSAL_VICTIM_GUARANTEE, of),
+        Refusal::MinRuntime { account, until } => {
+            assert_eq!(
+                (verdict.refusal, verdict.account),
+                (RAMPMETER_REFUSAL_MIN_RUNTIME, account.to_raw())
+            );
+            assert_eq!(verdict.until_ns, until.get());
+        }
+        Refusal::Budget { account, resource, free_at } => {
+            assert_eq!(
+                (verdict.refusal, verdict.account),
+                (RAMPMETER_REFUSAL_BUDGET, account.to_raw())
+            );
+            assert_eq!((verdict.resource, verdict.until_ns), (resource, free_at.get()));
         }
     }
 }
