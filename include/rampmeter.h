@@ -3455,6 +3455,425 @@ rampmeter_status rampmeter_ledger_forget_replica(struct rampmeter_ledger *ledger
                                                  uint32_t replica,
                                                  rampmeter_error *error);
 
+/* ================================================================================================
+ * Outcomes: what users felt
+ *
+ * The books by which everything else is judged: how long users waited, whether they got what their
+ * class was promised, and whether some were served at the expense of others; for each class and each
+ * account. Record every request when it ends, refused ones too: a refusal counts as a miss. GPU busy
+ * time is kept beside it to be shown, and for no other use: it is an effect. An account is named by
+ * its place in the policy, and those opened later by any other below `limits.accounts_max`.
+ * `docs/policies/outcome.md` says how each number is made.
+ */
+
+/** How a request ended: served to its last token. */
+#define RAMPMETER_ENDED_COMPLETED 0
+
+/** Turned away before it was scheduled. */
+#define RAMPMETER_ENDED_REFUSED 1
+
+/** Given up by the service, at whatever point. */
+#define RAMPMETER_ENDED_FAILED 2
+
+/** Given up by the user. */
+#define RAMPMETER_ENDED_CANCELLED 3
+
+/** Still waiting or running when the observation ended. */
+#define RAMPMETER_ENDED_UNFINISHED 4
+
+/** Whose users: those of a class, by its place in the policy. */
+#define RAMPMETER_GROUP_CLASS 0
+
+/** Those of an account, by its place. */
+#define RAMPMETER_GROUP_ACCOUNT 1
+
+/** What was felt, in nanoseconds: the wait before the first work was scheduled. */
+#define RAMPMETER_FELT_QUEUE_WAIT 0
+
+/** Time to first token. */
+#define RAMPMETER_FELT_TTFT 1
+
+/** Time per output token after the first. */
+#define RAMPMETER_FELT_TPOT 2
+
+/** From arrival to last token: job completion time. */
+#define RAMPMETER_FELT_END_TO_END 3
+
+/** Bounded slowdown, in millionths: 1,500,000 is a slowdown of 1.5. */
+#define RAMPMETER_FELT_SLOWDOWN 4
+
+/**
+ * The books of what users felt. One thread at a time may change them; calls with a `const` pointer
+ * may run side by side.
+ */
+typedef struct rampmeter_outcomes rampmeter_outcomes;
+
+/**
+ * What the books hold beyond what the policy says. Set all of it to 0, then `size`, then what is
+ * known.
+ */
+typedef struct rampmeter_outcomes_options {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /**
+     * Accounts that may be compared while they are backlogged together; 0: 64. Pairs take 8 bytes
+     * each.
+     */
+    uint32_t backlogged_max;
+    /** 1: distributions for each account, 108 KB each; 0: counts only. */
+    uint8_t account_histograms;
+    /** Must be 0. */
+    uint8_t reserved[7];
+} rampmeter_outcomes_options;
+
+/** One request at its end. Set all of it to 0, then `size`, then what is known. */
+typedef struct rampmeter_ended {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Place of its class in the policy. */
+    uint32_t class_index;
+    /** Place of its account. */
+    uint32_t account_index;
+    /** Output tokens produced. */
+    uint32_t output_tokens;
+    /** When it reached the service. */
+    uint64_t arrival_ns;
+    /** When its first token of work was scheduled; 0: never, or the host cannot know. */
+    uint64_t first_scheduled_ns;
+    /** When its first output token was out, or an answer that comes in one piece; 0: never. */
+    uint64_t first_token_ns;
+    /** When its last token was out, or when it was refused, failed, cancelled or last seen. */
+    uint64_t ended_ns;
+    /** RAMPMETER_ENDED_...: how it ended. */
+    uint32_t status;
+    /** Must be 0. */
+    uint32_t reserved;
+} rampmeter_ended;
+
+/** Tokens that an account was served. Set all of it to 0, then `size`, then what is known. */
+typedef struct rampmeter_work {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Must be 0. */
+    uint32_t reserved;
+    /** Prompt tokens computed. */
+    uint64_t prompt_tokens;
+    /** Prompt tokens found in the cache. */
+    uint64_t cached_tokens;
+    /** Tokens produced. */
+    uint64_t output_tokens;
+} rampmeter_work;
+
+/** How far apart accounts were that waited together. Set `size` before. */
+typedef struct rampmeter_difference {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 0. */
+    uint32_t reserved;
+    /** Largest difference in weighted service of any pair at any time. */
+    double difference_max;
+    /** Mean difference over time and pairs; 0 when no two accounts waited together. */
+    double difference_mean;
+    /** Seconds that pairs were backlogged together, summed over pairs. */
+    double compared_pair_s;
+    /** Times that an account became backlogged and was not compared, for want of room. */
+    uint64_t uncompared;
+} rampmeter_difference;
+
+/** What the books say of all together. Set `size` before. */
+typedef struct rampmeter_stats_outcomes {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Accounts that they are open for. */
+    uint32_t accounts_max;
+    /** From the first arrival, or the first time told, to the latest. */
+    uint64_t span_ns;
+    /** GPU busy time in all. */
+    uint64_t gpu_busy_ns;
+    /** Part of the span that the GPUs were busy: an effect, not a goal. */
+    double utilization;
+    /**
+     * Jain's index over the weighted service of every account that took part; 1 when none did.
+     */
+    double jain;
+} rampmeter_stats_outcomes;
+
+/** How many requests of a group ended how. Set `size` before. */
+typedef struct rampmeter_counts {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 0. */
+    uint32_t reserved;
+    /** All requests. */
+    uint64_t offered;
+    /** Served to the end. */
+    uint64_t completed;
+    /** Turned away. */
+    uint64_t refused;
+    /** Given up by the service. */
+    uint64_t failed;
+    /** Given up by the user. */
+    uint64_t cancelled;
+    /** Of those, given up after a target had been missed. */
+    uint64_t cancelled_late;
+    /** Not at their end when the observation ended. */
+    uint64_t unfinished;
+    /** Completed within both targets. */
+    uint64_t attained;
+    /** First token within the TTFT target (Apdex). */
+    uint64_t satisfied;
+    /** First token within four times the TTFT target (Apdex). */
+    uint64_t tolerating;
+    /** Output tokens produced, however the request ended. */
+    uint64_t output_tokens;
+    /** All but those that their users cancelled; where it is 0, the next two mean nothing. */
+    uint64_t judged;
+    /** Part of the judged that met both targets. */
+    double attainment;
+    /** Apdex of TTFT at its target. */
+    double apdex;
+    /** Requests that met both targets, per second of what was observed. */
+    double goodput_per_s;
+} rampmeter_counts;
+
+/** A distribution of what was felt. Set `size` before. */
+typedef struct rampmeter_distribution {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 0. */
+    uint32_t reserved;
+    /** Values recorded; where it is 0, the rest is 0, too. */
+    uint64_t count;
+    /** Their mean. */
+    double mean;
+    /** The smallest, exactly. */
+    uint64_t value_min;
+    /** The largest, exactly. */
+    uint64_t value_max;
+    /** Values below a microsecond, which are not told apart. */
+    uint64_t underflow;
+    /** Values of 52 days and more, which are not told apart. */
+    uint64_t overflow;
+} rampmeter_distribution;
+
+/**
+ * Creates empty books for the classes, accounts, costs and objectives of a policy, with all the
+ * memory that they will ever use.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to
+ * be given to rampmeter_outcomes_destroy(); NULL on failure. `policy` is read and not kept.
+ * Allocates: yes, rampmeter_outcomes_bytes_needed(). Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_create(const rampmeter_policy *policy,
+                                           const struct rampmeter_outcomes_options *options,
+                                           struct rampmeter_outcomes **out,
+                                           rampmeter_error *error);
+
+/**
+ * Ends the books. NULL is allowed and does nothing.
+ *
+ * Allocates: no (frees). Blocks: no. Threads: one, and no other may still use them. Since: 0.1.
+ */
+void rampmeter_outcomes_destroy(struct rampmeter_outcomes *outcomes);
+
+/**
+ * Bytes that books for this policy and these options take, to within a few fixed fields.
+ *
+ * Fails: E_RANGE (a flag), E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads: any.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_bytes_needed(const rampmeter_policy *policy,
+                                                 const struct rampmeter_outcomes_options *options,
+                                                 uint64_t *bytes,
+                                                 rampmeter_error *error);
+
+/**
+ * Takes a changed policy; nothing that was recorded is lost, and it stays judged by the targets of
+ * its time.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_CONTRADICTION (other numbers of classes or accounts), E_POINTER.
+ * Allocates: no. Blocks: no. Threads: one at a time for each outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_set_policy(struct rampmeter_outcomes *outcomes,
+                                               const rampmeter_policy *policy,
+                                               rampmeter_error *error);
+
+/**
+ * Enters one request at its end. Records may come in any order.
+ *
+ * Fails: E_RANGE, E_CONTRADICTION (times or tokens that cannot have happened), E_SIZE, E_TOO_NEW,
+ * E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_record(struct rampmeter_outcomes *outcomes,
+                                           const struct rampmeter_ended *ended,
+                                           rampmeter_error *error);
+
+/**
+ * Adds what other books hold: for records, as if all had been entered here.
+ *
+ * Fails: E_CONTRADICTION (other classes, targets, accounts or options), E_POINTER. Allocates: no.
+ * Blocks: no. Threads: one at a time for each outcomes, and nobody changes `other`, which must be
+ * another. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_merge(struct rampmeter_outcomes *outcomes,
+                                          const struct rampmeter_outcomes *other,
+                                          rampmeter_error *error);
+
+/**
+ * An account was served so much, all of it by `now_ns`.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no.
+ * Threads: one at a time for each outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_served(struct rampmeter_outcomes *outcomes,
+                                           uint64_t now_ns,
+                                           uint32_t account_index,
+                                           const struct rampmeter_work *work,
+                                           rampmeter_error *error);
+
+/**
+ * An account has requests waiting from `now_ns` on (1), or has none any more (0). Saying so twice
+ * does no harm.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_set_backlogged(struct rampmeter_outcomes *outcomes,
+                                                   uint64_t now_ns,
+                                                   uint32_t account_index,
+                                                   uint8_t backlogged,
+                                                   rampmeter_error *error);
+
+/**
+ * How far apart accounts were, up to now; what was observed reaches to now as well.
+ *
+ * Fails: E_TIME_REVERSED, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for
+ * each outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_difference(struct rampmeter_outcomes *outcomes,
+                                               uint64_t now_ns,
+                                               struct rampmeter_difference *difference,
+                                               rampmeter_error *error);
+
+/**
+ * What an account was served in all, and its service over its present weight.
+ *
+ * Fails: E_RANGE, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody
+ * changes the outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_work(const struct rampmeter_outcomes *outcomes,
+                                         uint32_t account_index,
+                                         struct rampmeter_work *work,
+                                         double *weighted_service,
+                                         rampmeter_error *error);
+
+/**
+ * Sets the weight of an account that is opened at run time.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for
+ * each outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_set_weight(struct rampmeter_outcomes *outcomes,
+                                               uint32_t account_index,
+                                               double weight,
+                                               rampmeter_error *error);
+
+/**
+ * Forgets an account, so that its place can be given to another. Its requests stay in the books of
+ * their classes.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_forget_account(struct rampmeter_outcomes *outcomes,
+                                                   uint64_t now_ns,
+                                                   uint32_t account_index,
+                                                   rampmeter_error *error);
+
+/**
+ * Some GPU was busy for so long: an effect, kept to be shown.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each outcomes. Since:
+ * 0.1.
+ */
+rampmeter_status rampmeter_outcomes_add_gpu_busy(struct rampmeter_outcomes *outcomes,
+                                                 uint64_t busy_ns,
+                                                 rampmeter_error *error);
+
+/**
+ * Jain's index of what parties got, from 1/n (one got all) to 1 (all got the same, or nobody
+ * anything).
+ *
+ * Fails: E_RANGE_REAL, E_POINTER. Allocates: no. Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_jain(const double *values,
+                                size_t len,
+                                double *index,
+                                rampmeter_error *error);
+
+/**
+ * The time that a job took on the shared cluster over what it would have taken on its own share:
+ * above 1 it would have been better off alone.
+ *
+ * Fails: E_RANGE_REAL, E_POINTER. Allocates: no. Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_finish_time_fairness(double shared_s,
+                                                double alone_s,
+                                                double *ratio,
+                                                rampmeter_error *error);
+
+/**
+ * What the books say of all together, on so many GPUs. Takes time in proportion to accounts.
+ *
+ * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_stats(const struct rampmeter_outcomes *outcomes,
+                                          uint32_t gpus,
+                                          struct rampmeter_stats_outcomes *stats,
+                                          rampmeter_error *error);
+
+/**
+ * How many requests of a group ended how; `group` is RAMPMETER_GROUP_..., `index` its place.
+ *
+ * Fails: E_RANGE, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody
+ * changes the outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_counts(const struct rampmeter_outcomes *outcomes,
+                                           uint32_t group,
+                                           uint32_t index,
+                                           struct rampmeter_counts *counts,
+                                           rampmeter_error *error);
+
+/**
+ * How what a group felt is distributed; `felt` is RAMPMETER_FELT_...
+ *
+ * Fails: E_RANGE (or an account without histograms), E_SIZE, E_POINTER. Allocates: no. Blocks: no.
+ * Threads: any number, while nobody changes the outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_distribution(const struct rampmeter_outcomes *outcomes,
+                                                 uint32_t group,
+                                                 uint32_t index,
+                                                 uint32_t felt,
+                                                 struct rampmeter_distribution *distribution,
+                                                 rampmeter_error *error);
+
+/**
+ * Quantiles of what a group felt, to within 0.8 %: for each of `len` parts from 0 to 1 the
+ * smallest value that at least that part of all do not exceed; 0 where nothing was recorded.
+ *
+ * Fails: E_RANGE (or an account without histograms), E_RANGE_REAL, E_POINTER. Allocates: no.
+ * Blocks: no. Threads: any number, while nobody changes the outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_quantiles(const struct rampmeter_outcomes *outcomes,
+                                              uint32_t group,
+                                              uint32_t index,
+                                              uint32_t felt,
+                                              const double *parts,
+                                              size_t len,
+                                              uint64_t *values,
+                                              rampmeter_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -28,5 +28,6 @@ pub mod engine;
 pub mod error;
 pub mod exchange;
 pub mod ledger;
+pub mod outcomes;
 pub mod policy;
 pub mod status;

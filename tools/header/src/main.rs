@@ -43,6 +43,7 @@ const SECTIONS: &[&[&str]] = &[
         "ledger/rates.rs",
         "ledger/copies.rs",
     ],
+    &["outcomes.rs", "outcomes/service.rs", "outcomes/answers.rs"],
 ];
 
 fn main() -> ExitCode {
