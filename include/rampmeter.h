@@ -1456,7 +1456,7 @@ typedef struct rampmeter_curve {
      * through all.
      */
     const struct rampmeter_curve_point *points;
-    /** Elements of `points`; 0: read the next fields but two. */
+    /** Elements of `points`; 0: `fixed_s` and `each_s` are read. */
     uint32_t points_len;
     /** 1: it stays as it is given; 0: it learns from what is observed. */
     uint8_t fixed;
@@ -2321,10 +2321,7 @@ typedef struct rampmeter_borrowed {
 typedef struct rampmeter_reclaim_limits {
     /** Bytes of this structure as the caller knows it. */
     uint32_t size;
-    /**
-     * 1: the next but one field is meant, even if it is 0; 0: the least run time is that of the
-     * account above.
-     */
+    /** 1: `min_runtime_ns` is meant, even if it is 0; 0: it is that of the account above. */
     uint8_t min_runtime_known;
     /** Must be 0. */
     uint8_t reserved[3];
@@ -2362,11 +2359,9 @@ typedef struct rampmeter_reclaim_scope {
     uint32_t size;
     /** 1: everybody would be within what they are entitled to, up to the top. */
     uint8_t fits;
-    /**
-     * 1: the next field but two is meant; 0: the reclaimer would exceed what it is guaranteed.
-     */
+    /** 1: `quota_depth` is meant; 0: the reclaimer would exceed what it is guaranteed. */
     uint8_t reaches_by_quota;
-    /** 1: so is the one behind it; 0: it would exceed what it is entitled to. */
+    /** 1: `share_depth` is meant; 0: it would exceed what it is entitled to. */
     uint8_t reaches_by_share;
     /** 0. */
     uint8_t reserved;
@@ -2455,15 +2450,8 @@ typedef struct rampmeter_ranked {
     uint32_t reserved;
 } rampmeter_ranked;
 
-/**
- * Where an account stands, and what follows from what: the columns of `sshare -l`. Set `size`
- * before.
- */
+/** Where an account stands, and what follows from what: the columns of `sshare -l`. */
 typedef struct rampmeter_standing {
-    /** Bytes of this structure as the caller knows it. */
-    uint32_t size;
-    /** RAMPMETER_SHARES_... */
-    uint32_t shares_kind;
     /** Shares as they were set, with RAMPMETER_SHARES_NUMBER; else 0. */
     double shares;
     /** Classic: its part of everything. Fair Tree: its part of its level. */
@@ -2474,23 +2462,22 @@ typedef struct rampmeter_standing {
     double usage_norm;
     /** Classic: effective usage. Fair Tree: its part of the usage of its level. */
     double usage_effective;
-    /**
-     * Above 1: it used less than its share of its level. 0 for an account that stands aside
-     * because its children share with its siblings.
-     */
+    /** Above 1: it used less than its share of its level. 0 where `has_level_fs` is 0. */
     double level_fs;
     /** 0 to 1; 1 goes first. 0 where `has_factor` is 0. */
     double factor;
+    /** RAMPMETER_SHARES_... */
+    uint32_t shares_kind;
     /** 1 and up among all users, ties share one; 0: it has accounts below it. */
     uint32_t rank;
     /** Users in the ledger. */
     uint32_t users;
-    /** 1: `level_fs` is known. */
+    /** 1: `level_fs` is known; 0: its children share with its siblings in its place. */
     uint8_t has_level_fs;
-    /** 1: `factor` is known: in Fair Tree accounts with others below have none. */
+    /** 1: `factor` is known; 0: in Fair Tree accounts with others below have none. */
     uint8_t has_factor;
-    /** 0. */
-    uint8_t reserved[6];
+    /** Mean nothing. */
+    uint8_t reserved[26];
 } rampmeter_standing;
 
 /** Whether a request is within the limits of its account and of all above it. */
@@ -3254,7 +3241,7 @@ rampmeter_status rampmeter_ledger_rank_users(struct rampmeter_ledger *ledger,
 /**
  * Where an account stands, and why. Its factor and rank take as long as a whole ranking.
  *
- * Fails: E_TIME_REVERSED, E_STALE, E_RANGE, E_RANGE_REAL (damping), E_SIZE, E_POINTER. Allocates:
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE, E_RANGE_REAL (damping), E_POINTER. Allocates:
  * no. Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
  */
 rampmeter_status rampmeter_ledger_standing(struct rampmeter_ledger *ledger,
@@ -3264,6 +3251,21 @@ rampmeter_status rampmeter_ledger_standing(struct rampmeter_ledger *ledger,
                                            double damping,
                                            struct rampmeter_standing *standing,
                                            rampmeter_error *error);
+
+/**
+ * Where every account stands: written to `standings` at the place of each open account, of which
+ * there are `accounts_max`, and zeros at the others. Takes as long as a whole ranking, once.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE, E_RANGE_REAL (damping), E_BUFFER_TOO_SMALL, E_POINTER. Allocates:
+ * no. Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_standings(struct rampmeter_ledger *ledger,
+                                            uint64_t now_ns,
+                                            uint32_t ranking,
+                                            double damping,
+                                            struct rampmeter_standing *standings,
+                                            size_t capacity,
+                                            rampmeter_error *error);
 
 /**
  * The factor of an account, 0 to 1; `*is_known` is 0, and the factor 0, for one with others below

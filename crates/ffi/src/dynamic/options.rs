@@ -40,7 +40,7 @@ pub struct rampmeter_curve {
     /// Up to 64 points, in order of size, with straight lines between them; NULL: a straight line
     /// through all.
     pub points: *const rampmeter_curve_point,
-    /// Elements of `points`; 0: read the next fields but two.
+    /// Elements of `points`; 0: `fixed_s` and `each_s` are read.
     pub points_len: u32,
     /// 1: it stays as it is given; 0: it learns from what is observed.
     pub fixed: u8,

@@ -6,7 +6,7 @@ use rampmeter::{Error, Nanos};
 use super::{rampmeter_ledger, raw};
 use crate::boundary::{change, look};
 use crate::error::{Fault, rampmeter_error};
-use crate::memory::{Out, OutSized, array_mut, flag, same_layout, versioned};
+use crate::memory::{Out, array_mut, flag, same_layout};
 use crate::status::rampmeter_status;
 
 /// What an account should use next to its siblings: as many shares as its weight.
@@ -34,15 +34,10 @@ pub struct rampmeter_ranked {
     pub reserved: u32,
 }
 
-/// Where an account stands, and what follows from what: the columns of `sshare -l`. Set `size`
-/// before.
+/// Where an account stands, and what follows from what: the columns of `sshare -l`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct rampmeter_standing {
-    /// Bytes of this structure as the caller knows it.
-    pub size: u32,
-    /// RAMPMETER_SHARES_...
-    pub shares_kind: u32,
     /// Shares as they were set, with RAMPMETER_SHARES_NUMBER; else 0.
     pub shares: f64,
     /// Classic: its part of everything. Fair Tree: its part of its level.
@@ -53,23 +48,27 @@ pub struct rampmeter_standing {
     pub usage_norm: f64,
     /// Classic: effective usage. Fair Tree: its part of the usage of its level.
     pub usage_effective: f64,
-    /// Above 1: it used less than its share of its level. 0 for an account that stands aside
-    /// because its children share with its siblings.
+    /// Above 1: it used less than its share of its level. 0 where `has_level_fs` is 0.
     pub level_fs: f64,
     /// 0 to 1; 1 goes first. 0 where `has_factor` is 0.
     pub factor: f64,
+    /// RAMPMETER_SHARES_...
+    pub shares_kind: u32,
     /// 1 and up among all users, ties share one; 0: it has accounts below it.
     pub rank: u32,
     /// Users in the ledger.
     pub users: u32,
-    /// 1: `level_fs` is known.
+    /// 1: `level_fs` is known; 0: its children share with its siblings in its place.
     pub has_level_fs: u8,
-    /// 1: `factor` is known: in Fair Tree accounts with others below have none.
+    /// 1: `factor` is known; 0: in Fair Tree accounts with others below have none.
     pub has_factor: u8,
-    /// 0.
-    pub reserved: [u8; 6],
+    /// Mean nothing.
+    pub reserved: [u8; 26],
 }
-versioned!(rampmeter_standing, 80);
+const _: () = assert!(size_of::<rampmeter_standing>() == 96);
+// Room for the answer of the core, from which each is made in its place.
+const _: () = assert!(size_of::<rampmeter_standing>() >= size_of::<Standing>());
+const _: () = assert!(align_of::<rampmeter_standing>() >= align_of::<Standing>());
 
 same_layout!(rampmeter_ranked = Ranked { account, factor, rank });
 
@@ -108,8 +107,6 @@ impl From<Standing> for rampmeter_standing {
     fn from(standing: Standing) -> Self {
         let (shares_kind, shares) = shares_told(standing.shares);
         Self {
-            size: 0,
-            shares_kind,
             shares,
             shares_norm: standing.shares_norm,
             usage: standing.usage,
@@ -117,11 +114,12 @@ impl From<Standing> for rampmeter_standing {
             usage_effective: standing.usage_effective,
             level_fs: standing.level_fs.unwrap_or(0.0),
             factor: standing.factor.unwrap_or(0.0),
+            shares_kind,
             rank: standing.rank.unwrap_or(0),
             users: standing.users,
             has_level_fs: standing.level_fs.is_some().into(),
             has_factor: standing.factor.is_some().into(),
-            reserved: [0; 6],
+            reserved: [0; 26],
         }
     }
 }
@@ -292,7 +290,7 @@ pub unsafe extern "C" fn rampmeter_ledger_rank_users(
 
 /// Where an account stands, and why. Its factor and rank take as long as a whole ranking.
 ///
-/// Fails: E_TIME_REVERSED, E_STALE, E_RANGE, E_RANGE_REAL (damping), E_SIZE, E_POINTER. Allocates:
+/// Fails: E_TIME_REVERSED, E_STALE, E_RANGE, E_RANGE_REAL (damping), E_POINTER. Allocates:
 /// no. Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rampmeter_ledger_standing(
@@ -307,13 +305,68 @@ pub unsafe extern "C" fn rampmeter_ledger_standing(
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
         change(ledger, error, |ledger| {
-            let (out, ranking) =
-                (OutSized::new(standing, "standing")?, ranking_of(ranking, damping)?);
+            let (out, ranking) = (Out::new(standing, "standing")?, ranking_of(ranking, damping)?);
             let account = AccountId::from_raw(account);
             out.set(ledger.standing(Nanos(now_ns), account, ranking)?.into());
             Ok(())
         })
     }
+}
+
+/// Where every account stands: written to `standings` at the place of each open account, of which
+/// there are `accounts_max`, and zeros at the others. Takes as long as a whole ranking, once.
+///
+/// Fails: E_TIME_REVERSED, E_RANGE, E_RANGE_REAL (damping), E_BUFFER_TOO_SMALL, E_POINTER. Allocates:
+/// no. Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rampmeter_ledger_standings(
+    ledger: *mut rampmeter_ledger,
+    now_ns: u64,
+    ranking: u32,
+    damping: f64,
+    standings: *mut rampmeter_standing,
+    capacity: usize,
+    error: *mut rampmeter_error,
+) -> rampmeter_status {
+    // SAFETY: the caller keeps what the head of the header asks of pointers.
+    unsafe {
+        change(ledger, error, |ledger| {
+            let places = array_mut(standings, capacity, "standings")?;
+            let (now, ranking) = (Nanos(now_ns), ranking_of(ranking, damping)?);
+            let needed = ledger.options().accounts_max as usize;
+            let Some(places) = places.get_mut(..needed) else {
+                let (given, needed) = (capacity as u64, needed as u64);
+                let field = "standings";
+                return Err(Error::BufferTooSmall { field, given, needed }.into());
+            };
+            // All else that can be wrong, before anything is written.
+            ledger.usage_of_all(now)?;
+            ledger.next_ranked(ranking)?;
+            in_place(places, |core| ledger.standings(now, ranking, core))
+        })
+    }
+}
+
+/// Has the core write its answers to the front of the caller's array, and makes each into what C
+/// reads: from the last, since those are larger and only ever cover what was read before.
+fn in_place(
+    places: &mut [rampmeter_standing],
+    answer: impl FnOnce(&mut [Standing]) -> Result<(), Error>,
+) -> Result<(), Fault> {
+    let (c, len) = (places.as_mut_ptr(), places.len());
+    let core = c.cast::<Standing>();
+    for at in 0..len {
+        // SAFETY: there is room for so many, which are no larger and no more strictly aligned.
+        unsafe { core.add(at).write(Standing::default()) };
+    }
+    // SAFETY: all of them were just written, and nobody else looks at this memory meanwhile.
+    let outcome = answer(unsafe { std::slice::from_raw_parts_mut(core, len) });
+    for at in (0..len).rev() {
+        // SAFETY: the one at `at` and those before it still stand as the core wrote them: what was
+        // written since begins at the next place of C, which is not before the next of the core.
+        unsafe { c.add(at).write(core.add(at).read().into()) };
+    }
+    Ok(outcome?)
 }
 
 /// The factor of an account, 0 to 1; `*is_known` is 0, and the factor 0, for one with others below

@@ -84,8 +84,7 @@ versioned!(rampmeter_running_job, 96);
 pub struct rampmeter_reclaim_limits {
     /// Bytes of this structure as the caller knows it.
     pub size: u32,
-    /// 1: the next but one field is meant, even if it is 0; 0: the least run time is that of the
-    /// account above.
+    /// 1: `min_runtime_ns` is meant, even if it is 0; 0: it is that of the account above.
     pub min_runtime_known: u8,
     /// Must be 0.
     pub reserved: [u8; 3],
@@ -107,9 +106,9 @@ pub struct rampmeter_reclaim_scope {
     pub size: u32,
     /// 1: everybody would be within what they are entitled to, up to the top.
     pub fits: u8,
-    /// 1: the next field but two is meant; 0: the reclaimer would exceed what it is guaranteed.
+    /// 1: `quota_depth` is meant; 0: the reclaimer would exceed what it is guaranteed.
     pub reaches_by_quota: u8,
-    /// 1: so is the one behind it; 0: it would exceed what it is entitled to.
+    /// 1: `share_depth` is meant; 0: it would exceed what it is entitled to.
     pub reaches_by_share: u8,
     /// 0.
     pub reserved: u8,

@@ -4,7 +4,7 @@ use rampmeter::Nanos;
 use rampmeter::error::codes;
 use rampmeter::policy::RateLimits;
 use rampmeter::share::exchange::{DeltaEntry, DeltaSource, path_key};
-use rampmeter::share::{Ranked, Ranking, RateDecision, RawShares};
+use rampmeter::share::{Ranked, Ranking, RateDecision, RawShares, Standing};
 use rampmeter_ffi::batcher::rampmeter_rate_limits;
 use rampmeter_ffi::exchange::*;
 use rampmeter_ffi::ledger::*;
@@ -111,7 +111,7 @@ fn history_ranks_users() {
         }
         assert_eq!(pair.core.next_ranked(ranking), Ok((first != 0).then_some(id(first))));
         for account in [red, users[0], users[3]] {
-            let (mut standing, mut usage) = (sized!(rampmeter_standing {}), 0.0);
+            let (mut standing, mut usage) = (zeroed::<rampmeter_standing>(), 0.0);
             let (mut factor, mut is_known) = (0.0, 9);
             // SAFETY: as above.
             unsafe {
@@ -129,6 +129,7 @@ fn history_ranks_users() {
             assert_eq!((is_known == 1).then_some(factor), known.factor);
         }
     }
+    all_standings(&mut pair, now);
     let (mut usage, mut kind, mut number) = (0.0, 0, 0.0);
     // SAFETY: as above.
     unsafe {
@@ -140,6 +141,41 @@ fn history_ranks_users() {
     }
     assert_eq!(pair.core.usage_of_all(Nanos(now)), Ok(usage));
     assert_eq!((kind, number), (RAMPMETER_SHARES_NUMBER, 3.0));
+}
+
+/// All at once as one after the other.
+fn all_standings(pair: &mut Pair, now: u64) {
+    for (kind, ranking) in [
+        (RAMPMETER_RANKING_FAIR_TREE, Ranking::FairTree),
+        (RAMPMETER_RANKING_CLASSIC, Ranking::Classic { damping: 1.0 }),
+    ] {
+        let mut all = [zeroed::<rampmeter_standing>(); 65];
+        all[64].usage = 9.0;
+        let to = all.as_mut_ptr();
+        // SAFETY: everything that is pointed to is there.
+        unsafe {
+            let short = rampmeter_ledger_standings(pair.c, now, kind, 0.0, to, 63, none());
+            let early = rampmeter_ledger_standings(pair.c, 1, kind, 0.0, to, 64, none());
+            assert_eq!((short, early), (codes::BUFFER_TOO_SMALL, codes::TIME_REVERSED));
+            assert!(all[..64].iter().all(|standing| standing.users == 0));
+            ok(rampmeter_ledger_standings(pair.c, now, kind, 0.0, to, 65, none()));
+        }
+        let mut known = [Standing::default(); 64];
+        pair.core.standings(Nanos(now), ranking, &mut known).expect("room");
+        for (told, known) in all.iter().zip(&known) {
+            let numbers = [told.shares_norm, told.usage, told.usage_norm, told.usage_effective];
+            let expected =
+                [known.shares_norm, known.usage, known.usage_norm, known.usage_effective];
+            assert_eq!(numbers, expected);
+            assert_eq!((told.has_level_fs == 1).then_some(told.level_fs), known.level_fs);
+            assert_eq!((told.has_factor == 1).then_some(told.factor), known.factor);
+            assert_eq!((told.rank != 0).then_some(told.rank), known.rank);
+            let is_number = matches!(known.shares, RawShares::Number(_));
+            assert_eq!((told.users, told.shares_kind == 1), (known.users, is_number));
+        }
+        assert!(known[..6].iter().all(|standing| standing.users == 4));
+        assert_eq!(all[64].usage, 9.0);
+    }
 }
 
 #[test]
