@@ -129,6 +129,9 @@ extern "C" {
 /** Third number. */
 #define RAMPMETER_VERSION_PATCH 0
 
+/** In place of a fraction for which 0 means the default, where the text says so: 0. */
+#define RAMPMETER_ZERO (-1.0)
+
 /**
  * What a call returns: `RAMPMETER_STATUS_OK` or one of the errors below, all negative. More may be
  * added; a number is never reused.
@@ -319,6 +322,69 @@ typedef struct rampmeter_engine {
 rampmeter_status rampmeter_engine_named(const char *engine_name,
                                         struct rampmeter_engine *engine,
                                         rampmeter_error *error);
+
+/* ================================================================================================
+ * Exchange: what copies of one desk tell each other
+ *
+ * Several engines or routers with the same accounts, or several ledgers, tell each other whom they
+ * served, so that a tenant does not get a share of its own at every front door. Each writes deltas
+ * and merges those of the others; how they travel is the host's business. They may come late, twice,
+ * in any order, or get lost: the next one makes up for it. An account is known to all copies by its
+ * key, which is made of its name and those above it. `docs/policies/exchange.md` says how it works.
+ */
+
+/**
+ * What one copy charged to one account in one class: send it to the others as it is. Amounts in
+ * prompt tokens as charged, not divided by weight, `began <= told <= served`.
+ */
+typedef struct rampmeter_delta_entry {
+    /** Key of the account, not 0. */
+    uint64_t key;
+    /** Class, or lane of a ledger. */
+    uint64_t lane;
+    /** Where the counting began. */
+    double began;
+    /** What the delta before this one told, or `began`. */
+    double told;
+    /** Up to where it has come. */
+    double served;
+} rampmeter_delta_entry;
+
+/** Who tells: goes with the entries. Set `size` before. */
+typedef struct rampmeter_delta {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 1: that was everything; 0: the next call goes on from there. */
+    uint32_t is_complete;
+    /** Entries written. */
+    uint64_t len;
+    /** Number of the copy that tells. */
+    uint64_t replica;
+    /** Which of its lives this is. */
+    uint64_t incarnation;
+} rampmeter_delta;
+
+/** What became of the entries of a delta. Set `size` before. */
+typedef struct rampmeter_merged {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Entries that told something new. */
+    uint32_t news;
+    /** Entries that came twice or late. */
+    uint32_t older;
+    /**
+     * Entries whose key no account here has; once one has it, the same delta can be merged again.
+     */
+    uint32_t unknown;
+} rampmeter_merged;
+
+/**
+ * The key of the account at the end of a path of names parted by `/`, such as "org/team/user": the
+ * same on every machine, for ever.
+ *
+ * Fails: E_TEXT, E_POINTER. Allocates: no. Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_path_key(const char *path, uint64_t *key, rampmeter_error *error);
 
 /* ================================================================================================
  * Batcher: what runs in the next step of a language model
@@ -830,51 +896,6 @@ typedef struct rampmeter_rate_limits {
 } rampmeter_rate_limits;
 
 /**
- * What one copy charged to one account in one class: send it to the others as it is. Amounts in
- * prompt tokens as charged, not divided by weight, `began <= told <= served`.
- */
-typedef struct rampmeter_delta_entry {
-    /** Key of the account, not 0. */
-    uint64_t key;
-    /** Class. */
-    uint64_t lane;
-    /** Where the counting began. */
-    double began;
-    /** What the delta before this one told, or `began`. */
-    double told;
-    /** Up to where it has come. */
-    double served;
-} rampmeter_delta_entry;
-
-/** Who tells: goes with the entries. Set `size` before. */
-typedef struct rampmeter_delta {
-    /** Bytes of this structure as the caller knows it. */
-    uint32_t size;
-    /** 1: that was everything; 0: the next call goes on from there. */
-    uint32_t is_complete;
-    /** Entries written. */
-    uint64_t len;
-    /** Number of the copy that tells. */
-    uint64_t replica;
-    /** Which of its lives this is. */
-    uint64_t incarnation;
-} rampmeter_delta;
-
-/** What became of the entries of a delta. Set `size` before. */
-typedef struct rampmeter_merged {
-    /** Bytes of this structure as the caller knows it. */
-    uint32_t size;
-    /** Entries that told something new. */
-    uint32_t news;
-    /** Entries that came twice or late. */
-    uint32_t older;
-    /**
-     * Entries whose key no account here has; once one has it, the same delta can be merged again.
-     */
-    uint32_t unknown;
-} rampmeter_merged;
-
-/**
  * A request comes in: it waits, or is turned away because of a limit of its class or account.
  *
  * Fails: E_TIME_REVERSED, E_RANGE (a length or class outside its limits), E_STALE (the account, or
@@ -1249,9 +1270,9 @@ rampmeter_status rampmeter_batcher_account_service(const struct rampmeter_batche
  * Allocates: no. Blocks: no. Threads: one at a time for each batcher. Since: 0.1.
  */
 rampmeter_status rampmeter_batcher_delta(struct rampmeter_batcher *batcher,
-                                         struct rampmeter_delta_entry *entries,
+                                         rampmeter_delta_entry *entries,
                                          size_t capacity,
-                                         struct rampmeter_delta *delta,
+                                         rampmeter_delta *delta,
                                          rampmeter_error *error);
 
 /**
@@ -1262,10 +1283,10 @@ rampmeter_status rampmeter_batcher_delta(struct rampmeter_batcher *batcher,
  * no. Blocks: no. Threads: one at a time for each batcher. Since: 0.1.
  */
 rampmeter_status rampmeter_batcher_merge(struct rampmeter_batcher *batcher,
-                                         const struct rampmeter_delta *delta,
-                                         const struct rampmeter_delta_entry *entries,
+                                         const rampmeter_delta *delta,
+                                         const rampmeter_delta_entry *entries,
                                          size_t len,
-                                         struct rampmeter_merged *merged,
+                                         rampmeter_merged *merged,
                                          rampmeter_error *error);
 
 /**
@@ -1301,6 +1322,2562 @@ rampmeter_status rampmeter_batcher_drop_swapped(struct rampmeter_batcher *batche
                                                 uint64_t now_ns,
                                                 uint64_t request,
                                                 rampmeter_error *error);
+
+/* ================================================================================================
+ * Dynamic batcher: which whole requests run together in the next batch of an ordinary model
+ *
+ * For vision, embedding and ranking models, which answer a batch in one go. The host submits requests
+ * as they come, and asks rampmeter_dynamic_form() whenever an instance is idle: launch these now, or
+ * wait until when. rampmeter_dynamic_observe() hears when a batch has ended, and learns how long
+ * batches take. A drop-in for "largest size and longest delay", which is one of its rules.
+ * `docs/policies/dynamic.md` says how it decides.
+ */
+
+/** When to launch: by the price of waiting and of launching. */
+#define RAMPMETER_RULE_PRICED 0
+
+/**
+ * The largest preferred size as soon as it is there, else whatever is there once the oldest has
+ * waited `queue_delay_max_ns`.
+ */
+#define RAMPMETER_RULE_FIXED 1
+
+/** A request that waited for too long is taken out and reported. */
+#define RAMPMETER_EXPIRY_REJECT 0
+
+/** It goes behind all others of its class. */
+#define RAMPMETER_EXPIRY_DELAY 1
+
+/** rampmeter_admission::shed_reason of a dynamic batcher: `requests_max` are known. */
+#define RAMPMETER_DYNAMIC_SHED_FULL 1
+
+/** `queue_max` of its class wait. */
+#define RAMPMETER_DYNAMIC_SHED_QUEUE_FULL 2
+
+/** It would probably wait longer than `wait_max_ns`. */
+#define RAMPMETER_DYNAMIC_SHED_WAIT_TOO_LONG 3
+
+/** What to do: nothing waits. */
+#define RAMPMETER_DYNAMIC_IDLE 0
+
+/** Nothing before `until_ns`, unless a request comes or a batch ends. */
+#define RAMPMETER_DYNAMIC_WAIT 1
+
+/** Run this batch now, and ask again: another instance may be idle. */
+#define RAMPMETER_DYNAMIC_LAUNCH 2
+
+/** Why: every instance runs a batch. */
+#define RAMPMETER_DYNAMIC_WHY_BUSY 0
+
+/** Launch: the largest batch that there can be. */
+#define RAMPMETER_DYNAMIC_WHY_FULL 1
+
+/** Launch: nothing that could come is worth waiting for. */
+#define RAMPMETER_DYNAMIC_WHY_WORTH_NOW 2
+
+/** Launch: a preferred size is there. */
+#define RAMPMETER_DYNAMIC_WHY_PREFERRED 3
+
+/** Launch: waiting longer would cost somebody the deadline. */
+#define RAMPMETER_DYNAMIC_WHY_DEADLINE 4
+
+/** Launch: the oldest request has waited as long as it may. */
+#define RAMPMETER_DYNAMIC_WHY_DELAY_MAX 5
+
+/** Launch: only requests whose deadlines are lost. */
+#define RAMPMETER_DYNAMIC_WHY_LATE 6
+
+/** Wait: more requests are worth their price. */
+#define RAMPMETER_DYNAMIC_WHY_WORTH_WAITING 7
+
+/** Wait: more have expired than the array holds; ask again at once. */
+#define RAMPMETER_DYNAMIC_WHY_MORE_EXPIRED 8
+
+/** A batch ran as it should: its duration teaches the curve. */
+#define RAMPMETER_ENDING_COMPLETED 0
+
+/** It failed, or its duration means nothing. */
+#define RAMPMETER_ENDING_FAILED 1
+
+/** Where a request is: it waits, and can still be in time. */
+#define RAMPMETER_DYNAMIC_STAGE_WAITING 0
+
+/** It has expired and waits behind its class. */
+#define RAMPMETER_DYNAMIC_STAGE_DELAYED 1
+
+/** It waits, and its deadline is lost. */
+#define RAMPMETER_DYNAMIC_STAGE_LATE 2
+
+/** It is in a batch. */
+#define RAMPMETER_DYNAMIC_STAGE_RUNNING 3
+
+/** It was cancelled while in a batch. */
+#define RAMPMETER_DYNAMIC_STAGE_CANCELLED 4
+
+/**
+ * Forms the batches of one model on one or several instances. One thread at a time may change it;
+ * calls with a `const` pointer may run side by side.
+ */
+typedef struct rampmeter_dynamic rampmeter_dynamic;
+
+/** A kind of request. Set all of it to 0, then what is known. */
+typedef struct rampmeter_dynamic_class {
+    /** Deadline of a request that brings none, from its arrival; 0: it has none. */
+    uint64_t latency_target_ns;
+    /** How long a request may live that does not say it; 0: for ever. */
+    uint64_t timeout_ns;
+    /** What a second of delay is worth, 0.0001 to 10,000; 0: 1. */
+    double delay_value;
+    /**
+     * Part of all seats that is kept for this class while it waits, up to 1; 0: 0.02;
+     * RAMPMETER_ZERO: none.
+     */
+    double guaranteed_ratio;
+    /** Requests that may wait; 0: any number. */
+    uint32_t queue_max;
+    /** RAMPMETER_EXPIRY_... */
+    uint32_t expiry;
+} rampmeter_dynamic_class;
+
+/** How long a batch takes. */
+typedef struct rampmeter_curve_point {
+    /** Seconds, 1e-9 to 3,600, no less than those of a smaller batch. */
+    double seconds;
+    /** Requests in it, up to 2^20; larger than that of the point before. */
+    uint32_t batch_size;
+    /** Must be 0. */
+    uint32_t reserved;
+} rampmeter_curve_point;
+
+/**
+ * How long batches of each size take. Set all of it to 0, then what is known: points, or a
+ * straight line.
+ */
+typedef struct rampmeter_curve {
+    /**
+     * Up to 64 points, in order of size, with straight lines between them; NULL: a straight line
+     * through all.
+     */
+    const struct rampmeter_curve_point *points;
+    /** Elements of `points`; 0: `fixed_s` and `each_s` are read. */
+    uint32_t points_len;
+    /** 1: it stays as it is given; 0: it learns from what is observed. */
+    uint8_t fixed;
+    /** Must be 0. */
+    uint8_t reserved[3];
+    /** Seconds of a batch, whatever its size. */
+    double fixed_s;
+    /** And so many more for each request. */
+    double each_s;
+} rampmeter_curve;
+
+/**
+ * What a dynamic batcher is made from. Set all of it to 0, then `size`, then what is known: the
+ * largest batch, and a curve.
+ */
+typedef struct rampmeter_dynamic_options {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Largest batch, 1 to 4,096. */
+    uint32_t batch_size_max;
+    /** Requests that may be known at once, running ones included, up to 2^20; 0: 16,384. */
+    uint32_t requests_max;
+    /** Executors that run batches at the same time, up to 64; 0: 1. */
+    uint32_t instances;
+    /** Accounts that may be open at once; 0: 1. */
+    uint32_t accounts_max;
+    /** RAMPMETER_RULE_... */
+    uint32_t rule;
+    /** Elements of `preferred_sizes`, up to 16. */
+    uint32_t preferred_sizes_len;
+    /** Elements of `classes`, up to 16; 0: one class with the defaults. */
+    uint32_t classes_len;
+    /** Elements of `buckets`, 1 to 16, and times the classes at most 64. */
+    uint32_t buckets_len;
+    /**
+     * 1: requests may ride in a batch of a later bucket, padded to its shape, where that is
+     * cheaper.
+     */
+    uint8_t padding;
+    /** 1: an idle instance is never kept waiting; 0: as the field `queue_delay_max_ns` says. */
+    uint8_t no_queue_delay;
+    /** Must be 0. */
+    uint8_t reserved[2];
+    /** Sizes that the model runs best, in growing order. */
+    const uint32_t *preferred_sizes;
+    /** In order of precedence. */
+    const struct rampmeter_dynamic_class *classes;
+    /** A latency curve for each bucket of shapes, small shapes first. */
+    const struct rampmeter_curve *buckets;
+    /**
+     * Longest that an idle instance is kept waiting, from the arrival of the oldest; 0: the time
+     * of the largest batch, or none at all with RAMPMETER_RULE_FIXED.
+     */
+    uint64_t queue_delay_max_ns;
+    /** Requests that would probably wait longer are shed; 0: none are. */
+    uint64_t wait_max_ns;
+    /**
+     * How far past its fair turn an account may go, in time of instances, for an earlier deadline;
+     * 0: 100 ms. 1 is as good as none.
+     */
+    uint64_t urgency_credit_ns;
+    /**
+     * What a missed deadline costs, in deadlines' worth of delay, up to 1,000; 0: 4;
+     * RAMPMETER_ZERO: nothing.
+     */
+    double miss_ratio;
+    /**
+     * By how much waiting must be cheaper than launching to be done, up to 1; 0: 0.3;
+     * RAMPMETER_ZERO: not at all.
+     */
+    double wait_gain_ratio;
+    /**
+     * Part of the seats that is kept for requests that can no longer be in time, up to 0.5; 0:
+     * 0.01; RAMPMETER_ZERO: none.
+     */
+    double late_ratio;
+} rampmeter_dynamic_options;
+
+/** A request that comes in. Set all of it to 0, then `size`, then what is known. */
+typedef struct rampmeter_dynamic_submission {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Place of its class in the options. */
+    uint32_t class_index;
+    /** The host's own number for it; returned in every plan, never read. */
+    uint64_t tag;
+    /** Whose request it is. */
+    uint64_t account;
+    /** When it reached the host; its targets count from here. At most `now_ns`; 0: now. */
+    uint64_t arrival_ns;
+    /** When its answer is due; 0: what its class says, if anything. */
+    uint64_t deadline_ns;
+    /** From when on it is of no use to anybody; 0: what its class says, if anything. */
+    uint64_t expires_at_ns;
+    /** Place of its bucket in the options. */
+    uint32_t bucket;
+    /** Must be 0. */
+    uint32_t reserved;
+} rampmeter_dynamic_submission;
+
+/** One request of a batch. */
+typedef struct rampmeter_dynamic_entry {
+    /** The request. */
+    uint64_t request;
+    /** The host's own number for it. */
+    uint64_t tag;
+    /** 1: its deadline is lost, or given up for more others. */
+    uint8_t late;
+    /** Mean nothing. */
+    uint8_t reserved[7];
+} rampmeter_dynamic_entry;
+
+/**
+ * Arrays of the caller for one batch. Set each of them to 0 once before its first use, as calloc()
+ * does.
+ */
+typedef struct rampmeter_dynamic_plan {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Elements of `entries`, at least `batch_size_max`. */
+    uint32_t entries_capacity;
+    /** Elements of `expired`, at least 1; what does not fit is reported by the next call. */
+    uint32_t expired_capacity;
+    /** Must be 0. */
+    uint32_t reserved;
+    /** The batch. */
+    struct rampmeter_dynamic_entry *entries;
+    /** Who waited for too long. */
+    rampmeter_expiry *expired;
+} rampmeter_dynamic_plan;
+
+/** What to do. Set `size` before. */
+typedef struct rampmeter_dynamic_formed {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** RAMPMETER_DYNAMIC_IDLE, RAMPMETER_DYNAMIC_WAIT or RAMPMETER_DYNAMIC_LAUNCH. */
+    uint32_t decision;
+    /** Launch: the batch, to be observed. Else 0. */
+    uint64_t batch;
+    /** Wait: when to ask again. Else 0. */
+    uint64_t until_ns;
+    /** Launch: when it is expected to end. Else 0. */
+    uint64_t ends_at_ns;
+    /** Launch: the bucket whose shape it has. */
+    uint32_t bucket;
+    /** Launch: the instance that is to run it. */
+    uint32_t instance;
+    /** Launch: elements written to rampmeter_dynamic_plan::entries. Else 0. */
+    uint32_t entries_len;
+    /** Elements written to rampmeter_dynamic_plan::expired, whatever the decision. */
+    uint32_t expired_len;
+    /** Launch or wait: RAMPMETER_DYNAMIC_WHY_... */
+    uint8_t why;
+    /** 0. */
+    uint8_t reserved[7];
+} rampmeter_dynamic_formed;
+
+/** What really happened to a batch. Set all of it to 0, then `size`. */
+typedef struct rampmeter_dynamic_observation {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** RAMPMETER_ENDING_...; its requests end with it either way. */
+    uint32_t ending;
+    /** The batch. */
+    uint64_t batch;
+    /** How long it took, as measured; 0: from its launch until now. */
+    uint64_t duration_ns;
+} rampmeter_dynamic_observation;
+
+/** What an observation changed. Set `size` before. */
+typedef struct rampmeter_dynamic_observed {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Requests that ended. */
+    uint32_t finished;
+    /** Of these, requests that had a deadline and met it. */
+    uint32_t in_time;
+    /** Of these, requests that had a deadline and missed it. */
+    uint32_t missed;
+} rampmeter_dynamic_observed;
+
+/** What a dynamic batcher holds, how full it is, and what it did so far. Set `size` before. */
+typedef struct rampmeter_stats_dynamic {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Requests that wait, late ones included. */
+    uint32_t waiting;
+    /** Of these, requests whose deadline is lost. */
+    uint32_t late;
+    /** Requests known, running ones included. */
+    uint32_t requests;
+    /** Capacity for them. */
+    uint32_t requests_max;
+    /** Batches that run. */
+    uint32_t batches_running;
+    /** Accounts open. */
+    uint32_t accounts;
+    /** 0. */
+    uint32_t reserved;
+    /** Batches launched so far. */
+    uint64_t batches;
+    /** Requests launched so far. */
+    uint64_t launched;
+    /** Requests that expired so far. */
+    uint64_t expired;
+    /** Requests turned away so far. */
+    uint64_t shed;
+} rampmeter_stats_dynamic;
+
+/** The latency curve of a bucket, as learned so far. Set `size` before. */
+typedef struct rampmeter_stats_curve {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 1: it changes with what is observed. */
+    uint32_t learns;
+    /** Seconds of a batch of the size asked for. */
+    double seconds;
+    /** Batches observed, over all sizes. */
+    uint64_t samples;
+    /**
+     * Recent batches that speak for this size: 0 if it rests on others and on what was given, at
+     * most 64.
+     */
+    double weight;
+    /** Mean deviation of observed batches from the curve, as a part of its prediction. */
+    double spread_ratio;
+    /** The most requests a second that batches of up to this size serve. */
+    double best_rate_per_s;
+    /** The size that does. */
+    uint32_t best_size;
+    /** The next larger size at which the slope changes; 0: none. */
+    uint32_t next_knot;
+} rampmeter_stats_curve;
+
+/** Where a request is, and what was last decided for its bucket. Set `size` before. */
+typedef struct rampmeter_dynamic_explanation {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Requests in time that wait in its bucket, itself included if it is one. */
+    uint32_t waiting;
+    /** Late ones there. */
+    uint32_t late;
+    /**
+     * Requests that were to be launched when its bucket was last decided about; 0: it was to wait.
+     */
+    uint32_t launch_size;
+    /** When its answer is due; RAMPMETER_NEVER: at no time. */
+    uint64_t deadline_ns;
+    /**
+     * The last moment at which it could be launched alone and be in time; RAMPMETER_NEVER: there
+     * is none.
+     */
+    uint64_t latest_launch_ns;
+    /** Arrivals a second in its bucket, as estimated. */
+    double rate_per_s;
+    /** Seconds that were to be waited for more. */
+    double wait_s;
+    /** Value-seconds that launching was expected to cost. */
+    double launch_cost;
+    /** Value-seconds that the best waiting was expected to cost; infinite if there was none. */
+    double wait_cost;
+    /** RAMPMETER_DYNAMIC_STAGE_... */
+    uint8_t stage;
+    /** RAMPMETER_DYNAMIC_WHY_... */
+    uint8_t why;
+    /** 1: its bucket was decided about; 0: the fields of the decision mean nothing. */
+    uint8_t decided;
+    /** 0. */
+    uint8_t reserved[5];
+} rampmeter_dynamic_explanation;
+
+/**
+ * Creates a batcher without accounts or requests, with all the memory that it will ever use.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to
+ * be given to rampmeter_dynamic_destroy(); NULL on failure. `options` and what it points to are read
+ * and not kept. Allocates: yes, rampmeter_dynamic_bytes_needed(). Blocks: no. Threads: any.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_create(const struct rampmeter_dynamic_options *options,
+                                          struct rampmeter_dynamic **out,
+                                          rampmeter_error *error);
+
+/**
+ * Ends a batcher. NULL is allowed and does nothing.
+ *
+ * Allocates: no (frees). Blocks: no. Threads: one, and no other may still use it. Since: 0.1.
+ */
+void rampmeter_dynamic_destroy(struct rampmeter_dynamic *dynamic);
+
+/**
+ * Bytes that a batcher for these options takes, to within a few fixed fields.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: yes, for the time of the
+ * call. Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_bytes_needed(const struct rampmeter_dynamic_options *options,
+                                                uint64_t *bytes,
+                                                rampmeter_error *error);
+
+/**
+ * Bytes that rampmeter_dynamic_save() will write now.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes the
+ * dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_snapshot_bytes(const struct rampmeter_dynamic *dynamic,
+                                                  uint64_t *bytes,
+                                                  rampmeter_error *error);
+
+/**
+ * Writes all state into `out`; `*written` is its length. Handles stay good in what is restored
+ * from it, and batches that run go on running.
+ *
+ * Fails: E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while
+ * nobody changes the dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_save(const struct rampmeter_dynamic *dynamic,
+                                        uint8_t *out,
+                                        size_t capacity,
+                                        size_t *written,
+                                        rampmeter_error *error);
+
+/**
+ * Creates a batcher from `len` bytes that rampmeter_dynamic_save() wrote, which are believed in
+ * nothing: damaged or forged ones are refused. `options` are those that it had, or have other rules,
+ * which then hold: sizes, and the numbers of classes and buckets, must be the same. Latency curves
+ * come from the snapshot.
+ *
+ * Fails: E_SNAPSHOT, and as rampmeter_dynamic_create(). Ownership, and so on: as there. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_restore(const struct rampmeter_dynamic_options *options,
+                                           const uint8_t *bytes,
+                                           size_t len,
+                                           struct rampmeter_dynamic **out,
+                                           rampmeter_error *error);
+
+/**
+ * A class as a policy has it: its time to first token is the latency target, for the first answer
+ * of such a model is its only one.
+ *
+ * Fails: E_RANGE, E_POINTER. Allocates: no. Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_policy_class(const rampmeter_policy *policy,
+                                                uint32_t class_index,
+                                                struct rampmeter_dynamic_class *class_options,
+                                                rampmeter_error *error);
+
+/**
+ * Opens an account, below `parent` (0: at the top).
+ *
+ * Fails: E_STALE (parent), E_RANGE_REAL (weight), E_RANGE (too deep), E_FULL, E_POINTER.
+ * Allocates: no. Blocks: no. Threads: one at a time for each dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_open_account(struct rampmeter_dynamic *dynamic,
+                                                uint64_t parent,
+                                                double weight,
+                                                uint64_t *account,
+                                                rampmeter_error *error);
+
+/**
+ * Closes an account that has no requests.
+ *
+ * Fails: E_STALE, E_CONTRADICTION, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_close_account(struct rampmeter_dynamic *dynamic,
+                                                 uint64_t account,
+                                                 rampmeter_error *error);
+
+/**
+ * A request comes in: it waits, or is turned away because of a limit.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE, E_STALE (the account), E_SIZE, E_TOO_NEW, E_POINTER. Allocates:
+ * no. Blocks: no. Threads: one at a time for each dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_submit(struct rampmeter_dynamic *dynamic,
+                                          uint64_t now_ns,
+                                          const struct rampmeter_dynamic_submission *submission,
+                                          rampmeter_admission *admission,
+                                          rampmeter_error *error);
+
+/**
+ * The host takes a request back. One that runs is forgotten when its batch ends.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_cancel(struct rampmeter_dynamic *dynamic,
+                                          uint64_t now_ns,
+                                          uint64_t request,
+                                          rampmeter_error *error);
+
+/**
+ * Says what to do now, and writes the batch into the caller's arrays. It speaks of one instance at
+ * a time: after a launch, ask again.
+ *
+ * Fails: E_TIME_REVERSED, E_BUFFER_TOO_SMALL, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: the arrays
+ * stay the caller's and are not kept. Allocates: no. Blocks: no. Threads: one at a time for each
+ * dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_form(struct rampmeter_dynamic *dynamic,
+                                        uint64_t now_ns,
+                                        const struct rampmeter_dynamic_plan *plan,
+                                        struct rampmeter_dynamic_formed *formed,
+                                        rampmeter_error *error);
+
+/**
+ * A batch ended, in whatever order: its instance is idle, its requests are forgotten, and its
+ * duration teaches the curve of its bucket.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE (the batch does not run), E_RANGE, E_RANGE_REAL (it took no
+ * time, or over an hour), E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads: one at
+ * a time for each dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_observe(struct rampmeter_dynamic *dynamic,
+                                           uint64_t now_ns,
+                                           const struct rampmeter_dynamic_observation *observation,
+                                           struct rampmeter_dynamic_observed *observed,
+                                           rampmeter_error *error);
+
+/**
+ * When to call rampmeter_dynamic_form() next: when a wait is over, a request expires, or a batch
+ * should end; RAMPMETER_NEVER if only a call of the host can change anything.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes the
+ * dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_next_event(const struct rampmeter_dynamic *dynamic,
+                                              uint64_t now_ns,
+                                              uint64_t *next_ns,
+                                              rampmeter_error *error);
+
+/**
+ * What the batcher holds and how full it is.
+ *
+ * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_stats(const struct rampmeter_dynamic *dynamic,
+                                         struct rampmeter_stats_dynamic *stats,
+                                         rampmeter_error *error);
+
+/**
+ * The latency curve of a bucket at one size, as learned so far.
+ *
+ * Fails: E_RANGE, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody
+ * changes the dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_curve(const struct rampmeter_dynamic *dynamic,
+                                         uint32_t bucket,
+                                         uint32_t batch_size,
+                                         struct rampmeter_stats_curve *stats,
+                                         rampmeter_error *error);
+
+/**
+ * The largest batch of at most `size_max` that ends within `seconds`; 0 if not even one does.
+ *
+ * Fails: E_RANGE (bucket), E_RANGE_REAL (seconds below 0), E_POINTER. Allocates: no. Blocks: no.
+ * Threads: any number, while nobody changes the dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_batch_within(const struct rampmeter_dynamic *dynamic,
+                                                uint32_t bucket,
+                                                double seconds,
+                                                uint32_t size_max,
+                                                uint32_t *batch_size,
+                                                rampmeter_error *error);
+
+/**
+ * Where a request is, and what was last decided about its bucket.
+ *
+ * Fails: E_STALE, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody
+ * changes the dynamic. Since: 0.1.
+ */
+rampmeter_status rampmeter_dynamic_explain(const struct rampmeter_dynamic *dynamic,
+                                           uint64_t request,
+                                           struct rampmeter_dynamic_explanation *explanation,
+                                           rampmeter_error *error);
+
+/* ================================================================================================
+ * Ledger: who deserves it
+ *
+ * One tree of accounts, and about each of them what the host asks for: whose request is next
+ * (counters), what an account may have and holds (quotas), how much of a cluster is whose
+ * (division), who needs its next task most (dominant shares) or borrowed most, who may take from
+ * whom (reclaim), who used least in the past (history), what may come in yet (rates). Each part
+ * takes memory only where the options ask for it; a call about one that is not there is answered
+ * with E_RANGE. The handle of an account is the same in all parts, and its low 32 bits,
+ * `(uint32_t)account`, are its place in arrays over all accounts. A batcher has a ledger of its own:
+ * this one is for routers, cluster schedulers and batch systems. `docs/policies/share.md` says how
+ * it decides.
+ */
+
+/** Kinds of resource that a ledger can have. */
+#define RAMPMETER_RESOURCES_MAX 8
+
+/** In place of the number of a resource: none. */
+#define RAMPMETER_RESOURCE_NONE UINT32_MAX
+
+/** In place of an amount: as much as there is. */
+#define RAMPMETER_UNLIMITED UINT64_MAX
+
+/**
+ * In place of a limit, a lending limit or a budget, where 0 means that there is none: nothing at
+ * all.
+ */
+#define RAMPMETER_NOTHING 18446744073709551614ull
+
+/**
+ * rampmeter_level::excess: everybody keeps its guarantee, and the sum of shares exceeds the total.
+ */
+#define RAMPMETER_EXCESS_KEEP 0
+
+/** rampmeter_level::excess: the total is divided in proportion to the guarantees. */
+#define RAMPMETER_EXCESS_CUT 1
+
+/** By what right an account takes: it may not. */
+#define RAMPMETER_BASIS_NONE 0
+
+/** It is guaranteed what it takes. */
+#define RAMPMETER_BASIS_QUOTA 1
+
+/** What it takes is part of its fair share. */
+#define RAMPMETER_BASIS_FAIR_SHARE 2
+
+/** Why a job may not be taken: it may. */
+#define RAMPMETER_REFUSAL_NONE 0
+
+/** One of the accounts is the other, or stands above it. */
+#define RAMPMETER_REFUSAL_SAME_BRANCH 1
+
+/** The job has nothing of what is missing. */
+#define RAMPMETER_REFUSAL_NOTHING_WANTED 2
+
+/** The reclaimer, or an account above it, would exceed what it is entitled to. */
+#define RAMPMETER_REFUSAL_RECLAIMER_OVER 3
+
+/**
+ * The victim, or an account above it, holds no more than it is entitled to (or guaranteed, where
+ * the reclaimer goes by that).
+ */
+#define RAMPMETER_REFUSAL_VICTIM_WITHIN 4
+
+/**
+ * The victim holds no more than it is entitled to, and the job would leave it, or an account above
+ * it, less than it is guaranteed.
+ */
+#define RAMPMETER_REFUSAL_VICTIM_GUARANTEE 5
+
+/** The job has not run for its least time. */
+#define RAMPMETER_REFUSAL_MIN_RUNTIME 6
+
+/** So much work may not be lost now. */
+#define RAMPMETER_REFUSAL_BUDGET 7
+
+/** What an account should use next to its siblings: as many shares as its weight. */
+#define RAMPMETER_SHARES_WEIGHT 0
+
+/** A number of shares: 0 (it comes last), or 0.001 to 2^31. */
+#define RAMPMETER_SHARES_NUMBER 1
+
+/** Those of its parent: its children share with its siblings. */
+#define RAMPMETER_SHARES_PARENT 2
+
+/** Level by level: no user of an account goes before any of a sibling that used less. */
+#define RAMPMETER_RANKING_FAIR_TREE 0
+
+/** Usage over shares, all levels in one number. */
+#define RAMPMETER_RANKING_CLASSIC 1
+
+/** Which limit holds a request up: none. */
+#define RAMPMETER_RATE_WITHIN 0
+
+/** Requests per minute. */
+#define RAMPMETER_RATE_REQUESTS 1
+
+/** Tokens per minute. */
+#define RAMPMETER_RATE_TOKENS 2
+
+/**
+ * The accounts, and what is kept about them. One thread at a time may change it; calls with a
+ * `const` pointer may run side by side.
+ */
+typedef struct rampmeter_ledger rampmeter_ledger;
+
+/**
+ * Size of a ledger, and which parts it has. Set all of it to 0, then `size`, then what is wanted:
+ * what is 0 is not there.
+ */
+typedef struct rampmeter_ledger_options {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Accounts that may be open at once, those with children included, up to 2^24; 0: 1,024. */
+    uint32_t accounts_max;
+    /**
+     * Lanes of counters, up to 64: sets of queues that compete with each other, such as classes.
+     */
+    uint32_t lanes;
+    /** Kinds of resource that accounts hold, up to RAMPMETER_RESOURCES_MAX. */
+    uint32_t resources;
+    /** Other ledgers that this one exchanges service with, up to 255. */
+    uint32_t replicas_max;
+    /** 1: it keeps whose turn it is by dominant shares. */
+    uint8_t dominant;
+    /** 1: it keeps who borrowed how much of the quotas. */
+    uint8_t borrowing;
+    /** 1: it limits requests and tokens per minute. */
+    uint8_t rates;
+    /** 1: accounts have names. */
+    uint8_t names;
+    /** Half-life of past usage; 0: no history is kept. */
+    uint64_t half_life_ns;
+} rampmeter_ledger_options;
+
+/** How full a ledger is. Set `size` before. */
+typedef struct rampmeter_stats_ledger {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Accounts open. */
+    uint32_t accounts;
+    /** Accounts that may be open at once. */
+    uint32_t accounts_max;
+    /** 1: an account has a limit of requests or tokens per minute. */
+    uint32_t has_rate_limits;
+} rampmeter_stats_ledger;
+
+/** An account as the tree has it. Set `size` before. */
+typedef struct rampmeter_account {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Its place in arrays over all accounts: the low 32 bits of its handle. */
+    uint32_t index;
+    /** The account above; 0: it stands at the top. */
+    uint64_t parent;
+    /** Its weight next to its siblings. */
+    double weight;
+    /** Levels from the top, which is 1. */
+    uint32_t depth;
+    /** Accounts directly below it. */
+    uint32_t children;
+    /** 0. */
+    uint64_t reserved;
+} rampmeter_account;
+
+/** An account whose turn it is. */
+typedef struct rampmeter_eligible {
+    /** The account. */
+    uint64_t account;
+    /** Its weighted service. */
+    double counter;
+} rampmeter_eligible;
+
+/** How far an account is ahead of those it competes with. Set `size` before. */
+typedef struct rampmeter_lead {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 0. */
+    uint32_t reserved;
+    /** Its counter, or that of an account above, at the level where it is most ahead. */
+    double counter;
+    /** The smallest counter of those that wait there; its own where nobody does. */
+    double counter_min;
+    /** Requests of its own that wait. */
+    uint32_t waiting;
+    /** 0. */
+    uint32_t reserved_2;
+} rampmeter_lead;
+
+/**
+ * One of two accounts where they compete: what it is part of, or is, below the lowest account
+ * above both.
+ */
+typedef struct rampmeter_rival {
+    /** Its counter there. */
+    double counter;
+    /** Its weight there. */
+    double weight;
+} rampmeter_rival;
+
+/**
+ * An amount of each resource, in the smallest unit of each (milli-GPU, MiB...), at most 2^62; 0
+ * for resources that are not there.
+ */
+typedef struct rampmeter_amounts {
+    /** By number of the resource. */
+    uint64_t of[RAMPMETER_RESOURCES_MAX];
+} rampmeter_amounts;
+
+/**
+ * What an account may have of each resource. Set all of it to 0, then `size`, then what is known.
+ */
+typedef struct rampmeter_quota {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Siblings of a higher priority take what is left over before others. */
+    int32_t over_quota_priority;
+    /**
+     * Guaranteed: its own before anything is divided; RAMPMETER_UNLIMITED: all that it asks for.
+     */
+    struct rampmeter_amounts quota;
+    /** The most that it may have; 0: no limit; RAMPMETER_NOTHING: it may have none. */
+    struct rampmeter_amounts limit;
+    /**
+     * The most of its quota that others may use while it does not; 0: all; RAMPMETER_NOTHING:
+     * none.
+     */
+    struct rampmeter_amounts lending_limit;
+    /**
+     * Its part of what is left over next to its siblings, up to 10^12; 0: 1; RAMPMETER_ZERO:
+     * nothing beyond its quota.
+     */
+    double over_quota_weight[RAMPMETER_RESOURCES_MAX];
+    /** Must be 0. */
+    uint64_t reserved;
+} rampmeter_quota;
+
+/** What an account has of each resource, everybody below it included. Set `size` before. */
+typedef struct rampmeter_holding {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 0. */
+    uint32_t reserved;
+    /** What they hold. */
+    struct rampmeter_amounts held;
+    /** What they ask for beyond that. */
+    struct rampmeter_amounts asked;
+    /** What they get of the capacity as it was last divided. */
+    struct rampmeter_amounts fair_share;
+    /** What there is to divide among all. */
+    struct rampmeter_amounts capacity;
+} rampmeter_holding;
+
+/** How a ledger divides its capacity. Set all of it to 0, then `size`, then what is known. */
+typedef struct rampmeter_division {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Elements of `usage`. */
+    uint32_t usage_len;
+    /**
+     * How much past usage above an account's share takes from its part, up to 10^6; 0: the past
+     * does not count.
+     */
+    double usage_weight;
+    /** For each resource, what shares beyond guarantees are whole multiples of; 0: 1. */
+    struct rampmeter_amounts units;
+    /**
+     * rampmeter_ledger_divide(): what each account with everybody below it held on average in the
+     * past, a row of all resources for each place below `accounts_max`. Not read if `usage_weight`
+     * is 0.
+     */
+    const double *usage;
+    /**
+     * rampmeter_ledger_divide_by_history(): what would be recorded of one second in which all of
+     * the capacity is in use, 2^-62 to 2^62, such as 64 where GPU seconds are recorded of 64 GPUs.
+     */
+    double usage_per_s_max;
+} rampmeter_division;
+
+/** What a fair share of one resource is made of. */
+typedef struct rampmeter_share_parts {
+    /** What the account and everybody below it hold and ask for. */
+    uint64_t wanted;
+    /** As much of that as its limit, and those below it, let be served. */
+    uint64_t request;
+    /** As much of the request as its quota guarantees. */
+    uint64_t guaranteed;
+    /** Its fair share. */
+    uint64_t share;
+} rampmeter_share_parts;
+
+/** What is divided among siblings. Set all of it to 0, then `size`, then what is known. */
+typedef struct rampmeter_level {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** RAMPMETER_EXCESS_...: what happens when guarantees exceed the total. */
+    uint32_t excess;
+    /** The amount to divide. */
+    uint64_t total;
+    /** Beyond guarantees shares are whole multiples of this; 0: 1. */
+    uint64_t unit;
+    /** As rampmeter_division::usage_weight. */
+    double usage_weight;
+    /** Must be 0. */
+    uint64_t reserved;
+} rampmeter_level;
+
+/**
+ * One of the siblings that one resource is divided among. Everything in it is meant as it stands:
+ * 0 is no default here.
+ */
+typedef struct rampmeter_claim {
+    /** Names it, and decides the last ties; unique among the siblings. */
+    uint32_t id;
+    /** Siblings of a higher priority take what is left over before others. */
+    int32_t over_quota_priority;
+    /** Guaranteed; RAMPMETER_UNLIMITED: all that it asks for. */
+    uint64_t quota;
+    /** The most that it may have; RAMPMETER_UNLIMITED: no limit. */
+    uint64_t limit;
+    /** What it holds and asks for. */
+    uint64_t request;
+    /** Its part of what is left over, 0 to 10^12; 0: nothing beyond its quota. */
+    double over_quota_weight;
+    /** Past usage as a part of the total: 1 for one that had all of it. Not below 0. */
+    double usage;
+    /** When it was opened, in any order that grows: the oldest takes the remainder first. */
+    uint64_t opened_at;
+    /** The answer. */
+    uint64_t share;
+    /** Room to work in; what stands there means nothing. */
+    uint64_t scratch[4];
+} rampmeter_claim;
+
+/** The largest share of an account, and of what. */
+typedef struct rampmeter_dominant {
+    /** 0 if it holds nothing. */
+    double share;
+    /** The first resource with that share; RAMPMETER_RESOURCE_NONE if it holds nothing. */
+    uint32_t resource;
+    /** 0. */
+    uint32_t reserved;
+} rampmeter_dominant;
+
+/** What an account holds, everybody below it included, as shares. Set `size` before. */
+typedef struct rampmeter_dominance {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Resources, so many of `shares`. */
+    uint32_t shares_len;
+    /** The largest share of the capacity, divided by the weight of the account. */
+    struct rampmeter_dominant weighted;
+    /**
+     * The largest share of what it is entitled to: its quota, else its limit, else the capacity.
+     * Over 1 where it holds more.
+     */
+    struct rampmeter_dominant entitled;
+    /** The level by which it competes with its siblings; 0 in a ledger that keeps no turns. */
+    double level;
+    /** The shares of the capacity, the largest first; weights do not count. */
+    double shares[RAMPMETER_RESOURCES_MAX];
+    /** 0. */
+    uint64_t reserved;
+} rampmeter_dominance;
+
+/** How much an account has borrowed of what others lend. */
+typedef struct rampmeter_borrowed {
+    /**
+     * The largest part of what can be borrowed, in thousandths, rounded up, divided by the weight;
+     * 0: it has borrowed nothing.
+     */
+    uint64_t permille;
+    /** The first resource with that part; RAMPMETER_RESOURCE_NONE if nothing is borrowed. */
+    uint32_t resource;
+    /** 1: something is borrowed. */
+    uint32_t borrowing;
+} rampmeter_borrowed;
+
+/**
+ * How an account, with everybody below it, is protected from reclaim. Set all of it to 0, then
+ * `size`, then what is known.
+ */
+typedef struct rampmeter_reclaim_limits {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 1: `min_runtime_ns` is meant, even if it is 0; 0: it is that of the account above. */
+    uint8_t min_runtime_known;
+    /** Must be 0. */
+    uint8_t reserved[3];
+    /** Jobs that have run for less are left alone. */
+    uint64_t min_runtime_ns;
+    /**
+     * The most work that may be lost at once, and again in each window, in unit-seconds of each
+     * resource; 0: any; RAMPMETER_NOTHING: none.
+     */
+    struct rampmeter_amounts loss_budget;
+    /** The time in which the whole budget comes back; 0: an hour. */
+    uint64_t loss_window_ns;
+} rampmeter_reclaim_limits;
+
+/**
+ * What somebody wants who cannot have it from what is free. Set all of it to 0, then `size`, then
+ * what is known.
+ */
+typedef struct rampmeter_reclamation {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Must be 0. */
+    uint32_t reserved;
+    /** Who wants it. */
+    uint64_t reclaimer;
+    /** All that it would hold more than now. */
+    struct rampmeter_amounts amounts;
+    /** The part of `amounts` that others must give up; the rest is free. */
+    struct rampmeter_amounts missing;
+} rampmeter_reclamation;
+
+/** How far up a reclaimer may look for victims. Set `size` before. */
+typedef struct rampmeter_reclaim_scope {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 1: everybody would be within what they are entitled to, up to the top. */
+    uint8_t fits;
+    /** 1: `quota_depth` is meant; 0: the reclaimer would exceed what it is guaranteed. */
+    uint8_t reaches_by_quota;
+    /** 1: `share_depth` is meant; 0: it would exceed what it is entitled to. */
+    uint8_t reaches_by_share;
+    /** 0. */
+    uint8_t reserved;
+    /**
+     * Depth of the highest account above the reclaimer below which all would be within what they
+     * are guaranteed; 0: everybody is in reach.
+     */
+    uint32_t quota_depth;
+    /** The same for what they are entitled to. */
+    uint32_t share_depth;
+    /**
+     * The first account, from the reclaimer upwards, that would exceed what it is entitled to; 0:
+     * none.
+     */
+    uint64_t over_account;
+    /** What it would hold. */
+    uint64_t over_held;
+    /** What it is entitled to. */
+    uint64_t over_entitled;
+    /** Of which resource; RAMPMETER_RESOURCE_NONE: none. */
+    uint32_t over_resource;
+    /** 0. */
+    uint32_t reserved_2;
+} rampmeter_reclaim_scope;
+
+/**
+ * A running job, or the smallest part of one that can be ended alone. Set all of it to 0, then
+ * `size`, then what is known.
+ */
+typedef struct rampmeter_running_job {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Must be 0. */
+    uint32_t reserved;
+    /** The account that itself holds what the job runs on. */
+    uint64_t account;
+    /** What it runs on. */
+    struct rampmeter_amounts amounts;
+    /** When it began to run. */
+    uint64_t started_ns;
+    /** From when on its work would be lost: its last checkpoint; 0: since it began. */
+    uint64_t saved_ns;
+} rampmeter_running_job;
+
+/** Whether a job may be taken, or why not. Set `size` before. */
+typedef struct rampmeter_verdict {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** RAMPMETER_BASIS_...: by what right it may be taken; RAMPMETER_BASIS_NONE: it may not. */
+    uint8_t basis;
+    /** RAMPMETER_REFUSAL_...: why not. */
+    uint8_t refusal;
+    /** 0. */
+    uint8_t reserved[2];
+    /** Whose share, guarantee, least run time or budget is against it; 0: nobody's. */
+    uint64_t account;
+    /** What that account holds or would hold, where that is the reason. */
+    uint64_t held;
+    /** What that is compared with; RAMPMETER_UNLIMITED: anything. */
+    uint64_t entitled;
+    /**
+     * From when on the least run time or the budget is no longer against it; RAMPMETER_NEVER: the
+     * job loses more than the whole budget.
+     */
+    uint64_t until_ns;
+    /** Of which resource; RAMPMETER_RESOURCE_NONE: none. */
+    uint32_t resource;
+    /** 0. */
+    uint32_t reserved_2;
+    /**
+     * If it may: how far the victim's account then is below what it is entitled to, because a job
+     * cannot be divided.
+     */
+    struct rampmeter_amounts below;
+} rampmeter_verdict;
+
+/** A user in its place. */
+typedef struct rampmeter_ranked {
+    /** The user: an account with none below it. */
+    uint64_t account;
+    /** 0 to 1; 1 goes first. */
+    double factor;
+    /** 1 and up; ties share one. */
+    uint32_t rank;
+    /** Means nothing. */
+    uint32_t reserved;
+} rampmeter_ranked;
+
+/** Where an account stands, and what follows from what: the columns of `sshare -l`. */
+typedef struct rampmeter_standing {
+    /** Shares as they were set, with RAMPMETER_SHARES_NUMBER; else 0. */
+    double shares;
+    /** Classic: its part of everything. Fair Tree: its part of its level. */
+    double shares_norm;
+    /** Usage as it counts now, in the host's unit. */
+    double usage;
+    /** Its part of the usage of all; 0 while there is none. */
+    double usage_norm;
+    /** Classic: effective usage. Fair Tree: its part of the usage of its level. */
+    double usage_effective;
+    /** Above 1: it used less than its share of its level. 0 where `has_level_fs` is 0. */
+    double level_fs;
+    /** 0 to 1; 1 goes first. 0 where `has_factor` is 0. */
+    double factor;
+    /** RAMPMETER_SHARES_... */
+    uint32_t shares_kind;
+    /** 1 and up among all users, ties share one; 0: it has accounts below it. */
+    uint32_t rank;
+    /** Users in the ledger. */
+    uint32_t users;
+    /** 1: `level_fs` is known; 0: its children share with its siblings in its place. */
+    uint8_t has_level_fs;
+    /** 1: `factor` is known; 0: in Fair Tree accounts with others below have none. */
+    uint8_t has_factor;
+    /** Mean nothing. */
+    uint8_t reserved[26];
+} rampmeter_standing;
+
+/** Whether a request is within the limits of its account and of all above it. */
+typedef struct rampmeter_rate_decision {
+    /** Whose limit holds it up longest; 0: it is within all. */
+    uint64_t account;
+    /** In how long it is within all of them, exactly, if nobody takes before. */
+    uint64_t retry_after_ns;
+    /** RAMPMETER_RATE_... */
+    uint32_t limit;
+    /** 0. */
+    uint32_t reserved;
+} rampmeter_rate_decision;
+
+/**
+ * The parts that a policy says something about: its `limits.accounts_max` accounts with names, a
+ * lane for each class, its resources with all that is kept of them, its half-life, rates if an
+ * account has one, and its `limits.replicas_max` others.
+ *
+ * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_policy_options(const rampmeter_policy *policy,
+                                                 struct rampmeter_ledger_options *options,
+                                                 rampmeter_error *error);
+
+/**
+ * Creates a ledger without accounts, with all the memory that it will ever use.
+ *
+ * Fails: E_RANGE, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to be given to
+ * rampmeter_ledger_destroy(); NULL on failure. Allocates: yes, rampmeter_ledger_bytes_needed().
+ * Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_create(const struct rampmeter_ledger_options *options,
+                                         struct rampmeter_ledger **out,
+                                         rampmeter_error *error);
+
+/**
+ * Creates a ledger with the accounts of a policy open, each with its weight, and as far as the
+ * options have room for them with its name, its quota, its rates and the key of its names.
+ * rampmeter_ledger_at_path() has their handles.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_FULL (more accounts than `accounts_max`), E_DUPLICATE,
+ * E_CONTRADICTION (other resources than the policy has), E_SIZE, E_TOO_NEW, E_POINTER. Ownership,
+ * and so on: as rampmeter_ledger_create(); `policy` is read and not kept. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_create_from_policy(const rampmeter_policy *policy,
+                                                     const struct rampmeter_ledger_options *options,
+                                                     struct rampmeter_ledger **out,
+                                                     rampmeter_error *error);
+
+/**
+ * Ends a ledger. NULL is allowed and does nothing.
+ *
+ * Allocates: no (frees). Blocks: no. Threads: one, and no other may still use it. Since: 0.1.
+ */
+void rampmeter_ledger_destroy(struct rampmeter_ledger *ledger);
+
+/**
+ * Bytes that a ledger of this size takes, to within a few fixed fields. The options need not be in
+ * their ranges.
+ *
+ * Fails: E_SIZE, E_TOO_NEW, E_RANGE (a flag), E_POINTER. Allocates: no. Blocks: no. Threads: any.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_bytes_needed(const struct rampmeter_ledger_options *options,
+                                               uint64_t *bytes,
+                                               rampmeter_error *error);
+
+/**
+ * Size and parts of a ledger, as it was made.
+ *
+ * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_options_of(const struct rampmeter_ledger *ledger,
+                                             struct rampmeter_ledger_options *options,
+                                             rampmeter_error *error);
+
+/**
+ * How full a ledger is.
+ *
+ * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_stats(const struct rampmeter_ledger *ledger,
+                                        struct rampmeter_stats_ledger *stats,
+                                        rampmeter_error *error);
+
+/**
+ * Bytes that rampmeter_ledger_save() will write now.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes the
+ * ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_snapshot_bytes(const struct rampmeter_ledger *ledger,
+                                                 uint64_t *bytes,
+                                                 rampmeter_error *error);
+
+/**
+ * Writes all state into `out`; `*written` is its length. Handles of accounts stay good in what is
+ * restored from it.
+ *
+ * Fails: E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while
+ * nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_save(const struct rampmeter_ledger *ledger,
+                                       uint8_t *out,
+                                       size_t capacity,
+                                       size_t *written,
+                                       rampmeter_error *error);
+
+/**
+ * Creates a ledger from `len` bytes that rampmeter_ledger_save() wrote, which are believed in
+ * nothing: damaged or forged ones are refused. `options` must be those that it had.
+ *
+ * Fails: E_SNAPSHOT, and as rampmeter_ledger_create(). Ownership, and so on: as there. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_restore(const struct rampmeter_ledger_options *options,
+                                          const uint8_t *bytes,
+                                          size_t len,
+                                          struct rampmeter_ledger **out,
+                                          rampmeter_error *error);
+
+/**
+ * Opens an account below `parent` (0: at the top), without name, quota or limit.
+ *
+ * Fails: E_STALE (parent), E_RANGE_REAL (weight, 0.001 to 1000), E_RANGE (more than 8 levels),
+ * E_FULL, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each ledger. Since:
+ * 0.1.
+ */
+rampmeter_status rampmeter_ledger_open(struct rampmeter_ledger *ledger,
+                                       uint64_t parent,
+                                       double weight,
+                                       uint64_t *account,
+                                       rampmeter_error *error);
+
+/**
+ * Closes an account that has none below it, waits nowhere, and neither holds nor asks for
+ * anything.
+ *
+ * Fails: E_STALE, E_CONTRADICTION, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_close(struct rampmeter_ledger *ledger,
+                                        uint64_t account,
+                                        rampmeter_error *error);
+
+/**
+ * Gives an account another weight, for all service from now on.
+ *
+ * Fails: E_STALE, E_RANGE_REAL, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for
+ * each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_weight(struct rampmeter_ledger *ledger,
+                                             uint64_t account,
+                                             double weight,
+                                             rampmeter_error *error);
+
+/**
+ * An account as the tree has it.
+ *
+ * Fails: E_STALE, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody
+ * changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_account(const struct rampmeter_ledger *ledger,
+                                          uint64_t account,
+                                          struct rampmeter_account *known,
+                                          rampmeter_error *error);
+
+/**
+ * The account with this place in arrays over all accounts; `*account` is 0 if none has it.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes the
+ * ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_account_at(const struct rampmeter_ledger *ledger,
+                                             uint32_t index,
+                                             uint64_t *account,
+                                             rampmeter_error *error);
+
+/**
+ * Names an account, or names it anew: up to 128 bytes without `/` and control characters, unique
+ * among its siblings.
+ *
+ * Fails: E_STALE, E_RANGE (the name, or a ledger without names), E_DUPLICATE, E_TEXT, E_POINTER.
+ * Allocates: no. Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_name(struct rampmeter_ledger *ledger,
+                                           uint64_t account,
+                                           const char *account_name,
+                                           rampmeter_error *error);
+
+/**
+ * Writes the name of an account into `out`, closed by a zero, and its length without that zero
+ * into `*len`; empty if it has none. With `capacity` 0 it only says how long it is.
+ *
+ * Fails: E_STALE, E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks: no. Threads: any number,
+ * while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_name(const struct rampmeter_ledger *ledger,
+                                       uint64_t account,
+                                       char *out,
+                                       size_t capacity,
+                                       size_t *len,
+                                       rampmeter_error *error);
+
+/**
+ * The account of this name directly below `parent` (0: at the top); `*account` is 0 if there is
+ * none.
+ *
+ * Fails: E_TEXT, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_named(const struct rampmeter_ledger *ledger,
+                                        uint64_t parent,
+                                        const char *account_name,
+                                        uint64_t *account,
+                                        rampmeter_error *error);
+
+/**
+ * The account at the end of a path of names, such as "org/team/user"; `*account` is 0 if there is
+ * none.
+ *
+ * Fails: E_TEXT, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_at_path(const struct rampmeter_ledger *ledger,
+                                          const char *path,
+                                          uint64_t *account,
+                                          rampmeter_error *error);
+
+/**
+ * One more request of an account waits in a lane.
+ *
+ * Fails: E_STALE, E_RANGE (lane), E_FULL, E_POINTER. Allocates: no. Blocks: no. Threads: one at a
+ * time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_arrive(struct rampmeter_ledger *ledger,
+                                         uint32_t lane,
+                                         uint64_t account,
+                                         rampmeter_error *error);
+
+/**
+ * One request of an account waits no longer: it runs, or was taken back.
+ *
+ * Fails: E_STALE, E_RANGE (lane, or none was waiting), E_POINTER. Allocates: no. Blocks: no.
+ * Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_depart(struct rampmeter_ledger *ledger,
+                                         uint32_t lane,
+                                         uint64_t account,
+                                         rampmeter_error *error);
+
+/**
+ * Charges service to an account and everybody above it: prompt tokens, or any unit that is the
+ * same for all.
+ *
+ * Fails: E_STALE, E_RANGE (lane), E_RANGE_REAL (cost, 0 to 2^53), E_POINTER. Allocates: no.
+ * Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_charge(struct rampmeter_ledger *ledger,
+                                         uint32_t lane,
+                                         uint64_t account,
+                                         double cost,
+                                         rampmeter_error *error);
+
+/**
+ * Weighted service of an account and everybody below it in a lane.
+ *
+ * Fails: E_STALE, E_RANGE (lane), E_POINTER. Allocates: no. Blocks: no. Threads: any number, while
+ * nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_counter(const struct rampmeter_ledger *ledger,
+                                          uint32_t lane,
+                                          uint64_t account,
+                                          double *counter,
+                                          rampmeter_error *error);
+
+/**
+ * The smallest counter among the accounts at the top of which somebody waits in a lane; `*is_any`
+ * is 0, and the counter 0, when nobody waits.
+ *
+ * Fails: E_RANGE (lane), E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody
+ * changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_counter_min(const struct rampmeter_ledger *ledger,
+                                              uint32_t lane,
+                                              double *counter,
+                                              uint8_t *is_any,
+                                              rampmeter_error *error);
+
+/**
+ * The accounts with requests of their own in a lane whose turn it is within `credit`; 0: those
+ * with the smallest counters. `*len` is how many there are, of which the first `capacity` are
+ * written; their order means nothing.
+ *
+ * Fails: E_RANGE (lane), E_RANGE_REAL (credit, 0 to 2^53), E_POINTER. Allocates: no. Blocks: no.
+ * Threads: any number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_eligible(const struct rampmeter_ledger *ledger,
+                                           uint32_t lane,
+                                           double credit,
+                                           struct rampmeter_eligible *eligible,
+                                           size_t capacity,
+                                           size_t *len,
+                                           rampmeter_error *error);
+
+/**
+ * How far an account is ahead of the smallest counter: its turn is within a credit that is at
+ * least that.
+ *
+ * Fails: E_STALE, E_RANGE (lane), E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any
+ * number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_lead(const struct rampmeter_ledger *ledger,
+                                       uint32_t lane,
+                                       uint64_t account,
+                                       struct rampmeter_lead *lead,
+                                       rampmeter_error *error);
+
+/**
+ * Two accounts where they compete.
+ *
+ * Fails: E_STALE, E_RANGE (lane), E_POINTER. Allocates: no. Blocks: no. Threads: any number, while
+ * nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_rivals(const struct rampmeter_ledger *ledger,
+                                         uint32_t lane,
+                                         uint64_t account,
+                                         uint64_t other,
+                                         struct rampmeter_rival *one,
+                                         struct rampmeter_rival *another,
+                                         rampmeter_error *error);
+
+/**
+ * Says how much there is to divide.
+ *
+ * Fails: E_RANGE (over 2^62, or a resource that is not there), E_POINTER. Allocates: no. Blocks:
+ * no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_capacity(struct rampmeter_ledger *ledger,
+                                               const struct rampmeter_amounts *capacity,
+                                               rampmeter_error *error);
+
+/**
+ * Says what an account may have from now on; what it holds it keeps.
+ *
+ * Fails: E_STALE, E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no.
+ * Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_quota(struct rampmeter_ledger *ledger,
+                                            uint64_t account,
+                                            const struct rampmeter_quota *quota,
+                                            rampmeter_error *error);
+
+/**
+ * What an account may have, as rampmeter_ledger_set_quota() takes it.
+ *
+ * Fails: E_STALE, E_RANGE (no resources), E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads:
+ * any number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_quota(const struct rampmeter_ledger *ledger,
+                                        uint64_t account,
+                                        struct rampmeter_quota *quota,
+                                        rampmeter_error *error);
+
+/**
+ * The first account, from this one upwards, that would hold more than its limit if this one held
+ * so much more; `*over` is 0 if nobody would.
+ *
+ * Fails: E_STALE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_first_over_limit(const struct rampmeter_ledger *ledger,
+                                                   uint64_t account,
+                                                   const struct rampmeter_amounts *given,
+                                                   uint64_t *over,
+                                                   rampmeter_error *error);
+
+/**
+ * The account asks for so much more than it holds.
+ *
+ * Fails: E_STALE, E_RANGE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each
+ * ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_ask(struct rampmeter_ledger *ledger,
+                                      uint64_t account,
+                                      const struct rampmeter_amounts *given,
+                                      rampmeter_error *error);
+
+/**
+ * The account no longer asks for so much: it was given, or is not wanted any more.
+ *
+ * Fails: E_STALE, E_RANGE (more than the account itself asked for), E_POINTER. Allocates: no.
+ * Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_withdraw(struct rampmeter_ledger *ledger,
+                                           uint64_t account,
+                                           const struct rampmeter_amounts *given,
+                                           rampmeter_error *error);
+
+/**
+ * The account holds so much more. Whether it may is asked first, by rampmeter_ledger_may_reclaim()
+ * or rampmeter_ledger_first_over_limit(): what really happened is not refused.
+ *
+ * Fails: E_STALE, E_RANGE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each
+ * ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_allocate(struct rampmeter_ledger *ledger,
+                                           uint64_t account,
+                                           const struct rampmeter_amounts *given,
+                                           rampmeter_error *error);
+
+/**
+ * The account holds so much less.
+ *
+ * Fails: E_STALE, E_RANGE (more than the account itself holds), E_POINTER. Allocates: no. Blocks:
+ * no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_release(struct rampmeter_ledger *ledger,
+                                          uint64_t account,
+                                          const struct rampmeter_amounts *given,
+                                          rampmeter_error *error);
+
+/**
+ * What an account and everybody below it hold, ask for, and got when the capacity was last
+ * divided.
+ *
+ * Fails: E_STALE, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody
+ * changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_holding(const struct rampmeter_ledger *ledger,
+                                          uint64_t account,
+                                          struct rampmeter_holding *holding,
+                                          rampmeter_error *error);
+
+/**
+ * Divides the capacity among all accounts: rampmeter_ledger_holding() answers by it from now on.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_BUFFER_TOO_SMALL (fewer than `accounts_max` rows of usage),
+ * E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each ledger.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_divide(struct rampmeter_ledger *ledger,
+                                         const struct rampmeter_division *division,
+                                         rampmeter_error *error);
+
+/**
+ * The same with past usage out of the history that the ledger keeps, as it counts at `now_ns`.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no.
+ * Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_divide_by_history(struct rampmeter_ledger *ledger,
+                                                    uint64_t now_ns,
+                                                    const struct rampmeter_division *division,
+                                                    rampmeter_error *error);
+
+/**
+ * What the fair share of every account is made of, of one resource: written to `parts` at the
+ * place of each open account, of which there are `accounts_max`. Belongs to the last division as
+ * long as nothing but time has passed since.
+ *
+ * Fails: E_RANGE, E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_share_parts(struct rampmeter_ledger *ledger,
+                                              uint32_t resource,
+                                              struct rampmeter_share_parts *parts,
+                                              size_t capacity,
+                                              rampmeter_error *error);
+
+/**
+ * Divides one resource among siblings, without a ledger: `share` of every claim is set, the claims
+ * are put in order of `id`, and `*left` is what nobody wants or may have.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads:
+ * any. Since: 0.1.
+ */
+rampmeter_status rampmeter_divide_level(const struct rampmeter_level *level,
+                                        struct rampmeter_claim *claims,
+                                        size_t len,
+                                        uint64_t *left,
+                                        rampmeter_error *error);
+
+/**
+ * What an account holds, as shares.
+ *
+ * Fails: E_STALE, E_RANGE (no resources), E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads:
+ * any number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_dominance(const struct rampmeter_ledger *ledger,
+                                            uint64_t account,
+                                            struct rampmeter_dominance *dominance,
+                                            rampmeter_error *error);
+
+/**
+ * Compares two lists of at most RAMPMETER_RESOURCES_MAX shares, in any order: their largest, then
+ * their second, and so on. `*order` is -1 where the first list has less, 1 where it has more, else
+ * 0; `*ratio` is how many times as large its largest is as that of the other.
+ *
+ * Fails: E_BUFFER_TOO_SMALL (more than so many), E_RANGE_REAL (not a number), E_POINTER.
+ * Allocates: no. Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_compare_shares(const double *shares,
+                                          size_t shares_len,
+                                          const double *other,
+                                          size_t other_len,
+                                          int32_t *order,
+                                          double *ratio,
+                                          rampmeter_error *error);
+
+/**
+ * Says which task the account itself would be given next; NULL: it wants nothing, or what it wants
+ * cannot be given now. It stays so until this is called again.
+ *
+ * Fails: E_STALE, E_RANGE (amounts, or a ledger that keeps no turns), E_POINTER. Allocates: no.
+ * Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_next_task(struct rampmeter_ledger *ledger,
+                                                uint64_t account,
+                                                const struct rampmeter_amounts *task,
+                                                rampmeter_error *error);
+
+/**
+ * The task that the account itself would be given next; `*has_task` is 0, and all amounts 0, if it
+ * has none.
+ *
+ * Fails: E_STALE, E_RANGE (it keeps no turns), E_POINTER. Allocates: no. Blocks: no. Threads: any
+ * number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_next_task(const struct rampmeter_ledger *ledger,
+                                            uint64_t account,
+                                            struct rampmeter_amounts *task,
+                                            uint8_t *has_task,
+                                            rampmeter_error *error);
+
+/**
+ * The account whose next task should be given now; `*account` is 0 if nobody has one. If the task
+ * does not fit, say so by rampmeter_ledger_set_next_task() with NULL, and it is somebody else's
+ * turn.
+ *
+ * Fails: E_RANGE (it keeps no turns), E_POINTER. Allocates: no. Blocks: no. Threads: any number,
+ * while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_most_deserving(const struct rampmeter_ledger *ledger,
+                                                 uint64_t *account,
+                                                 rampmeter_error *error);
+
+/**
+ * How much an account has borrowed, with everybody below it, of what others lend; as if it held
+ * `more` on top of what it holds, unless that is NULL.
+ *
+ * Fails: E_STALE, E_RANGE (amounts, or a ledger that does not keep it), E_POINTER. Allocates: no.
+ * Blocks: no. Threads: any number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_borrowed(const struct rampmeter_ledger *ledger,
+                                           uint64_t account,
+                                           const struct rampmeter_amounts *more,
+                                           struct rampmeter_borrowed *borrowed,
+                                           rampmeter_error *error);
+
+/**
+ * Says how an account is protected from reclaim from now on. What it has lost of late stays lost,
+ * and comes back at the new pace.
+ *
+ * Fails: E_STALE, E_RANGE, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads: one
+ * at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_reclaim_limits(struct rampmeter_ledger *ledger,
+                                                     uint64_t account,
+                                                     const struct rampmeter_reclaim_limits *limits,
+                                                     rampmeter_error *error);
+
+/**
+ * How an account is protected from reclaim, as rampmeter_ledger_set_reclaim_limits() takes it.
+ *
+ * Fails: E_STALE, E_RANGE (no resources), E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads:
+ * any number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_reclaim_limits(const struct rampmeter_ledger *ledger,
+                                                 uint64_t account,
+                                                 struct rampmeter_reclaim_limits *limits,
+                                                 rampmeter_error *error);
+
+/**
+ * What an account alone may still lose of each resource, in whole unit-seconds;
+ * RAMPMETER_UNLIMITED where nothing limits it. Those above it may have less left.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE (no resources), E_POINTER. Allocates: no. Blocks: no.
+ * Threads: any number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_loss_left(const struct rampmeter_ledger *ledger,
+                                            uint64_t now_ns,
+                                            uint64_t account,
+                                            struct rampmeter_amounts *left,
+                                            rampmeter_error *error);
+
+/**
+ * How far up the reclaimer may look for victims. With `missing` the same as `amounts`, `fits` says
+ * whether it may have them without anybody above it exceeding what it is entitled to.
+ *
+ * Fails: E_STALE, E_RANGE, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads: any
+ * number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_may_reclaim(const struct rampmeter_ledger *ledger,
+                                              const struct rampmeter_reclamation *claim,
+                                              struct rampmeter_reclaim_scope *scope,
+                                              rampmeter_error *error);
+
+/**
+ * The accounts that may be asked for what is missing, in the order in which they should give;
+ * `*len` of them are written, fewer than `capacity` only if there are no more. Each one takes time
+ * in proportion to all accounts; a job that is taken may change the order.
+ *
+ * Fails: E_STALE, E_RANGE, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads: any
+ * number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_victims(const struct rampmeter_ledger *ledger,
+                                          const struct rampmeter_reclamation *claim,
+                                          uint64_t *victims,
+                                          size_t capacity,
+                                          size_t *len,
+                                          rampmeter_error *error);
+
+/**
+ * Whether the reclaimer may have this job ended. Where a claim needs several jobs, try each with
+ * rampmeter_ledger_release() and rampmeter_ledger_reclaimed(), and take it back with
+ * rampmeter_ledger_allocate() and rampmeter_ledger_reclaim_undone() if not enough comes together;
+ * `missing` is what is still missing.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE, E_CONTRADICTION (it was saved before it began, or
+ * later than now), E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads: any number,
+ * while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_reclaimable(const struct rampmeter_ledger *ledger,
+                                              uint64_t now_ns,
+                                              const struct rampmeter_reclamation *claim,
+                                              const struct rampmeter_running_job *job,
+                                              struct rampmeter_verdict *verdict,
+                                              rampmeter_error *error);
+
+/**
+ * The job was taken: the work that it loses is charged to its account and to each one above it
+ * that does not hold the reclaimer as well. What the account holds is changed by
+ * rampmeter_ledger_release() and rampmeter_ledger_ask().
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE, E_CONTRADICTION, E_SIZE, E_TOO_NEW, E_POINTER.
+ * Allocates: no. Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_reclaimed(struct rampmeter_ledger *ledger,
+                                            uint64_t now_ns,
+                                            uint64_t reclaimer,
+                                            const struct rampmeter_running_job *job,
+                                            rampmeter_error *error);
+
+/**
+ * The job that rampmeter_ledger_reclaimed() charged at the same `now_ns` goes on after all: the
+ * charge is given back.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE, E_CONTRADICTION, E_SIZE, E_TOO_NEW, E_POINTER.
+ * Allocates: no. Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_reclaim_undone(struct rampmeter_ledger *ledger,
+                                                 uint64_t now_ns,
+                                                 uint64_t reclaimer,
+                                                 const struct rampmeter_running_job *job,
+                                                 rampmeter_error *error);
+
+/**
+ * Records that an account has used an amount, in a unit of the host's (GPU seconds, say), up to
+ * `now_ns`. It counts for everybody above it, too.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE_REAL (0 to 2^53), E_RANGE (no history), E_POINTER.
+ * Allocates: no. Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_record_usage(struct rampmeter_ledger *ledger,
+                                               uint64_t now_ns,
+                                               uint64_t account,
+                                               double amount,
+                                               rampmeter_error *error);
+
+/**
+ * What an account and everybody below it used, as it counts now; 0 for all accounts together,
+ * closed ones included.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE (no history), E_POINTER. Allocates: no. Blocks: no.
+ * Threads: any number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_usage(const struct rampmeter_ledger *ledger,
+                                        uint64_t now_ns,
+                                        uint64_t account,
+                                        double *usage,
+                                        rampmeter_error *error);
+
+/**
+ * Gives an account other shares in the rankings than its weight: RAMPMETER_SHARES_..., and their
+ * number with RAMPMETER_SHARES_NUMBER.
+ *
+ * Fails: E_STALE, E_RANGE (the kind, or no history), E_RANGE_REAL, E_POINTER. Allocates: no.
+ * Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_shares(struct rampmeter_ledger *ledger,
+                                             uint64_t account,
+                                             uint32_t shares_kind,
+                                             double shares,
+                                             rampmeter_error *error);
+
+/**
+ * The shares that were set.
+ *
+ * Fails: E_STALE, E_RANGE (no history), E_POINTER. Allocates: no. Blocks: no. Threads: any number,
+ * while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_shares(const struct rampmeter_ledger *ledger,
+                                         uint64_t account,
+                                         uint32_t *shares_kind,
+                                         double *shares,
+                                         rampmeter_error *error);
+
+/**
+ * Sets whether an account is to be found by rampmeter_ledger_next_ranked(), because it has
+ * something that waits.
+ *
+ * Fails: E_STALE, E_RANGE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each
+ * ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_ranked(struct rampmeter_ledger *ledger,
+                                             uint64_t account,
+                                             uint8_t ranked,
+                                             rampmeter_error *error);
+
+/**
+ * The user with the best rank among those that wait; `*account` is 0 if nobody does. `ranking` is
+ * RAMPMETER_RANKING_...; `damping` (1 to 65,535; 0: 1) is read with RAMPMETER_RANKING_CLASSIC
+ * only.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL (damping), E_POINTER. Allocates: no. Blocks: no. Threads: one at a
+ * time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_next_ranked(struct rampmeter_ledger *ledger,
+                                              uint32_t ranking,
+                                              double damping,
+                                              uint64_t *account,
+                                              rampmeter_error *error);
+
+/**
+ * Writes all users, the first one first; `*len` is their number.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL (damping), E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks:
+ * no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_rank_users(struct rampmeter_ledger *ledger,
+                                             uint32_t ranking,
+                                             double damping,
+                                             struct rampmeter_ranked *ranked,
+                                             size_t capacity,
+                                             size_t *len,
+                                             rampmeter_error *error);
+
+/**
+ * Where an account stands, and why. Its factor and rank take as long as a whole ranking.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE, E_RANGE_REAL (damping), E_POINTER. Allocates:
+ * no. Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_standing(struct rampmeter_ledger *ledger,
+                                           uint64_t now_ns,
+                                           uint64_t account,
+                                           uint32_t ranking,
+                                           double damping,
+                                           struct rampmeter_standing *standing,
+                                           rampmeter_error *error);
+
+/**
+ * Where every account stands: written to `standings` at the place of each open account, of which
+ * there are `accounts_max`, and zeros at the others. Takes as long as a whole ranking, once.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE, E_RANGE_REAL (damping), E_BUFFER_TOO_SMALL, E_POINTER. Allocates:
+ * no. Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_standings(struct rampmeter_ledger *ledger,
+                                            uint64_t now_ns,
+                                            uint32_t ranking,
+                                            double damping,
+                                            struct rampmeter_standing *standings,
+                                            size_t capacity,
+                                            rampmeter_error *error);
+
+/**
+ * The factor of an account, 0 to 1; `*is_known` is 0, and the factor 0, for one with others below
+ * it in Fair Tree.
+ *
+ * Fails: E_STALE, E_RANGE, E_RANGE_REAL (damping), E_POINTER. Allocates: no. Blocks: no. Threads:
+ * one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_factor(struct rampmeter_ledger *ledger,
+                                         uint64_t account,
+                                         uint32_t ranking,
+                                         double damping,
+                                         double *factor,
+                                         uint8_t *is_known,
+                                         rampmeter_error *error);
+
+/**
+ * Sets how much an account and everybody below it may bring in, from now on. What its buckets hold
+ * or owe they keep, as far as it fits.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE (no rates), E_SIZE, E_TOO_NEW, E_POINTER. Allocates:
+ * no. Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_rates(struct rampmeter_ledger *ledger,
+                                            uint64_t now_ns,
+                                            uint64_t account,
+                                            const rampmeter_rate_limits *limits,
+                                            rampmeter_error *error);
+
+/**
+ * What was set last; all 0 but `burst_ns` before.
+ *
+ * Fails: E_STALE, E_RANGE (no rates), E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any
+ * number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_rates(const struct rampmeter_ledger *ledger,
+                                        uint64_t account,
+                                        rampmeter_rate_limits *limits,
+                                        rampmeter_error *error);
+
+/**
+ * One request with so many tokens comes in: takes it out of the buckets of its account and of
+ * everybody above it if all of them hold enough, and else out of none.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE (no rates), E_POINTER. Allocates: no. Blocks: no.
+ * Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_admit_rate(struct rampmeter_ledger *ledger,
+                                             uint64_t now_ns,
+                                             uint64_t account,
+                                             uint64_t tokens,
+                                             struct rampmeter_rate_decision *decision,
+                                             rampmeter_error *error);
+
+/**
+ * What rampmeter_ledger_admit_rate() would answer; takes nothing.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE (no rates), E_POINTER. Allocates: no. Blocks: no.
+ * Threads: any number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_rate_check(const struct rampmeter_ledger *ledger,
+                                             uint64_t now_ns,
+                                             uint64_t account,
+                                             uint64_t tokens,
+                                             struct rampmeter_rate_decision *decision,
+                                             rampmeter_error *error);
+
+/**
+ * Takes tokens that have come out already, whether they are there or not: an account that owes
+ * some brings nothing in until time has paid them.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE (no rates), E_POINTER. Allocates: no. Blocks: no.
+ * Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_charge_rate(struct rampmeter_ledger *ledger,
+                                              uint64_t now_ns,
+                                              uint64_t account,
+                                              uint64_t tokens,
+                                              rampmeter_error *error);
+
+/**
+ * Gives back requests and tokens that were taken and then not used.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE (no rates), E_POINTER. Allocates: no. Blocks: no.
+ * Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_refund_rate(struct rampmeter_ledger *ledger,
+                                              uint64_t now_ns,
+                                              uint64_t account,
+                                              uint32_t requests,
+                                              uint64_t tokens,
+                                              rampmeter_error *error);
+
+/**
+ * Says which copy this ledger is, 0 to `replicas_max`, before anything is told or merged, and
+ * after a restart which incarnation: a larger number than before.
+ *
+ * Fails: E_RANGE, E_CONTRADICTION, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_replica(struct rampmeter_ledger *ledger,
+                                              uint32_t replica,
+                                              uint64_t incarnation,
+                                              rampmeter_error *error);
+
+/**
+ * Gives an account the key by which other copies know it, such as rampmeter_path_key() makes.
+ *
+ * Fails: E_STALE, E_RANGE (0, or a ledger without replicas), E_CONTRADICTION (it has another),
+ * E_DUPLICATE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each ledger.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_set_key(struct rampmeter_ledger *ledger,
+                                          uint64_t account,
+                                          uint64_t key,
+                                          rampmeter_error *error);
+
+/**
+ * The account with this key; `*account` is 0 if none has it.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes the
+ * ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_account_of(const struct rampmeter_ledger *ledger,
+                                             uint64_t key,
+                                             uint64_t *account,
+                                             rampmeter_error *error);
+
+/**
+ * Service of an account in a lane, at all copies as far as this one knows, as it was charged.
+ *
+ * Fails: E_STALE, E_RANGE (lane, or a ledger without replicas), E_POINTER. Allocates: no. Blocks:
+ * no. Threads: any number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_service(const struct rampmeter_ledger *ledger,
+                                          uint32_t lane,
+                                          uint64_t account,
+                                          double *service,
+                                          rampmeter_error *error);
+
+/**
+ * Writes what was charged here since it was told last, for all other copies alike, and takes it
+ * for told. With too short an array the next call goes on where this one ended.
+ *
+ * Fails: E_RANGE (it does not know which copy it is), E_SIZE, E_POINTER. Allocates: no. Blocks:
+ * no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_delta(struct rampmeter_ledger *ledger,
+                                        rampmeter_delta_entry *entries,
+                                        size_t capacity,
+                                        rampmeter_delta *delta,
+                                        rampmeter_error *error);
+
+/**
+ * Writes everything that was charged here, told or not, for a copy that begins or missed deltas.
+ * `*next` is 0 in the first call; where it is not 0 afterwards, call again with it.
+ *
+ * Fails: E_RANGE (it does not know which copy it is), E_SIZE, E_POINTER. Allocates: no. Blocks:
+ * no. Threads: any number, while nobody changes the ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_delta_all(const struct rampmeter_ledger *ledger,
+                                            uint64_t *next,
+                                            rampmeter_delta_entry *entries,
+                                            size_t capacity,
+                                            rampmeter_delta *delta,
+                                            rampmeter_error *error);
+
+/**
+ * Takes what another copy told: charges what is new in it. In any order, once or often. Of `delta`
+ * only `replica` and `incarnation` are read.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_CONTRADICTION, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no.
+ * Blocks: no. Threads: one at a time for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_merge(struct rampmeter_ledger *ledger,
+                                        const rampmeter_delta *delta,
+                                        const rampmeter_delta_entry *entries,
+                                        size_t len,
+                                        rampmeter_merged *merged,
+                                        rampmeter_error *error);
+
+/**
+ * Forgets what was heard from a copy that is gone; what was charged stays charged.
+ *
+ * Fails: E_RANGE, E_CONTRADICTION, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_ledger_forget_replica(struct rampmeter_ledger *ledger,
+                                                 uint32_t replica,
+                                                 rampmeter_error *error);
+
+/* ================================================================================================
+ * Outcomes: what users felt
+ *
+ * The books by which everything else is judged: how long users waited, whether they got what their
+ * class was promised, and whether some were served at the expense of others; for each class and each
+ * account. Record every request when it ends, refused ones too: a refusal counts as a miss. GPU busy
+ * time is kept beside it to be shown, and for no other use: it is an effect. An account is named by
+ * its place in the policy, and those opened later by any other below `limits.accounts_max`.
+ * `docs/policies/outcome.md` says how each number is made.
+ */
+
+/** How a request ended: served to its last token. */
+#define RAMPMETER_ENDED_COMPLETED 0
+
+/** Turned away before it was scheduled. */
+#define RAMPMETER_ENDED_REFUSED 1
+
+/** Given up by the service, at whatever point. */
+#define RAMPMETER_ENDED_FAILED 2
+
+/** Given up by the user. */
+#define RAMPMETER_ENDED_CANCELLED 3
+
+/** Still waiting or running when the observation ended. */
+#define RAMPMETER_ENDED_UNFINISHED 4
+
+/** Whose users: those of a class, by its place in the policy. */
+#define RAMPMETER_GROUP_CLASS 0
+
+/** Those of an account, by its place. */
+#define RAMPMETER_GROUP_ACCOUNT 1
+
+/** What was felt, in nanoseconds: the wait before the first work was scheduled. */
+#define RAMPMETER_FELT_QUEUE_WAIT 0
+
+/** Time to first token. */
+#define RAMPMETER_FELT_TTFT 1
+
+/** Time per output token after the first. */
+#define RAMPMETER_FELT_TPOT 2
+
+/** From arrival to last token: job completion time. */
+#define RAMPMETER_FELT_END_TO_END 3
+
+/** Bounded slowdown, in millionths: 1,500,000 is a slowdown of 1.5. */
+#define RAMPMETER_FELT_SLOWDOWN 4
+
+/**
+ * The books of what users felt. One thread at a time may change them; calls with a `const` pointer
+ * may run side by side.
+ */
+typedef struct rampmeter_outcomes rampmeter_outcomes;
+
+/**
+ * What the books hold beyond what the policy says. Set all of it to 0, then `size`, then what is
+ * known.
+ */
+typedef struct rampmeter_outcomes_options {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /**
+     * Accounts that may be compared while they are backlogged together; 0: 64. Pairs take 8 bytes
+     * each.
+     */
+    uint32_t backlogged_max;
+    /** 1: distributions for each account, 108 KB each; 0: counts only. */
+    uint8_t account_histograms;
+    /** Must be 0. */
+    uint8_t reserved[7];
+} rampmeter_outcomes_options;
+
+/** One request at its end. Set all of it to 0, then `size`, then what is known. */
+typedef struct rampmeter_ended {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Place of its class in the policy. */
+    uint32_t class_index;
+    /** Place of its account. */
+    uint32_t account_index;
+    /** Output tokens produced. */
+    uint32_t output_tokens;
+    /** When it reached the service. */
+    uint64_t arrival_ns;
+    /** When its first token of work was scheduled; 0: never, or the host cannot know. */
+    uint64_t first_scheduled_ns;
+    /** When its first output token was out, or an answer that comes in one piece; 0: never. */
+    uint64_t first_token_ns;
+    /** When its last token was out, or when it was refused, failed, cancelled or last seen. */
+    uint64_t ended_ns;
+    /** RAMPMETER_ENDED_...: how it ended. */
+    uint32_t status;
+    /** Must be 0. */
+    uint32_t reserved;
+} rampmeter_ended;
+
+/** Tokens that an account was served. Set all of it to 0, then `size`, then what is known. */
+typedef struct rampmeter_work {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Must be 0. */
+    uint32_t reserved;
+    /** Prompt tokens computed. */
+    uint64_t prompt_tokens;
+    /** Prompt tokens found in the cache. */
+    uint64_t cached_tokens;
+    /** Tokens produced. */
+    uint64_t output_tokens;
+} rampmeter_work;
+
+/** How far apart accounts were that waited together. Set `size` before. */
+typedef struct rampmeter_difference {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 0. */
+    uint32_t reserved;
+    /** Largest difference in weighted service of any pair at any time. */
+    double difference_max;
+    /** Mean difference over time and pairs; 0 when no two accounts waited together. */
+    double difference_mean;
+    /** Seconds that pairs were backlogged together, summed over pairs. */
+    double compared_pair_s;
+    /** Times that an account became backlogged and was not compared, for want of room. */
+    uint64_t uncompared;
+} rampmeter_difference;
+
+/** What the books say of all together. Set `size` before. */
+typedef struct rampmeter_stats_outcomes {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Accounts that they are open for. */
+    uint32_t accounts_max;
+    /** From the first arrival, or the first time told, to the latest. */
+    uint64_t span_ns;
+    /** GPU busy time in all. */
+    uint64_t gpu_busy_ns;
+    /** Part of the span that the GPUs were busy: an effect, not a goal. */
+    double utilization;
+    /**
+     * Jain's index over the weighted service of every account that took part; 1 when none did.
+     */
+    double jain;
+} rampmeter_stats_outcomes;
+
+/** How many requests of a group ended how. Set `size` before. */
+typedef struct rampmeter_counts {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 0. */
+    uint32_t reserved;
+    /** All requests. */
+    uint64_t offered;
+    /** Served to the end. */
+    uint64_t completed;
+    /** Turned away. */
+    uint64_t refused;
+    /** Given up by the service. */
+    uint64_t failed;
+    /** Given up by the user. */
+    uint64_t cancelled;
+    /** Of those, given up after a target had been missed. */
+    uint64_t cancelled_late;
+    /** Not at their end when the observation ended. */
+    uint64_t unfinished;
+    /** Completed within both targets. */
+    uint64_t attained;
+    /** First token within the TTFT target (Apdex). */
+    uint64_t satisfied;
+    /** First token within four times the TTFT target (Apdex). */
+    uint64_t tolerating;
+    /** Output tokens produced, however the request ended. */
+    uint64_t output_tokens;
+    /** All but those that their users cancelled; where it is 0, the next two mean nothing. */
+    uint64_t judged;
+    /** Part of the judged that met both targets. */
+    double attainment;
+    /** Apdex of TTFT at its target. */
+    double apdex;
+    /** Requests that met both targets, per second of what was observed. */
+    double goodput_per_s;
+} rampmeter_counts;
+
+/** A distribution of what was felt. Set `size` before. */
+typedef struct rampmeter_distribution {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 0. */
+    uint32_t reserved;
+    /** Values recorded; where it is 0, the rest is 0, too. */
+    uint64_t count;
+    /** Their mean. */
+    double mean;
+    /** The smallest, exactly. */
+    uint64_t value_min;
+    /** The largest, exactly. */
+    uint64_t value_max;
+    /** Values below a microsecond, which are not told apart. */
+    uint64_t underflow;
+    /** Values of 52 days and more, which are not told apart. */
+    uint64_t overflow;
+} rampmeter_distribution;
+
+/**
+ * Creates empty books for the classes, accounts, costs and objectives of a policy, with all the
+ * memory that they will ever use.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to
+ * be given to rampmeter_outcomes_destroy(); NULL on failure. `policy` is read and not kept.
+ * Allocates: yes, rampmeter_outcomes_bytes_needed(). Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_create(const rampmeter_policy *policy,
+                                           const struct rampmeter_outcomes_options *options,
+                                           struct rampmeter_outcomes **out,
+                                           rampmeter_error *error);
+
+/**
+ * Ends the books. NULL is allowed and does nothing.
+ *
+ * Allocates: no (frees). Blocks: no. Threads: one, and no other may still use them. Since: 0.1.
+ */
+void rampmeter_outcomes_destroy(struct rampmeter_outcomes *outcomes);
+
+/**
+ * Bytes that books for this policy and these options take, to within a few fixed fields.
+ *
+ * Fails: E_RANGE (a flag), E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads: any.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_bytes_needed(const rampmeter_policy *policy,
+                                                 const struct rampmeter_outcomes_options *options,
+                                                 uint64_t *bytes,
+                                                 rampmeter_error *error);
+
+/**
+ * Takes a changed policy; nothing that was recorded is lost, and it stays judged by the targets of
+ * its time.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_CONTRADICTION (other numbers of classes or accounts), E_POINTER.
+ * Allocates: no. Blocks: no. Threads: one at a time for each outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_set_policy(struct rampmeter_outcomes *outcomes,
+                                               const rampmeter_policy *policy,
+                                               rampmeter_error *error);
+
+/**
+ * Enters one request at its end. Records may come in any order.
+ *
+ * Fails: E_RANGE, E_CONTRADICTION (times or tokens that cannot have happened), E_SIZE, E_TOO_NEW,
+ * E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_record(struct rampmeter_outcomes *outcomes,
+                                           const struct rampmeter_ended *ended,
+                                           rampmeter_error *error);
+
+/**
+ * Adds what other books hold: for records, as if all had been entered here.
+ *
+ * Fails: E_CONTRADICTION (other classes, targets, accounts or options), E_POINTER. Allocates: no.
+ * Blocks: no. Threads: one at a time for each outcomes, and nobody changes `other`, which must be
+ * another. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_merge(struct rampmeter_outcomes *outcomes,
+                                          const struct rampmeter_outcomes *other,
+                                          rampmeter_error *error);
+
+/**
+ * An account was served so much, all of it by `now_ns`.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no.
+ * Threads: one at a time for each outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_served(struct rampmeter_outcomes *outcomes,
+                                           uint64_t now_ns,
+                                           uint32_t account_index,
+                                           const struct rampmeter_work *work,
+                                           rampmeter_error *error);
+
+/**
+ * An account has requests waiting from `now_ns` on (1), or has none any more (0). Saying so twice
+ * does no harm.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_set_backlogged(struct rampmeter_outcomes *outcomes,
+                                                   uint64_t now_ns,
+                                                   uint32_t account_index,
+                                                   uint8_t backlogged,
+                                                   rampmeter_error *error);
+
+/**
+ * How far apart accounts were, up to now; what was observed reaches to now as well.
+ *
+ * Fails: E_TIME_REVERSED, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for
+ * each outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_difference(struct rampmeter_outcomes *outcomes,
+                                               uint64_t now_ns,
+                                               struct rampmeter_difference *difference,
+                                               rampmeter_error *error);
+
+/**
+ * What an account was served in all, and its service over its present weight.
+ *
+ * Fails: E_RANGE, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody
+ * changes the outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_work(const struct rampmeter_outcomes *outcomes,
+                                         uint32_t account_index,
+                                         struct rampmeter_work *work,
+                                         double *weighted_service,
+                                         rampmeter_error *error);
+
+/**
+ * Sets the weight of an account that is opened at run time.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for
+ * each outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_set_weight(struct rampmeter_outcomes *outcomes,
+                                               uint32_t account_index,
+                                               double weight,
+                                               rampmeter_error *error);
+
+/**
+ * Forgets an account, so that its place can be given to another. Its requests stay in the books of
+ * their classes.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_forget_account(struct rampmeter_outcomes *outcomes,
+                                                   uint64_t now_ns,
+                                                   uint32_t account_index,
+                                                   rampmeter_error *error);
+
+/**
+ * Some GPU was busy for so long: an effect, kept to be shown.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each outcomes. Since:
+ * 0.1.
+ */
+rampmeter_status rampmeter_outcomes_add_gpu_busy(struct rampmeter_outcomes *outcomes,
+                                                 uint64_t busy_ns,
+                                                 rampmeter_error *error);
+
+/**
+ * Jain's index of what parties got, from 1/n (one got all) to 1 (all got the same, or nobody
+ * anything).
+ *
+ * Fails: E_RANGE_REAL, E_POINTER. Allocates: no. Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_jain(const double *values,
+                                size_t len,
+                                double *index,
+                                rampmeter_error *error);
+
+/**
+ * The time that a job took on the shared cluster over what it would have taken on its own share:
+ * above 1 it would have been better off alone.
+ *
+ * Fails: E_RANGE_REAL, E_POINTER. Allocates: no. Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_finish_time_fairness(double shared_s,
+                                                double alone_s,
+                                                double *ratio,
+                                                rampmeter_error *error);
+
+/**
+ * What the books say of all together, on so many GPUs. Takes time in proportion to accounts.
+ *
+ * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_stats(const struct rampmeter_outcomes *outcomes,
+                                          uint32_t gpus,
+                                          struct rampmeter_stats_outcomes *stats,
+                                          rampmeter_error *error);
+
+/**
+ * How many requests of a group ended how; `group` is RAMPMETER_GROUP_..., `index` its place.
+ *
+ * Fails: E_RANGE, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody
+ * changes the outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_counts(const struct rampmeter_outcomes *outcomes,
+                                           uint32_t group,
+                                           uint32_t index,
+                                           struct rampmeter_counts *counts,
+                                           rampmeter_error *error);
+
+/**
+ * How what a group felt is distributed; `felt` is RAMPMETER_FELT_...
+ *
+ * Fails: E_RANGE (or an account without histograms), E_SIZE, E_POINTER. Allocates: no. Blocks: no.
+ * Threads: any number, while nobody changes the outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_distribution(const struct rampmeter_outcomes *outcomes,
+                                                 uint32_t group,
+                                                 uint32_t index,
+                                                 uint32_t felt,
+                                                 struct rampmeter_distribution *distribution,
+                                                 rampmeter_error *error);
+
+/**
+ * Quantiles of what a group felt, to within 0.8 %: for each of `len` parts from 0 to 1 the
+ * smallest value that at least that part of all do not exceed; 0 where nothing was recorded.
+ *
+ * Fails: E_RANGE (or an account without histograms), E_RANGE_REAL, E_POINTER. Allocates: no.
+ * Blocks: no. Threads: any number, while nobody changes the outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_quantiles(const struct rampmeter_outcomes *outcomes,
+                                              uint32_t group,
+                                              uint32_t index,
+                                              uint32_t felt,
+                                              const double *parts,
+                                              size_t len,
+                                              uint64_t *values,
+                                              rampmeter_error *error);
 
 #ifdef __cplusplus
 }

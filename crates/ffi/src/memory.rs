@@ -8,6 +8,7 @@ use std::slice;
 use rampmeter::Error;
 
 use crate::error::Fault;
+use crate::status::RAMPMETER_ZERO;
 
 fn check<T>(pointer: *const T, argument: &'static str) -> Result<(), Fault> {
     if pointer.is_null() || !pointer.is_aligned() {
@@ -65,6 +66,19 @@ macro_rules! versioned {
     };
 }
 pub(crate) use versioned;
+
+/// Declares that arrays of a structure and of the core's are the same bytes: nothing is copied
+/// between them.
+macro_rules! same_layout {
+    ($c:ident = $core:ty { $($field:ident),+ }) => {
+        const _: () = assert!(size_of::<$c>() == size_of::<$core>());
+        const _: () = assert!(align_of::<$c>() == align_of::<$core>());
+        $(const _: () = assert!(
+            std::mem::offset_of!($c, $field) == std::mem::offset_of!($core, $field)
+        );)+
+    };
+}
+pub(crate) use same_layout;
 
 /// Size that the caller gave the structure, at least that of the first version.
 ///
@@ -287,6 +301,23 @@ pub(crate) fn flag(value: u8, field: &'static str) -> Result<bool, Fault> {
     }
 }
 
+/// A fraction for which 0 means the default.
+#[inline]
+pub(crate) fn real(given: f64, default: f64) -> f64 {
+    if given == 0.0 {
+        default
+    } else if given == RAMPMETER_ZERO {
+        0.0
+    } else {
+        given
+    }
+}
+
+/// The same the other way round.
+pub(crate) fn real_told(value: f64) -> f64 {
+    if value == 0.0 { RAMPMETER_ZERO } else { value }
+}
+
 #[cfg(test)]
 mod tests {
     use std::mem::MaybeUninit;
@@ -354,7 +385,7 @@ mod tests {
     #[test]
     fn wrong_pointers_are_refused() {
         let words = [0_u64; 2];
-        let odd = words.as_ptr().cast::<u8>().wrapping_add(1).cast::<u64>();
+        let odd = words.as_ptr().wrapping_byte_add(1);
         // SAFETY: nothing is read.
         unsafe {
             assert_eq!(code(array(odd, 1, "a")), codes::POINTER);

@@ -60,6 +60,9 @@ pub const RAMPMETER_VERSION_MINOR: u32 = 1;
 /// Third number.
 pub const RAMPMETER_VERSION_PATCH: u32 = 0;
 
+/// In place of a fraction for which 0 means the default, where the text says so: 0.
+pub const RAMPMETER_ZERO: f64 = -1.0;
+
 /// The ABI that the library has. Where it is not `RAMPMETER_ABI`, header and library do not belong
 /// together: call nothing else.
 ///

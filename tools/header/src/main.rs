@@ -16,6 +16,7 @@ const SECTIONS: &[&[&str]] = &[
     &["error.rs"],
     &["policy.rs"],
     &["engine.rs"],
+    &["exchange.rs"],
     &[
         "batcher/requests.rs",
         "batcher.rs",
@@ -23,6 +24,26 @@ const SECTIONS: &[&[&str]] = &[
         "batcher/answers.rs",
         "batcher/accounts.rs",
     ],
+    &[
+        "dynamic.rs",
+        "dynamic/options.rs",
+        "dynamic/requests.rs",
+        "dynamic/batches.rs",
+        "dynamic/answers.rs",
+    ],
+    &[
+        "ledger.rs",
+        "ledger/accounts.rs",
+        "ledger/counters.rs",
+        "ledger/quotas.rs",
+        "ledger/division.rs",
+        "ledger/dominant.rs",
+        "ledger/reclaim.rs",
+        "ledger/history.rs",
+        "ledger/rates.rs",
+        "ledger/copies.rs",
+    ],
+    &["outcomes.rs", "outcomes/service.rs", "outcomes/answers.rs"],
 ];
 
 fn main() -> ExitCode {

@@ -99,6 +99,7 @@ impl Default for Level {
 
 /// One of the siblings that one resource is divided among.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C)]
 pub struct Claim {
     /// Names it, and decides the last ties; unique among the siblings.
     pub id: u32,
@@ -124,6 +125,7 @@ pub struct Claim {
 
 /// Room to work in, in each [`Claim`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[repr(C)]
 pub struct Scratch {
     /// What it may still have.
     rest: u64,

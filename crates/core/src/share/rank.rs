@@ -70,6 +70,7 @@ pub enum Ranking {
 
 /// A user in its place.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[repr(C)]
 pub struct Ranked {
     /// The user.
     pub account: AccountId,

@@ -4,13 +4,13 @@ use rampmeter::batch::RequestId;
 use rampmeter::engine::KvSwap;
 use rampmeter::policy::{QueueLimits, RateLimits};
 use rampmeter::share::AccountId;
-use rampmeter::share::exchange::{DeltaEntry, DeltaSource};
 use rampmeter::{Blocks, Error, Nanos};
 
 use super::rampmeter_batcher;
 use crate::boundary::{change, look};
 use crate::error::rampmeter_error;
-use crate::memory::{Out, array, array_mut, take, versioned};
+use crate::exchange::{heard, rampmeter_delta, rampmeter_delta_entry, rampmeter_merged, told};
+use crate::memory::{Out, OutSized, take, versioned};
 use crate::status::rampmeter_status;
 
 /// How much of an account may wait, its parts included; what comes on top is shed. 0 is no limit.
@@ -45,56 +45,27 @@ pub struct rampmeter_rate_limits {
 }
 versioned!(rampmeter_rate_limits, 24);
 
-/// What one copy charged to one account in one class: send it to the others as it is. Amounts in
-/// prompt tokens as charged, not divided by weight, `began <= told <= served`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct rampmeter_delta_entry {
-    /// Key of the account, not 0.
-    pub key: u64,
-    /// Class.
-    pub lane: u64,
-    /// Where the counting began.
-    pub began: f64,
-    /// What the delta before this one told, or `began`.
-    pub told: f64,
-    /// Up to where it has come.
-    pub served: f64,
+impl rampmeter_rate_limits {
+    pub(crate) fn core(&self) -> RateLimits {
+        let default = RateLimits::default();
+        RateLimits {
+            requests_per_minute: self.requests_per_minute,
+            tokens_per_minute: self.tokens_per_minute,
+            burst: if self.burst_ns == 0 { default.burst } else { Nanos(self.burst_ns) },
+        }
+    }
 }
-const _: () = assert!(size_of::<rampmeter_delta_entry>() == size_of::<DeltaEntry>());
-const _: () = assert!(align_of::<rampmeter_delta_entry>() == align_of::<DeltaEntry>());
 
-/// Who tells: goes with the entries. Set `size` before.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct rampmeter_delta {
-    /// Bytes of this structure as the caller knows it.
-    pub size: u32,
-    /// 1: that was everything; 0: the next call goes on from there.
-    pub is_complete: u32,
-    /// Entries written.
-    pub len: u64,
-    /// Number of the copy that tells.
-    pub replica: u64,
-    /// Which of its lives this is.
-    pub incarnation: u64,
+impl From<RateLimits> for rampmeter_rate_limits {
+    fn from(limits: RateLimits) -> Self {
+        Self {
+            size: 0,
+            requests_per_minute: limits.requests_per_minute,
+            tokens_per_minute: limits.tokens_per_minute,
+            burst_ns: limits.burst.get(),
+        }
+    }
 }
-versioned!(rampmeter_delta, 32);
-
-/// What became of the entries of a delta. Set `size` before.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct rampmeter_merged {
-    /// Bytes of this structure as the caller knows it.
-    pub size: u32,
-    /// Entries that told something new.
-    pub news: u32,
-    /// Entries that came twice or late.
-    pub older: u32,
-    /// Entries whose key no account here has; once one has it, the same delta can be merged again.
-    pub unknown: u32,
-}
-versioned!(rampmeter_merged, 16);
 
 /// The handle of an account that the policy names, by its place there.
 ///
@@ -220,13 +191,7 @@ pub unsafe extern "C" fn rampmeter_batcher_set_account_rates(
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
         change(batcher, error, |batcher| {
-            let limits = take(limits, "limits")?;
-            let default = RateLimits::default();
-            let limits = RateLimits {
-                requests_per_minute: limits.requests_per_minute,
-                tokens_per_minute: limits.tokens_per_minute,
-                burst: if limits.burst_ns == 0 { default.burst } else { Nanos(limits.burst_ns) },
-            };
+            let limits = take(limits, "limits")?.core();
             Ok(batcher.set_account_rates(AccountId::from_raw(account), limits)?)
         })
     }
@@ -309,16 +274,8 @@ pub unsafe extern "C" fn rampmeter_batcher_delta(
     // SAFETY: the caller keeps what the head of the header asks of pointers; any bits are a delta.
     unsafe {
         change(batcher, error, |batcher| {
-            let out = crate::memory::OutSized::new(delta, "delta")?;
-            let told =
-                batcher.delta(array_mut(entries.cast::<DeltaEntry>(), capacity, "entries")?)?;
-            out.set(rampmeter_delta {
-                size: 0,
-                is_complete: told.is_complete.into(),
-                len: told.len as u64,
-                replica: told.source.replica,
-                incarnation: told.source.incarnation,
-            });
+            let out = OutSized::new(delta, "delta")?;
+            out.set(batcher.delta(told(entries, capacity)?)?.into());
             Ok(())
         })
     }
@@ -341,17 +298,9 @@ pub unsafe extern "C" fn rampmeter_batcher_merge(
     // SAFETY: the caller keeps what the head of the header asks of pointers; any bits are a delta.
     unsafe {
         change(batcher, error, |batcher| {
-            let out = crate::memory::OutSized::new(merged, "merged")?;
-            let delta = take(delta, "delta")?;
-            let source = DeltaSource { replica: delta.replica, incarnation: delta.incarnation };
-            let told =
-                batcher.merge(source, array(entries.cast::<DeltaEntry>(), len, "entries")?)?;
-            out.set(rampmeter_merged {
-                size: 0,
-                news: told.news,
-                older: told.older,
-                unknown: told.unknown,
-            });
+            let out = OutSized::new(merged, "merged")?;
+            let source = take(delta, "delta")?.source();
+            out.set(batcher.merge(source, heard(entries, len)?)?.into());
             Ok(())
         })
     }

@@ -8,6 +8,7 @@ use crate::share::{Amounts, Ledger};
 
 /// What a fair share of one resource is made of.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
 pub struct ShareParts {
     /// What the account and everybody below it hold and ask for.
     pub wanted: u64,
