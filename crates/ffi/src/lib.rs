@@ -24,5 +24,7 @@ mod memory;
 pub mod batcher;
 pub mod engine;
 pub mod error;
+pub mod ledger;
+pub mod placer;
 pub mod policy;
 pub mod status;

@@ -66,6 +66,19 @@ macro_rules! versioned {
 }
 pub(crate) use versioned;
 
+/// Declares that arrays of a structure and of the core's are the same bytes: nothing is copied
+/// between them.
+macro_rules! same_layout {
+    ($c:ident = $core:ty { $($field:ident),+ }) => {
+        const _: () = assert!(size_of::<$c>() == size_of::<$core>());
+        const _: () = assert!(align_of::<$c>() == align_of::<$core>());
+        $(const _: () = assert!(
+            std::mem::offset_of!($c, $field) == std::mem::offset_of!($core, $field)
+        );)+
+    };
+}
+pub(crate) use same_layout;
+
 /// Size that the caller gave the structure, at least that of the first version.
 ///
 /// # Safety

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use cbindgen::{Builder, Config, DocumentationStyle, Language, Style};
 
 /// Sources below `crates/ffi/src`: each list is one section, which opens with the module comment of
-/// its first file.
+/// its first file that stands in no folder.
 const SECTIONS: &[&[&str]] = &[
     &["status.rs"],
     &["error.rs"],
@@ -22,6 +22,17 @@ const SECTIONS: &[&[&str]] = &[
         "batcher/steps.rs",
         "batcher/answers.rs",
         "batcher/accounts.rs",
+    ],
+    &["ledger.rs"],
+    &[
+        "placer/fleet.rs",
+        "placer/tasks.rs",
+        "placer.rs",
+        "placer/life.rs",
+        "placer/cycle.rs",
+        "placer/answers.rs",
+        "placer/what_if.rs",
+        "placer/nodes.rs",
     ],
 ];
 
@@ -58,8 +69,9 @@ fn generate(sources: &Path) -> Result<String, String> {
     );
     for section in SECTIONS {
         let paths: Vec<PathBuf> = section.iter().map(|file| sources.join(file)).collect();
-        let first = paths.iter().find(|path| !path.to_string_lossy().contains("batcher/"));
-        header.push_str(&banner(first.unwrap_or(&paths[0]))?);
+        // The file of a desk stands beside the folder of its parts.
+        let first = section.iter().position(|file| !file.contains('/')).unwrap_or(0);
+        header.push_str(&banner(&paths[first])?);
         header.push_str(&tidy(&bindings(&paths)?));
     }
     header.push_str("\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n");
