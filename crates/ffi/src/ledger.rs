@@ -4,7 +4,7 @@
 
 use std::ffi::c_char;
 
-use rampmeter::share::{Amounts, Ledger, LedgerOptions, RESOURCES_MAX};
+use rampmeter::share::{AccountId, Amounts, Ledger, LedgerOptions, RESOURCES_MAX};
 
 use crate::boundary::{Guarded, answer, change, create, desk, destroy, look, object};
 use crate::error::{Fault, rampmeter_error};
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn rampmeter_ledger_at_path(
     unsafe {
         look(ledger, error, |ledger| {
             let (out, path) = (Out::new(account, "account")?, name(path, "path")?);
-            out.set(ledger.account_at_path(path).map_or(0, |account| account.to_raw()));
+            out.set(ledger.account_at_path(path).map_or(0, AccountId::to_raw));
             Ok(())
         })
     }

@@ -356,7 +356,7 @@ mod tests {
     #[test]
     fn wrong_pointers_are_refused() {
         let words = [0_u64; 2];
-        let odd = words.as_ptr().cast::<u8>().wrapping_add(1).cast::<u64>();
+        let odd = words.as_ptr().wrapping_byte_add(1);
         // SAFETY: nothing is read.
         unsafe {
             assert_eq!(code(array(odd, 1, "a")), codes::POINTER);

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use cbindgen::{Builder, Config, DocumentationStyle, Language, Style};
 
 /// Sources below `crates/ffi/src`: each list is one section, which opens with the module comment of
-/// its first file that stands in no folder.
+/// the file that is in no folder.
 const SECTIONS: &[&[&str]] = &[
     &["status.rs"],
     &["error.rs"],
@@ -69,9 +69,8 @@ fn generate(sources: &Path) -> Result<String, String> {
     );
     for section in SECTIONS {
         let paths: Vec<PathBuf> = section.iter().map(|file| sources.join(file)).collect();
-        // The file of a desk stands beside the folder of its parts.
-        let first = section.iter().position(|file| !file.contains('/')).unwrap_or(0);
-        header.push_str(&banner(&paths[first])?);
+        let desk = section.iter().find(|file| !file.contains('/')).unwrap_or(&section[0]);
+        header.push_str(&banner(&sources.join(desk))?);
         header.push_str(&tidy(&bindings(&paths)?));
     }
     header.push_str("\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n");

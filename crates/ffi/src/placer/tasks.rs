@@ -172,7 +172,7 @@ impl rampmeter_demand {
             }
             other => return Err(beyond("device_kind", other.into(), 3)),
         };
-        self.check_unused(&devices)?;
+        self.check_unused(devices)?;
         Ok(Demand {
             cpu_milli: self.cpu_milli,
             memory_mib: self.memory_mib,
@@ -183,7 +183,7 @@ impl rampmeter_demand {
     }
 
     /// Whoever sets a field that its kind of demand does not have means another one.
-    fn check_unused(&self, devices: &DeviceDemand) -> Result<(), Fault> {
+    fn check_unused(&self, devices: DeviceDemand) -> Result<(), Fault> {
         if self.reserved != [0; 6] {
             return Err(beyond("member.reserved", 1, 0));
         }
@@ -194,7 +194,7 @@ impl rampmeter_demand {
         none_set("device_milli", unused(is_share, self.device_milli.into()))?;
         none_set("compute_slices", unused(is_partition, self.compute_slices.into()))?;
         none_set("device_count", unused(is_counted, self.device_count.into()))?;
-        let is_any = *devices != DeviceDemand::None;
+        let is_any = devices != DeviceDemand::None;
         none_set("device_memory_mib", unused(is_any, self.device_memory_mib.into()))
     }
 

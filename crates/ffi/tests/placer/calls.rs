@@ -15,7 +15,7 @@ type Node = (u64, u32);
 
 /// An event of a node or of one of its devices: what C calls, and what the core does.
 #[derive(Clone, Copy, Debug)]
-pub enum Event {
+pub(crate) enum Event {
     Remove,
     Drain,
     Fail,
@@ -26,7 +26,7 @@ pub enum Event {
 }
 
 impl Twins {
-    pub fn place(&mut self, task: &Both<rampmeter_task, Task>) {
+    pub(crate) fn place(&mut self, task: &Both<rampmeter_task, Task>) {
         let (mut placed, mut out) = (sized::<rampmeter_placed>(), zeros(MEMBERS));
         // SAFETY: the placer is good, the task is set, and all places may be written.
         let status = unsafe {
@@ -51,7 +51,7 @@ impl Twins {
         assert!(out.iter().map(hold).eq(holds));
     }
 
-    pub fn submit(&mut self, task: &Both<rampmeter_task, Task>) -> Option<u64> {
+    pub(crate) fn submit(&mut self, task: &Both<rampmeter_task, Task>) -> Option<u64> {
         let mut submitted = 0;
         // SAFETY: the placer is good, the task is set, and both places may be written.
         let status = unsafe {
@@ -65,7 +65,7 @@ impl Twins {
         Some(submitted)
     }
 
-    pub fn release(&mut self, task: u64) {
+    pub(crate) fn release(&mut self, task: u64) {
         // SAFETY: the placer is good, and the error may be written.
         let status =
             unsafe { rampmeter_placer_release(self.placer, self.now, task, self.said.place()) };
@@ -73,7 +73,7 @@ impl Twins {
         self.agrees(status, core);
     }
 
-    pub fn requeue(&mut self, task: u64) {
+    pub(crate) fn requeue(&mut self, task: u64) {
         // SAFETY: the placer is good, and the error may be written.
         let status =
             unsafe { rampmeter_placer_requeue(self.placer, self.now, task, self.said.place()) };
@@ -81,7 +81,7 @@ impl Twins {
         self.agrees(status, core);
     }
 
-    pub fn checkpointed(&mut self, task: u64, at_ns: u64) {
+    pub(crate) fn checkpointed(&mut self, task: u64, at_ns: u64) {
         // SAFETY: the placer is good, and the error may be written.
         let status = unsafe {
             rampmeter_placer_checkpointed(self.placer, self.now, task, at_ns, self.said.place())
@@ -109,7 +109,7 @@ impl Twins {
         }
     }
 
-    pub fn resize(&mut self, task: u64, members: u32) {
+    pub(crate) fn resize(&mut self, task: u64, members: u32) {
         let (mut placed, mut out) = (sized::<rampmeter_placed>(), zeros(MEMBERS));
         // SAFETY: the placer is good, and all places may be written.
         let status = unsafe {
@@ -123,7 +123,7 @@ impl Twins {
         assert!(out.iter().map(hold).eq(holds));
     }
 
-    pub fn resize_members(&mut self, task: u64, member: &Both<rampmeter_demand, Demand>) {
+    pub(crate) fn resize_members(&mut self, task: u64, member: &Both<rampmeter_demand, Demand>) {
         let mut placed = sized::<rampmeter_placed>();
         // SAFETY: the placer is good, the demand is set, and all places may be written.
         let status = unsafe {
@@ -135,7 +135,7 @@ impl Twins {
         self.resized(status, task, &placed, core);
     }
 
-    pub fn moved_to(&mut self, task: u64, to: &rampmeter_hold) {
+    pub(crate) fn moved_to(&mut self, task: u64, to: &rampmeter_hold) {
         // SAFETY: the placer is good, the hold is set, and the error may be written.
         let status = unsafe {
             rampmeter_placer_moved_to(self.placer, self.now, task, to, self.said.place())
@@ -144,7 +144,7 @@ impl Twins {
         self.agrees(status, core);
     }
 
-    pub fn event(&mut self, event: Event, (node, device): Node) {
+    pub(crate) fn event(&mut self, event: Event, (node, device): Node) {
         let (mut out, mut len) = ([0; 32], 0);
         let (placer, said) = (self.placer, self.said.place());
         let (tasks, room, len_place) = (out.as_mut_ptr(), out.len(), &raw mut len);
@@ -184,7 +184,7 @@ impl Twins {
         assert!(out.into_iter().eq(told.map(TaskId::to_raw)));
     }
 
-    pub fn say(&mut self, node: u64, labels: u64, artifact: u32, is_warm: bool) {
+    pub(crate) fn say(&mut self, node: u64, labels: u64, artifact: u32, is_warm: bool) {
         let id = NodeId::from_raw(node);
         // SAFETY: the placer is good, and the error may be written.
         let status =
@@ -200,7 +200,7 @@ impl Twins {
         self.agrees(status, core);
     }
 
-    pub fn set_mix(&mut self, mix: &[(Both<rampmeter_demand, Demand>, u32)]) {
+    pub(crate) fn set_mix(&mut self, mix: &[(Both<rampmeter_demand, Demand>, u32)]) {
         let entry = |(member, weight): &(Both<rampmeter_demand, Demand>, u32)| {
             rampmeter_mix_entry { member: member.c, weight: *weight, reserved: 0 }
         };
@@ -218,7 +218,7 @@ impl Twins {
         self.agrees(status, core);
     }
 
-    pub fn set_shadow_price(&mut self, shadow_price: f64) {
+    pub(crate) fn set_shadow_price(&mut self, shadow_price: f64) {
         // SAFETY: the placer is good, and the error may be written.
         let status = unsafe {
             rampmeter_placer_set_shadow_price(self.placer, shadow_price, self.said.place())
@@ -228,7 +228,7 @@ impl Twins {
     }
 
     /// A cycle; the tasks that are to end.
-    pub fn cycle(&mut self, [started, ending, reserved]: [usize; 3]) -> Vec<u64> {
+    pub(crate) fn cycle(&mut self, [started, ending, reserved]: [usize; 3]) -> Vec<u64> {
         let mut got = sized::<rampmeter_cycle>();
         let (mut starts, mut ends, mut promises) =
             (vec![0; started], vec![0; ending], zeros::<rampmeter_reservation>(reserved));
@@ -271,7 +271,7 @@ impl Twins {
         ends
     }
 
-    pub fn reclaim_for(&mut self, task: u64) {
+    pub(crate) fn reclaim_for(&mut self, task: u64) {
         let (mut out, mut is_possible, mut len) = ([0; 8], 9, 9);
         // SAFETY: both objects are good, and all places may be written.
         let status = unsafe {
@@ -294,7 +294,7 @@ impl Twins {
         assert!(out.into_iter().eq(ends.map(TaskId::to_raw)));
     }
 
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         // SAFETY: both objects are good, and the error may be written.
         let status = unsafe {
             rampmeter_placer_settle(self.placer, self.now, self.ledger, self.said.place())

@@ -58,7 +58,9 @@ fn step(twins: &mut Twins, prng: &mut Prng, accounts: &[u64]) {
         63..65 => twins.checkpointed(task, twins.now.saturating_sub(prng.below(20 * SECOND))),
         65..82 => {
             let ending = twins.cycle([prng.below(9) as usize, 8, 8]);
-            ending.into_iter().for_each(|task| twins.requeue(task));
+            for task in ending {
+                twins.requeue(task);
+            }
         }
         82..85 => {
             let events =
@@ -79,7 +81,9 @@ fn step(twins: &mut Twins, prng: &mut Prng, accounts: &[u64]) {
         }
         94 => {
             let moves = twins.compact(any);
-            moves.iter().for_each(|moved| twins.moved_to(moved.task, &moved.to));
+            for moved in &moves {
+                twins.moved_to(moved.task, &moved.to);
+            }
         }
         95 => twins.settle(),
         _ => ask(twins, prng, account),

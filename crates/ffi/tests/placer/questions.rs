@@ -15,7 +15,7 @@ use crate::twins::{TASK_MEMBERS_MAX, Twins, hold, node, price, spec, specs};
 const MEMBERS: usize = TASK_MEMBERS_MAX as usize;
 
 impl Twins {
-    pub fn why(&mut self, task: &Both<rampmeter_task, Task>) {
+    pub(crate) fn why(&mut self, task: &Both<rampmeter_task, Task>) {
         let mut got = sized::<rampmeter_why>();
         // SAFETY: the placer is good, the task is set, and both places may be written.
         let status = unsafe {
@@ -34,7 +34,7 @@ impl Twins {
         assert_eq!(told, nearest.unwrap_or((0, 0, 0, 0)));
     }
 
-    pub fn expected_start(&mut self, task: u64) {
+    pub(crate) fn expected_start(&mut self, task: u64) {
         let mut got = sized::<rampmeter_expected>();
         // SAFETY: the placer is good, and both places may be written.
         let status = unsafe {
@@ -49,7 +49,7 @@ impl Twins {
     }
 
     /// The moves that it proposes.
-    pub fn compact(&mut self, moves_max: u32) -> Vec<rampmeter_move> {
+    pub(crate) fn compact(&mut self, moves_max: u32) -> Vec<rampmeter_move> {
         let mut got = sized::<rampmeter_compaction>();
         let mut out = zeros::<rampmeter_move>(moves_max as usize);
         // SAFETY: the placer is good, and all places may be written.
@@ -72,7 +72,7 @@ impl Twins {
     }
 
     /// What if these happened, in this order; and where would the last task go then?
-    pub fn what_if(
+    pub(crate) fn what_if(
         &mut self,
         changes: &[(u32, u64)],
         comes: &[rampmeter_device],
@@ -151,7 +151,12 @@ impl Twins {
         assert!(out.iter().map(hold).eq(holds));
     }
 
-    pub fn look_at_node(&mut self, id: u64, device: u32, member: &Both<rampmeter_demand, Demand>) {
+    pub(crate) fn look_at_node(
+        &mut self,
+        id: u64,
+        device: u32,
+        member: &Both<rampmeter_demand, Demand>,
+    ) {
         let (mut of_node, mut of_device) =
             (sized::<rampmeter_node_state>(), sized::<rampmeter_device_state>());
         let mut choice = sized::<rampmeter_choice>();
@@ -219,7 +224,7 @@ impl Twins {
         assert_eq!(is_warm, self.agrees(status, core).map_or(9, u8::from));
     }
 
-    pub fn look_at_task(&mut self, id: u64) {
+    pub(crate) fn look_at_task(&mut self, id: u64) {
         let (mut state, mut out) = (sized::<rampmeter_task_state>(), zeros(MEMBERS));
         let (mut len, mut lost, task) = (9, -1.0, TaskId::from_raw(id));
         // SAFETY: the placer is good, and all places may be written.
@@ -256,7 +261,7 @@ impl Twins {
         assert_eq!(lost, self.agrees(status, core).unwrap_or(-1.0));
     }
 
-    pub fn look_at_all(&mut self) {
+    pub(crate) fn look_at_all(&mut self) {
         let (mut fleet, mut model) =
             (sized::<rampmeter_stats_fleet>(), sized::<rampmeter_stats_device_model>());
         let (mut stats, mut shadow_price) = (sized::<rampmeter_stats_placer>(), -1.0);

@@ -9,15 +9,15 @@ use rampmeter_ffi::placer::*;
 use crate::caller::{Prng, sized, zeros};
 
 /// The same in both languages.
-pub struct Both<C, R> {
-    pub c: C,
-    pub core: R,
+pub(crate) struct Both<C, R> {
+    pub(crate) c: C,
+    pub(crate) core: R,
 }
 
 /// Domains by their numbers in C.
 const DOMAINS: [Domain; 4] = [Domain::Fleet, Domain::Node, Domain::Rack, Domain::Zone];
 
-pub fn demand(prng: &mut Prng) -> Both<rampmeter_demand, Demand> {
+pub(crate) fn demand(prng: &mut Prng) -> Both<rampmeter_demand, Demand> {
     let mut c: rampmeter_demand = zeros(1)[0];
     c.cpu_milli = 1_000 * prng.below(6) as u32;
     c.memory_mib = 1_024 * prng.below(6) as u32;
@@ -66,12 +66,12 @@ pub fn demand(prng: &mut Prng) -> Both<rampmeter_demand, Demand> {
     Both { c, core }
 }
 
-pub fn task(prng: &mut Prng, account: u64) -> Both<rampmeter_task, Task> {
+pub(crate) fn task(prng: &mut Prng, account: u64) -> Both<rampmeter_task, Task> {
     let member = demand(prng);
     let mut c = rampmeter_task { member: member.c, account, tag: prng.draw(), ..sized() };
     c.class_index = prng.below(2) as u32 + u32::from(prng.chance(2));
     c.members = prng.below(4) as u32;
-    c.members_min = if prng.chance(30) { 1 } else { 0 };
+    c.members_min = prng.chance(30).into();
     if prng.chance(15) {
         c.labels_required = 1 + prng.below(3);
     }

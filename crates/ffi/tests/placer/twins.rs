@@ -17,7 +17,7 @@ use rampmeter_ffi::policy::{rampmeter_policy, rampmeter_policy_destroy};
 use crate::caller::{Said, policy, sized};
 
 /// Two accounts of which one may take back what it lends, and reservations for all.
-pub const DOCUMENT: &str = r#"
+pub(crate) const DOCUMENT: &str = r#"
 [[class]]
 name = "urgent"
 
@@ -42,10 +42,10 @@ interference_sharer_ratio = 0.1
 /// All GPUs, CPU and memory that the nodes of [`node`] could ever have together.
 const CAPACITY: Amounts = Amounts([24_000, 512_000, 4_096_000, 0, 0, 0, 0, 0]);
 
-pub const NODES_MAX: u32 = 6;
-pub const TASK_MEMBERS_MAX: u32 = 4;
+pub(crate) const NODES_MAX: u32 = 6;
+pub(crate) const TASK_MEMBERS_MAX: u32 = 4;
 
-pub fn options() -> rampmeter_placer_options {
+pub(crate) fn options() -> rampmeter_placer_options {
     rampmeter_placer_options {
         nodes_max: NODES_MAX,
         devices_per_node_max: 4,
@@ -57,7 +57,7 @@ pub fn options() -> rampmeter_placer_options {
     }
 }
 
-pub fn core_options() -> (FleetOptions, PlacerOptions) {
+pub(crate) fn core_options() -> (FleetOptions, PlacerOptions) {
     let fleet = FleetOptions { nodes_max: NODES_MAX, devices_per_node_max: 4 };
     let placer = PlacerOptions {
         tasks_max: 24,
@@ -68,17 +68,17 @@ pub fn core_options() -> (FleetOptions, PlacerOptions) {
     (fleet, placer)
 }
 
-pub struct Twins {
-    pub placer: *mut rampmeter_placer,
-    pub ledger: *mut rampmeter_ledger,
-    pub core: Placer,
-    pub core_ledger: Ledger,
-    pub terms: (*mut rampmeter_policy, Policy),
-    pub said: Said,
+pub(crate) struct Twins {
+    pub(crate) placer: *mut rampmeter_placer,
+    pub(crate) ledger: *mut rampmeter_ledger,
+    pub(crate) core: Placer,
+    pub(crate) core_ledger: Ledger,
+    pub(crate) terms: (*mut rampmeter_policy, Policy),
+    pub(crate) said: Said,
     /// What came, whatever has become of it.
-    pub nodes: Vec<u64>,
-    pub tasks: Vec<u64>,
-    pub now: u64,
+    pub(crate) nodes: Vec<u64>,
+    pub(crate) tasks: Vec<u64>,
+    pub(crate) now: u64,
 }
 
 impl Drop for Twins {
@@ -93,7 +93,7 @@ impl Drop for Twins {
 }
 
 impl Twins {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let terms = policy(DOCUMENT);
         let (mut placer, mut ledger, mut said) =
             (ptr::null_mut(), ptr::null_mut(), Said::nothing());
@@ -121,7 +121,7 @@ impl Twins {
         Self { placer, ledger, core, core_ledger, terms, said, nodes, tasks, now: 1 }
     }
 
-    pub fn account(&mut self, name: &str) -> u64 {
+    pub(crate) fn account(&mut self, name: &str) -> u64 {
         let (mut account, path) = (0, std::ffi::CString::new(name).unwrap());
         // SAFETY: the ledger is good, the path is closed by a zero, and both places may be written.
         let status = unsafe {
@@ -138,7 +138,7 @@ impl Twins {
     }
 
     /// All state, as bytes.
-    pub fn saved(&mut self) -> Vec<u8> {
+    pub(crate) fn saved(&mut self) -> Vec<u8> {
         let (mut bytes, mut written) = (0, 0);
         // SAFETY: the placer is good, and all places may be written.
         unsafe {
@@ -154,7 +154,7 @@ impl Twins {
     }
 
     /// Both have the same state, to the last bit.
-    pub fn are_alike(&mut self) {
+    pub(crate) fn are_alike(&mut self) {
         let mut core = vec![0; self.core.snapshot_bytes() as usize];
         self.core.save(&mut core).unwrap();
         let saved = self.saved();
@@ -162,17 +162,17 @@ impl Twins {
     }
 
     /// Both agree, in what was wrong, too; and in the state that they are in now.
-    pub fn agrees<T>(&mut self, status: i32, core: Result<T, Error>) -> Option<T> {
+    pub(crate) fn agrees<T>(&mut self, status: i32, core: Result<T, Error>) -> Option<T> {
         let answer = self.said.agrees(status, core);
         self.are_alike();
         answer
     }
 
-    pub const fn at(&self) -> Nanos {
+    pub(crate) const fn at(&self) -> Nanos {
         Nanos(self.now)
     }
 
-    pub fn add_node(&mut self, (node, devices): &(rampmeter_node, Vec<rampmeter_device>)) {
+    pub(crate) fn add_node(&mut self, (node, devices): &(rampmeter_node, Vec<rampmeter_device>)) {
         let (mut added, specs) = (0, specs(devices));
         let given = rampmeter_node { devices: devices.as_ptr(), ..*node };
         // SAFETY: the placer is good, so many devices may be read, and both places may be written.
@@ -194,7 +194,10 @@ impl Twins {
 }
 
 /// A node with these devices. Two are partitioned, if it says so.
-pub fn node(rack: u32, devices: &[rampmeter_device]) -> (rampmeter_node, Vec<rampmeter_device>) {
+pub(crate) fn node(
+    rack: u32,
+    devices: &[rampmeter_device],
+) -> (rampmeter_node, Vec<rampmeter_device>) {
     let node = rampmeter_node {
         devices_len: devices.len() as u32,
         labels: u64::from(rack) + 1,
@@ -207,7 +210,7 @@ pub fn node(rack: u32, devices: &[rampmeter_device]) -> (rampmeter_node, Vec<ram
     (node, devices.to_vec())
 }
 
-pub fn device(model: u8, sharing: u8) -> rampmeter_device {
+pub(crate) fn device(model: u8, sharing: u8) -> rampmeter_device {
     let layout = if sharing == RAMPMETER_SHARING_PARTITIONED {
         LayoutId::named("a100-80gb").unwrap().0
     } else {
@@ -224,7 +227,7 @@ pub fn device(model: u8, sharing: u8) -> rampmeter_device {
     }
 }
 
-pub fn specs(devices: &[rampmeter_device]) -> Vec<DeviceSpec> {
+pub(crate) fn specs(devices: &[rampmeter_device]) -> Vec<DeviceSpec> {
     let spec = |device: &rampmeter_device| DeviceSpec {
         model: ModelId(device.model),
         memory_mib: device.memory_mib,
@@ -239,7 +242,7 @@ pub fn specs(devices: &[rampmeter_device]) -> Vec<DeviceSpec> {
     devices.iter().map(spec).collect()
 }
 
-pub fn spec<'a>(node: &rampmeter_node, devices: &'a [DeviceSpec]) -> NodeSpec<'a> {
+pub(crate) fn spec<'a>(node: &rampmeter_node, devices: &'a [DeviceSpec]) -> NodeSpec<'a> {
     NodeSpec {
         cpu_milli: node.cpu_milli,
         memory_mib: node.memory_mib,
@@ -250,7 +253,7 @@ pub fn spec<'a>(node: &rampmeter_node, devices: &'a [DeviceSpec]) -> NodeSpec<'a
     }
 }
 
-pub fn hold(hold: &rampmeter_hold) -> Hold {
+pub(crate) fn hold(hold: &rampmeter_hold) -> Hold {
     Hold {
         node: NodeId::from_raw(hold.node),
         cpu_milli: hold.cpu_milli,
@@ -262,7 +265,7 @@ pub fn hold(hold: &rampmeter_hold) -> Hold {
     }
 }
 
-pub fn price(price: &rampmeter_price) -> Price {
+pub(crate) fn price(price: &rampmeter_price) -> Price {
     Price {
         stranding_s: price.stranding_s,
         warm_up_s: price.warm_up_s,
