@@ -1561,7 +1561,10 @@ typedef struct rampmeter_placer rampmeter_placer;
 
 /** A device of a node. */
 typedef struct rampmeter_device {
-    /** Memory. 0: unknown, and nothing that asks for device memory fits. */
+    /**
+     * Memory. 0: unknown, and nothing that asks for device memory fits. Of a partitioned device at
+     * least what its partitions can have together.
+     */
     uint32_t memory_mib;
     /** Its model, by the host's own number for it, 0 to 63. */
     uint8_t model;
@@ -2382,7 +2385,9 @@ rampmeter_status rampmeter_placer_save(const struct rampmeter_placer *placer,
 /**
  * Creates a placer from `len` bytes that rampmeter_placer_save() wrote, which are believed in
  * nothing: damaged or forged ones are refused. `options` are those of the saved one; so is
- * `policy`, or it is a changed one, taken as rampmeter_placer_set_policy() would.
+ * `policy`, or it is a changed one, taken as rampmeter_placer_set_policy() would. What stranding
+ * costs is worked out anew from the task mix: the next prices may differ a little from those that
+ * the saved one would have had.
  *
  * Fails: E_SNAPSHOT, and as rampmeter_placer_create(). Ownership, and so on: as there. Since: 0.1.
  */

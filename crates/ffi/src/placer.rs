@@ -287,7 +287,9 @@ pub unsafe extern "C" fn rampmeter_placer_save(
 
 /// Creates a placer from `len` bytes that rampmeter_placer_save() wrote, which are believed in
 /// nothing: damaged or forged ones are refused. `options` are those of the saved one; so is
-/// `policy`, or it is a changed one, taken as rampmeter_placer_set_policy() would.
+/// `policy`, or it is a changed one, taken as rampmeter_placer_set_policy() would. What stranding
+/// costs is worked out anew from the task mix: the next prices may differ a little from those that
+/// the saved one would have had.
 ///
 /// Fails: E_SNAPSHOT, and as rampmeter_placer_create(). Ownership, and so on: as there. Since: 0.1.
 #[unsafe(no_mangle)]

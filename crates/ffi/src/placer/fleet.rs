@@ -68,7 +68,8 @@ pub struct rampmeter_layout {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct rampmeter_device {
-    /// Memory. 0: unknown, and nothing that asks for device memory fits.
+    /// Memory. 0: unknown, and nothing that asks for device memory fits. Of a partitioned device at
+    /// least what its partitions can have together.
     pub memory_mib: u32,
     /// Its model, by the host's own number for it, 0 to 63.
     pub model: u8,

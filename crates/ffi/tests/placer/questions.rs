@@ -10,7 +10,7 @@ use rampmeter_ffi::placer::*;
 
 use crate::caller::{sized, zeros};
 use crate::tasks::Both;
-use crate::twins::{TASK_MEMBERS_MAX, Twins, hold, node, price, spec, specs};
+use crate::twins::{TASK_MEMBERS_MAX, Twins, hold, node, price, quiet, spec, specs};
 
 const MEMBERS: usize = TASK_MEMBERS_MAX as usize;
 
@@ -18,14 +18,16 @@ impl Twins {
     pub(crate) fn why(&mut self, task: &Both<rampmeter_task, Task>) {
         let mut got = sized::<rampmeter_why>();
         // SAFETY: the placer is good, the task is set, and both places may be written.
-        let status = unsafe {
+        let status = quiet(|| unsafe {
             let (out, said) = (&raw mut got, self.said.place());
             rampmeter_placer_why(self.placer, self.now, &raw const task.c, out, said)
-        };
+        });
         let core = self.core.why(self.at(), &task.core);
         let Some(core) = self.agrees(status, core) else { return };
         assert_eq!((got.nodes, got.members_fit), (core.nodes, core.members_fit));
         assert_eq!((got.members_needed, got.starts), (core.members_needed, core.starts().into()));
+        self.note("why it does not start", !core.starts());
+        self.note("why not: it starts", core.starts());
         assert_eq!(got.nodes_lacking[0], core.fits);
         assert_eq!(got.nodes_lacking[1..=Lack::ALL.len()], core.lacks);
         assert_eq!(got.nodes_lacking.iter().sum::<u32>(), core.nodes);
@@ -37,14 +39,16 @@ impl Twins {
     pub(crate) fn expected_start(&mut self, task: u64) {
         let mut got = sized::<rampmeter_expected>();
         // SAFETY: the placer is good, and both places may be written.
-        let status = unsafe {
+        let status = quiet(|| unsafe {
             let (out, said) = (&raw mut got, self.said.place());
             rampmeter_placer_expected_start(self.placer, self.now, task, out, said)
-        };
+        });
         let core = self.core.expected_start(self.at(), TaskId::from_raw(task));
         if let Some(core) = self.agrees(status, core) {
             let at = core.at.map_or(RAMPMETER_NEVER, Nanos::get);
             assert_eq!((got.at_ns, got.because), (at, core.because as u32));
+            self.note("expected at a time", core.at.is_some_and(|at| at > self.at()));
+            self.note("expected at no time", core.at.is_none());
         }
     }
 
@@ -53,10 +57,10 @@ impl Twins {
         let mut got = sized::<rampmeter_compaction>();
         let mut out = zeros::<rampmeter_move>(moves_max as usize);
         // SAFETY: the placer is good, and all places may be written.
-        let status = unsafe {
+        let status = quiet(|| unsafe {
             let (moves, told, said) = (out.as_mut_ptr(), &raw mut got, self.said.place());
             rampmeter_placer_compact(self.placer, self.now, moves_max, moves, told, said)
-        };
+        });
         let mut moves = vec![Move::default(); moves_max as usize];
         let core = self.core.compact(self.at(), moves_max, &mut moves);
         let Some(core) = self.agrees(status, core) else { return Vec::new() };
@@ -67,6 +71,7 @@ impl Twins {
             assert_eq!(told, (core.task.to_raw(), core.from, core.to, core.stranded_milli));
             assert_eq!((got.lost_work_s, got.gain_s), (core.lost_work_s, core.gain_s));
         }
+        self.note("moves", core.moves_len > 0);
         out.truncate(core.moves_len as usize);
         out
     }
@@ -92,11 +97,11 @@ impl Twins {
         let (tasks, mut fit) = ([&raw const asked.c, &raw const starts.c], [9; 2]);
         let mut got = sized::<rampmeter_what_if>();
         // SAFETY: the placer is good, all that is pointed to is set, all places may be written.
-        let status = unsafe {
+        let status = quiet(|| unsafe {
             let (changes, len, tasks) = (given.as_ptr(), given.len(), tasks.as_ptr());
             let (out, fit, said) = (&raw mut got, fit.as_mut_ptr(), self.said.place());
             rampmeter_placer_what_if(self.placer, self.now, changes, len, tasks, 2, out, fit, said)
-        };
+        });
         let specs = specs(&devices);
         let change = |(kind, handle): &(u32, u64)| {
             let node = NodeId::from_raw(*handle);
@@ -120,6 +125,8 @@ impl Twins {
         match self.agrees(status, core) {
             None => assert_eq!((fit, got.total.nodes), ([9; 2], 0)),
             Some((not_placed, total, free, core_fit)) => {
+                self.note("what if", !changes.is_empty() && core_fit[0] > 0);
+                self.note("what if: not placed", not_placed > 0);
                 assert_eq!((got.not_placed, fit), (not_placed, core_fit));
                 assert_eq!(amounts(&got.total), core_amounts(&total));
                 assert_eq!(amounts(&got.free), core_amounts(&free));
@@ -127,7 +134,7 @@ impl Twins {
         }
         let (mut out, mut len) = (zeros::<rampmeter_hold>(MEMBERS), 9);
         // SAFETY: as above.
-        let status = unsafe {
+        let status = quiet(|| unsafe {
             let (changes, changes_len) = (given.as_ptr(), given.len());
             let (task, holds) = (&raw const asked.c, out.as_mut_ptr());
             let (len, said) = (&raw mut len, self.said.place());
@@ -142,12 +149,13 @@ impl Twins {
                 len,
                 said,
             )
-        };
+        });
         let mut holds = [Hold::default(); MEMBERS];
         let what_if = self.core.what_if(now, &changes);
         let core = what_if.and_then(|mut what_if| what_if.place(&asked.core, &mut holds));
         let core = self.agrees(status, core);
         assert_eq!(len, core.unwrap_or(9));
+        self.note("placed if", core.unwrap_or(0) > 0);
         assert!(out.iter().map(hold).eq(holds));
     }
 
@@ -163,8 +171,9 @@ impl Twins {
         let (mut is_drained, mut is_warm, placer) = (9, 9, self.placer);
         let node = NodeId::from_raw(id);
         // SAFETY: the placer is good, and all places may be written.
-        let status =
-            unsafe { rampmeter_placer_node(placer, id, &raw mut of_node, self.said.place()) };
+        let status = quiet(|| unsafe {
+            rampmeter_placer_node(placer, id, &raw mut of_node, self.said.place())
+        });
         let core = self.core.fleet().node(node).copied();
         if let Some(core) = self.agrees(status, core) {
             let (got, free) = (of_node, (of_node.cpu_free_milli, of_node.memory_free_mib));
@@ -181,9 +190,9 @@ impl Twins {
             assert_eq!(got.health, core.status as u8);
         }
         // SAFETY: as above.
-        let status = unsafe {
+        let status = quiet(|| unsafe {
             rampmeter_placer_device(placer, id, device, &raw mut of_device, self.said.place())
-        };
+        });
         let max = |len: usize| (len as u64).saturating_sub(1);
         let core = self.core.fleet().devices(node).and_then(|devices| {
             let (value, max) = (device.into(), max(devices.len()));
@@ -198,10 +207,10 @@ impl Twins {
             assert_eq!(got.memory_free_mib, core.memory_free_mib);
         }
         // SAFETY: as above.
-        let status = unsafe {
+        let status = quiet(|| unsafe {
             let (member, choice) = (&raw const member.c, &raw mut choice);
             rampmeter_placer_choice(placer, id, member, choice, self.said.place())
-        };
+        });
         let core = member.core.check().and_then(|()| self.core.fleet().choice(node, &member.core));
         match self.agrees(status, core) {
             None => assert_eq!((choice.devices, choice.lack), (0, 0)),
@@ -212,14 +221,15 @@ impl Twins {
             }
         }
         // SAFETY: as above.
-        let status = unsafe {
+        let status = quiet(|| unsafe {
             rampmeter_placer_is_drained(placer, id, &raw mut is_drained, self.said.place())
-        };
+        });
         let core = self.core.drained(node);
         assert_eq!(is_drained, self.agrees(status, core).map_or(9, u8::from));
         // SAFETY: as above.
-        let status =
-            unsafe { rampmeter_placer_is_warm(placer, id, 1, &raw mut is_warm, self.said.place()) };
+        let status = quiet(|| unsafe {
+            rampmeter_placer_is_warm(placer, id, 1, &raw mut is_warm, self.said.place())
+        });
         let core = self.core.is_warm(node, 1);
         assert_eq!(is_warm, self.agrees(status, core).map_or(9, u8::from));
     }
@@ -228,8 +238,9 @@ impl Twins {
         let (mut state, mut out) = (sized::<rampmeter_task_state>(), zeros(MEMBERS));
         let (mut len, mut lost, task) = (9, -1.0, TaskId::from_raw(id));
         // SAFETY: the placer is good, and all places may be written.
-        let status =
-            unsafe { rampmeter_placer_task(self.placer, id, &raw mut state, self.said.place()) };
+        let status = quiet(|| unsafe {
+            rampmeter_placer_task(self.placer, id, &raw mut state, self.said.place())
+        });
         let core = self.core.task(task).copied();
         if let Some(core) = self.agrees(status, core) {
             let got = (state.stage, state.members_len, state.tag, state.account);
@@ -240,10 +251,10 @@ impl Twins {
             assert_eq!(price(&state.price), core.price);
         }
         // SAFETY: as above.
-        let status = unsafe {
+        let status = quiet(|| unsafe {
             let (holds, len, said) = (out.as_mut_ptr(), &raw mut len, self.said.place());
             rampmeter_placer_holds(self.placer, id, holds, MEMBERS, len, said)
-        };
+        });
         let core = self.core.holds(task).map(|holds| holds.copied().collect::<Vec<_>>());
         match self.agrees(status, core) {
             None => assert_eq!(len, 9),
@@ -253,10 +264,10 @@ impl Twins {
             }
         }
         // SAFETY: as above.
-        let status = unsafe {
+        let status = quiet(|| unsafe {
             let (lost, said) = (&raw mut lost, self.said.place());
             rampmeter_placer_lost_work(self.placer, self.now, id, lost, said)
-        };
+        });
         let core = self.core.lost_work_s(self.at(), task);
         assert_eq!(lost, self.agrees(status, core).unwrap_or(-1.0));
     }
@@ -269,7 +280,7 @@ impl Twins {
         let (mut promises, mut promises_len) = (zeros::<rampmeter_reservation>(64), 0);
         let (placer, said) = (self.placer, self.said.place());
         // SAFETY: the placer is good, and all places may be written.
-        let told = unsafe {
+        let told = quiet(|| unsafe {
             let promises = promises.as_mut_ptr();
             [
                 rampmeter_placer_fleet_stats(placer, &raw mut fleet, said),
@@ -279,7 +290,7 @@ impl Twins {
                 rampmeter_placer_nodes(placer, nodes.as_mut_ptr(), 8, &raw mut nodes_len, said),
                 rampmeter_placer_reservations(placer, promises, 64, &raw mut promises_len, said),
             ]
-        };
+        });
         assert_eq!(told, [0; 6]);
         let there = self.core.fleet();
         assert_eq!(amounts(&fleet.total), core_amounts(there.total()));

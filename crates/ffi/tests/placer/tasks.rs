@@ -21,33 +21,33 @@ pub(crate) fn demand(prng: &mut Prng) -> Both<rampmeter_demand, Demand> {
     let mut c: rampmeter_demand = zeros(1)[0];
     c.cpu_milli = 1_000 * prng.below(6) as u32;
     c.memory_mib = 1_024 * prng.below(6) as u32;
-    if prng.chance(3) {
+    if prng.chance(1) {
         c.cpu_milli = u32::MAX;
     }
     let mut memory_mib = 10_000 * prng.below(3) as u32;
-    let count = prng.below(4) as u8;
+    let count = prng.below(3) as u8;
     let default = count.max(1);
-    let devices = match prng.below(10) {
+    let devices = match prng.below(20) {
         0 => {
             memory_mib = 0;
             DeviceDemand::None
         }
-        1..=3 => {
+        1..=6 => {
             (c.device_kind, c.device_count) = (RAMPMETER_DEVICES_WHOLE, count);
             DeviceDemand::Whole { count: default, memory_mib }
         }
-        4 => {
+        7 => {
             (c.device_kind, c.device_count) = (RAMPMETER_DEVICES_WHOLE, 17);
             DeviceDemand::Whole { count: 17, memory_mib }
         }
-        5 => {
+        8..=9 => {
             c.device_kind = RAMPMETER_DEVICES_PARTITION;
-            c.compute_slices = prng.below(9) as u8;
+            c.compute_slices = 1 + prng.below(8) as u8;
             DeviceDemand::Partition { compute_slices: c.compute_slices, memory_mib }
         }
         _ => {
             (c.device_kind, c.device_count) = (RAMPMETER_DEVICES_SHARE, count);
-            c.device_milli = 125 * prng.below(9) as u16;
+            c.device_milli = 125 * (1 + prng.below(8)) as u16;
             DeviceDemand::Share { count: default, milli: c.device_milli, memory_mib }
         }
     };
@@ -88,7 +88,7 @@ pub(crate) fn task(prng: &mut Prng, account: u64) -> Both<rampmeter_task, Task> 
     c.priority = prng.below(5) as i32 - 2;
     c.spread_group = prng.below(3) as u32;
     c.spread_domain = prng.below(4) as u8;
-    c.spread_members_max = prng.below(3) as u32;
+    c.spread_members_max = if prng.chance(70) { 0 } else { 2 };
     c.crowding_s = prng.below(3) as f64;
     c.preemptible = prng.chance(60).into();
     let core = Task {

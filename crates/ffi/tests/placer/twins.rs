@@ -1,5 +1,6 @@
 //! A placer behind a pointer and one of the core, which hear the same and must answer the same.
 
+use std::collections::BTreeMap;
 use std::ptr;
 
 use rampmeter::error::codes;
@@ -15,6 +16,7 @@ use rampmeter_ffi::placer::*;
 use rampmeter_ffi::policy::{rampmeter_policy, rampmeter_policy_destroy};
 
 use crate::caller::{Said, policy, sized};
+use crate::counting::tally;
 
 /// Two accounts of which one may take back what it lends, and reservations for all.
 pub(crate) const DOCUMENT: &str = r#"
@@ -31,12 +33,13 @@ quota = { gpu_milli = 8000 }
 
 [[account]]
 name = "b"
-limit = { gpu_milli = 15000 }
+limit = { gpu_milli = 4000 }
 
 [placement]
 backfill = "conservative"
 cycle_tasks_max = 8
 interference_sharer_ratio = 0.1
+lost_work_weight = 0.001
 "#;
 
 /// All GPUs, CPU and memory that the nodes of [`node`] could ever have together.
@@ -79,6 +82,8 @@ pub(crate) struct Twins {
     pub(crate) nodes: Vec<u64>,
     pub(crate) tasks: Vec<u64>,
     pub(crate) now: u64,
+    /// What has happened, and how often.
+    pub(crate) seen: BTreeMap<&'static str, u32>,
 }
 
 impl Drop for Twins {
@@ -118,7 +123,18 @@ impl Twins {
         let mut core_ledger = Ledger::from_policy(&parts, &terms.1).unwrap();
         core_ledger.set_capacity(&CAPACITY).unwrap();
         let (nodes, tasks) = (Vec::new(), Vec::new());
-        Self { placer, ledger, core, core_ledger, terms, said, nodes, tasks, now: 1 }
+        Self {
+            placer,
+            ledger,
+            core,
+            core_ledger,
+            terms,
+            said,
+            nodes,
+            tasks,
+            now: 1,
+            seen: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn account(&mut self, name: &str) -> u64 {
@@ -147,7 +163,8 @@ impl Twins {
             assert_eq!(told, codes::OK);
             let mut out = vec![0; bytes as usize];
             let (place, room, len) = (out.as_mut_ptr(), out.len(), &raw mut written);
-            assert_eq!(rampmeter_placer_save(self.placer, place, room, len, said), codes::OK);
+            let told = quiet(|| rampmeter_placer_save(self.placer, place, room, len, said));
+            assert_eq!(told, codes::OK);
             assert_eq!(written, out.len());
             out
         }
@@ -168,6 +185,11 @@ impl Twins {
         answer
     }
 
+    /// Notes that something has happened, if it has.
+    pub(crate) fn note(&mut self, what: &'static str, has: bool) {
+        *self.seen.entry(what).or_default() += u32::from(has);
+    }
+
     pub(crate) const fn at(&self) -> Nanos {
         Nanos(self.now)
     }
@@ -176,14 +198,10 @@ impl Twins {
         let (mut added, specs) = (0, specs(devices));
         let given = rampmeter_node { devices: devices.as_ptr(), ..*node };
         // SAFETY: the placer is good, so many devices may be read, and both places may be written.
-        let status = unsafe {
-            rampmeter_placer_add_node(
-                self.placer,
-                &raw const given,
-                &raw mut added,
-                self.said.place(),
-            )
-        };
+        let status = quiet(|| unsafe {
+            let (given, added) = (&raw const given, &raw mut added);
+            rampmeter_placer_add_node(self.placer, given, added, self.said.place())
+        });
         let core = self.core.add_node(&spec(node, &specs));
         match self.agrees(status, core) {
             Some(core) => assert_eq!(added, core.to_raw()),
@@ -193,7 +211,15 @@ impl Twins {
     }
 }
 
-/// A node with these devices. Two are partitioned, if it says so.
+/// A call that may not allocate, whatever it answers.
+pub(crate) fn quiet<T>(call: impl FnOnce() -> T) -> T {
+    let before = tally().calls;
+    let answer = call();
+    assert_eq!(tally().calls, before);
+    answer
+}
+
+/// A node with these devices.
 pub(crate) fn node(
     rack: u32,
     devices: &[rampmeter_device],
