@@ -3461,6 +3461,1413 @@ rampmeter_status rampmeter_ledger_forget_replica(struct rampmeter_ledger *ledger
                                                  rampmeter_error *error);
 
 /* ================================================================================================
+ * Placer: where a task runs
+ *
+ * A placer knows nodes with their devices, and tasks: whole devices, parts of them, partitions
+ * (MIG), several members that start together (gangs). rampmeter_placer_place() answers for one task
+ * at once; or the host submits tasks, and rampmeter_placer_cycle() says who starts now, who is
+ * promised a start, and who ends for others. The host starts and ends them; with
+ * rampmeter_placer_release() what a task held is free again. `docs/policies/place.md` and
+ * `docs/policies/cycle.md` say how it decides.
+ */
+
+/** Most devices of one node: a set of them is 16 bits. */
+#define RAMPMETER_NODE_DEVICES_MAX 16
+
+/** How a device is given away: whole, or in thousandths of its time with some of its memory. */
+#define RAMPMETER_SHARING_SHARED 0
+
+/** Only whole. */
+#define RAMPMETER_SHARING_EXCLUSIVE 1
+
+/** Only in partitions, by the rules of its layout (MIG). */
+#define RAMPMETER_SHARING_PARTITIONED 2
+
+/** Whether a node or a device may be given work: it may. */
+#define RAMPMETER_HEALTH_READY 0
+
+/** What runs there may end, nothing new starts. */
+#define RAMPMETER_HEALTH_DRAINING 1
+
+/** It is lost: nothing runs there. */
+#define RAMPMETER_HEALTH_FAILED 2
+
+/** What a member takes of devices: nothing. */
+#define RAMPMETER_DEVICES_NONE 0
+
+/** Whole ones. */
+#define RAMPMETER_DEVICES_WHOLE 1
+
+/** A part of one or several. */
+#define RAMPMETER_DEVICES_SHARE 2
+
+/** A partition (MIG) of one: the smallest of its layout with at least what is asked for. */
+#define RAMPMETER_DEVICES_PARTITION 3
+
+/** How far apart is still together: anywhere. */
+#define RAMPMETER_DOMAIN_FLEET 0
+
+/** On one node. */
+#define RAMPMETER_DOMAIN_NODE 1
+
+/** In one rack. */
+#define RAMPMETER_DOMAIN_RACK 2
+
+/** In one zone. */
+#define RAMPMETER_DOMAIN_ZONE 3
+
+/** Most entries of a mix. */
+#define RAMPMETER_MIX_ENTRIES_MAX 256
+
+/** What a node lacks for a member, the first of these in this order: nothing. */
+#define RAMPMETER_LACK_NONE 0
+
+/** It is draining or lost. */
+#define RAMPMETER_LACK_STATUS 1
+
+/** A label that is required, or the absence of one. */
+#define RAMPMETER_LACK_LABELS 2
+
+/** A device of an accepted model, ready and of the right kind, free or not. */
+#define RAMPMETER_LACK_MODEL 3
+
+/** CPU that is free. */
+#define RAMPMETER_LACK_CPU 4
+
+/** Host memory that is free. */
+#define RAMPMETER_LACK_MEMORY 5
+
+/** Devices with so much free. */
+#define RAMPMETER_LACK_DEVICES 6
+
+/** Devices with so much memory free. */
+#define RAMPMETER_LACK_DEVICE_MEMORY 7
+
+/** Devices enough in one link group. */
+#define RAMPMETER_LACK_LINK_GROUP 8
+
+/** A place for a partition of that size. */
+#define RAMPMETER_LACK_PARTITION 9
+
+/** Room in its failure domain for one more replica of the group. */
+#define RAMPMETER_LACK_SPREAD 10
+
+/** It is in another rack or zone than the members must be in. */
+#define RAMPMETER_LACK_TOPOLOGY 11
+
+/** What is free is promised to somebody else. */
+#define RAMPMETER_LACK_RESERVED 12
+
+/** Where a task is: it waits for a cycle to start it. */
+#define RAMPMETER_TASK_PENDING 0
+
+/** It holds what it was given. */
+#define RAMPMETER_TASK_RUNNING 1
+
+/** It holds what it was given, and was told to end for somebody else. */
+#define RAMPMETER_TASK_ENDING 2
+
+/** Elements of rampmeter_why::nodes_lacking: more than there are lacks now. */
+#define RAMPMETER_LACKS_MAX 16
+
+/** Why a start is expected then, or none is: it has started. */
+#define RAMPMETER_EXPECTED_STARTED 0
+
+/** It has a reservation. */
+#define RAMPMETER_EXPECTED_RESERVED 1
+
+/** There is room then, if all that runs or waits before it ends when it said. */
+#define RAMPMETER_EXPECTED_ENDS 2
+
+/** More wait before it than were looked at: it is the earliest that it can be. */
+#define RAMPMETER_EXPECTED_MANY_BEFORE 3
+
+/** Whoever is in its way did not say how long it runs: no time is known. */
+#define RAMPMETER_EXPECTED_UNKNOWN 4
+
+/** It would not find room if nothing else ran. */
+#define RAMPMETER_EXPECTED_NEVER_FITS 5
+
+/** Most tasks that one call of rampmeter_placer_what_if() asks about. */
+#define RAMPMETER_WHAT_IF_TASKS_MAX 64
+
+/** Something that might happen: a node comes. */
+#define RAMPMETER_IF_ADD_NODE 1
+
+/** A node goes; tasks with a member on it end. */
+#define RAMPMETER_IF_REMOVE_NODE 2
+
+/** A node is lost; tasks with a member on it end. */
+#define RAMPMETER_IF_FAIL_NODE 3
+
+/** Nothing more starts on a node. */
+#define RAMPMETER_IF_DRAIN_NODE 4
+
+/** A node may be given work again. */
+#define RAMPMETER_IF_RETURN_NODE 5
+
+/** A task ends. */
+#define RAMPMETER_IF_RELEASE 6
+
+/** A task starts, with as many members as find room. */
+#define RAMPMETER_IF_PLACE 7
+
+/**
+ * Places tasks on the nodes of one fleet. One thread at a time may change it; calls with a `const`
+ * pointer may run side by side.
+ */
+typedef struct rampmeter_placer rampmeter_placer;
+
+/** A device of a node. */
+typedef struct rampmeter_device {
+    /**
+     * Memory. 0: unknown, and nothing that asks for device memory fits. Of a partitioned device at
+     * least what its partitions can have together.
+     */
+    uint32_t memory_mib;
+    /** Its model, by the host's own number for it, 0 to 63. */
+    uint8_t model;
+    /** NUMA node that it is attached to. */
+    uint8_t numa;
+    /** Devices of one node with the same number reach each other fast (an NVLink domain). */
+    uint8_t link_group;
+    /** RAMPMETER_SHARING_... */
+    uint8_t sharing;
+    /** Its layout, if it is partitioned; else 0. See rampmeter_layout_named(). */
+    uint8_t layout;
+    /** Must be 0. */
+    uint8_t reserved[3];
+} rampmeter_device;
+
+/** A node that comes. Set all of it to 0, then `size`, then what is known. */
+typedef struct rampmeter_node {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Elements of `devices`. */
+    uint32_t devices_len;
+    /** Its devices; calls name them by their place here, from 0. */
+    const struct rampmeter_device *devices;
+    /** What the host says about it, as bits of its choice. */
+    uint64_t labels;
+    /** Thousandths of a core, up to 2^30. */
+    uint32_t cpu_milli;
+    /** Host memory, up to 2^30. */
+    uint32_t memory_mib;
+    /**
+     * Rack (or NVLink domain of several nodes), below 2^20. Racks are numbered over the whole fleet.
+     */
+    uint32_t rack;
+    /** Zone that the rack stands in, below 2^20. */
+    uint32_t zone;
+} rampmeter_node;
+
+/** One size of partition that a device can be cut into. */
+typedef struct rampmeter_profile {
+    /** Memory. */
+    uint32_t memory_mib;
+    /** Compute slices, 1 to those of the device. */
+    uint8_t compute_slices;
+    /** Memory slices that it occupies, in a row, up to 8. */
+    uint8_t memory_slices;
+    /** Memory slices at which it may begin, as bits. */
+    uint8_t starts;
+    /** Must be 0. */
+    uint8_t reserved;
+} rampmeter_profile;
+
+/** The partitions that a model of device can be cut into. */
+typedef struct rampmeter_layout {
+    /** Its profiles, smallest first: by memory slices, then by compute slices. */
+    const struct rampmeter_profile *profiles;
+    /** Elements of `profiles`, 1 to 8. */
+    uint32_t profiles_len;
+    /** Compute slices of the whole device, 1 to 7. */
+    uint8_t compute_slices;
+    /** Must be 0. */
+    uint8_t reserved[3];
+} rampmeter_layout;
+
+/** Size of a placer. Set all of it to 0, then `size`, then what differs from the default. */
+typedef struct rampmeter_placer_options {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Nodes that may be there at once, up to 1,048,576; 0: 1,024. */
+    uint32_t nodes_max;
+    /** Devices that one node may have, up to RAMPMETER_NODE_DEVICES_MAX; 0: 8. */
+    uint32_t devices_per_node_max;
+    /**
+     * Tasks that may be known at once, pending and running together, up to 16,777,216; 0: 16,384.
+     */
+    uint32_t tasks_max;
+    /** Members of all tasks that may run at once, up to 16,777,216; 0: 16,384. */
+    uint32_t members_max;
+    /** Members of one task, up to 65,536; 0: 1,024. */
+    uint32_t task_members_max;
+    /** Accounts that tasks may belong to, up to 16,777,216; 0: 1,024. */
+    uint32_t accounts_max;
+    /** Elements of `layouts`, at most 9. */
+    uint32_t layouts_len;
+    /**
+     * Layouts of the host, of devices for which none is built in; see rampmeter_layout_of_host().
+     */
+    const struct rampmeter_layout *layouts;
+} rampmeter_placer_options;
+
+/** What one member of a task takes of one node. Set all of it to 0, then what it takes. */
+typedef struct rampmeter_demand {
+    /** Models of device that will do, as bits; 0: any. */
+    uint64_t models;
+    /** Thousandths of a core, up to 2^30. */
+    uint32_t cpu_milli;
+    /** Host memory, up to 2^30. */
+    uint32_t memory_mib;
+    /**
+     * Memory of each device, or of the partition, at least; of a share: so much of it. 0: any.
+     */
+    uint32_t device_memory_mib;
+    /** Of a share the thousandths of each device, 1 to 999; else 0. */
+    uint16_t device_milli;
+    /** RAMPMETER_DEVICES_... */
+    uint8_t device_kind;
+    /** Whole devices, or devices that it takes a share of, 1 to 16; 0: one. */
+    uint8_t device_count;
+    /** Of a partition its compute slices, 1 to 7; else 0. */
+    uint8_t compute_slices;
+    /** 1: all its devices must be in one link group. */
+    uint8_t one_link_group;
+    /** Must be 0. */
+    uint8_t reserved[6];
+} rampmeter_demand;
+
+/** A kind of task, and how often it comes. */
+typedef struct rampmeter_mix_entry {
+    /**
+     * What one member takes: no part of a device or one, or whole ones. Memory is not looked at.
+     */
+    struct rampmeter_demand member;
+    /** How often it comes, in any unit that is the same for all, 1 to 1,048,576. */
+    uint32_t weight;
+    /** Must be 0. */
+    uint32_t reserved;
+} rampmeter_mix_entry;
+
+/**
+ * A task: one member, or several that start together (a gang). Set all of it to 0, then `size`,
+ * then what is known.
+ */
+typedef struct rampmeter_task {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Place of its class in the policy. */
+    uint32_t class_index;
+    /** The host's own number for it, never read. */
+    uint64_t tag;
+    /**
+     * Whose task it is, by its handle in the ledger; 0: nobody's, which a cycle takes in the order
+     * of arrival only.
+     */
+    uint64_t account;
+    /** What each member takes of its node. */
+    struct rampmeter_demand member;
+    /** Members wanted; 0: one. */
+    uint32_t members;
+    /** Members with which it can start; 0: all of them. */
+    uint32_t members_min;
+    /** Labels that a node must have, as bits. */
+    uint64_t labels_required;
+    /** Labels that a node must not have, as bits. */
+    uint64_t labels_forbidden;
+    /** Run time expected, with everything warm and alone; 0: not known. */
+    uint64_t duration_ns;
+    /** How long loading its artifact takes where it is not there. */
+    uint64_t warm_up_ns;
+    /** How long it is left to run before it may be made to end. */
+    uint64_t min_runtime_ns;
+    /** Share of the run time that is lost where its members are not together, 0 to 1,000. */
+    double slowdown_ratio;
+    /**
+     * Share of the run time that is lost where the devices of a member are in several link groups,
+     * 0 to 1,000.
+     */
+    double link_slowdown_ratio;
+    /** What each replica of its group already in a domain costs, in seconds of delay. */
+    double crowding_s;
+    /** Inside its account, higher goes first; up to 2^30 either way. */
+    int32_t priority;
+    /** What it loads before it starts (a model, an image), by the host's number; 0: nothing. */
+    uint32_t artifact;
+    /** Tasks of one group keep apart, so that one failure does not take them all; 0: of none. */
+    uint32_t spread_group;
+    /** Most members of its group in one domain of that; 0: any number. */
+    uint32_t spread_members_max;
+    /** RAMPMETER_DOMAIN_...: one failure takes one of these. */
+    uint8_t spread_domain;
+    /** RAMPMETER_DOMAIN_...: its members should be together in one of these. */
+    uint8_t within;
+    /** 1: they must be; 0: being apart is priced. */
+    uint8_t within_required;
+    /** 1: it may be made to end for others. */
+    uint8_t preemptible;
+    /** Must be 0. */
+    uint32_t reserved;
+} rampmeter_task;
+
+/** What a member of a task holds of one node. */
+typedef struct rampmeter_hold {
+    /** The node. */
+    uint64_t node;
+    /** Thousandths of a core. */
+    uint32_t cpu_milli;
+    /** Host memory. */
+    uint32_t memory_mib;
+    /** Devices of the node, as bits. */
+    uint16_t devices;
+    /** Thousandths of each of them; 1,000: whole. */
+    uint16_t device_milli;
+    /** Memory of each of them. */
+    uint32_t device_memory_mib;
+    /** Memory slices of the one device, as bits, for a partition; else 0. */
+    uint8_t slices;
+    /** Mean nothing. */
+    uint8_t reserved[7];
+} rampmeter_hold;
+
+/**
+ * What a placement costs, each part in seconds of delay times what the delay of the class is worth.
+ * A negative part is a gain.
+ */
+typedef struct rampmeter_price {
+    /** GPUs that it makes unusable for the task mix, for as long as they stay so. */
+    double stranding_s;
+    /** Loading what is not there yet. */
+    double warm_up_s;
+    /** Run time lost on slow links. */
+    double link_s;
+    /** Slowing others down, and being slowed down. */
+    double interference_s;
+    /** Standing where replicas of the same group stand already. */
+    double crowding_s;
+    /** Work that victims lose. */
+    double lost_work_s;
+} rampmeter_price;
+
+/** What was decided. Set `size` before. */
+typedef struct rampmeter_placed {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Members that were placed, came, went or changed: so many holds were written. */
+    uint32_t members_len;
+    /**
+     * The task, which runs; 0: there is no room now, nothing was done, and nothing was written.
+     */
+    uint64_t task;
+    /** What that costs; 0 without room. */
+    struct rampmeter_price price;
+    /**
+     * RAMPMETER_LACK_...: without room what the node that came closest lacks; TOPOLOGY where there
+     * is room, but not in one domain.
+     */
+    uint8_t lack;
+    /** 0. */
+    uint8_t reserved[7];
+} rampmeter_placed;
+
+/** What is known of a task. Set `size` before. */
+typedef struct rampmeter_task_state {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Members that it has. */
+    uint32_t members_len;
+    /** The host's own number for it. */
+    uint64_t tag;
+    /** Whose task it is. */
+    uint64_t account;
+    /** When it came. */
+    uint64_t submitted_ns;
+    /** When it started; for one that waits when it began to. */
+    uint64_t started_ns;
+    /** What its placement costs. */
+    struct rampmeter_price price;
+    /** RAMPMETER_TASK_... */
+    uint8_t stage;
+    /** 0. */
+    uint8_t reserved[7];
+} rampmeter_task_state;
+
+/** A start that is promised. */
+typedef struct rampmeter_reservation {
+    /** Who was promised. */
+    uint64_t task;
+    /** When it starts at the latest, if nothing runs longer than it said. */
+    uint64_t start_at_ns;
+} rampmeter_reservation;
+
+/**
+ * Arrays of the caller for what a cycle says is to be done. One that is full ends the cycle; what
+ * did not go in comes in the next one. Without any room for what must go into an array nothing of
+ * the kind is ever done. Set each of them to 0 once before its first use, as calloc() does.
+ */
+typedef struct rampmeter_cycle_plan {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Elements of `started`. */
+    uint32_t started_capacity;
+    /** Elements of `ending`. */
+    uint32_t ending_capacity;
+    /** Elements of `reserved`. */
+    uint32_t reserved_capacity;
+    /** Tasks that run from now on; rampmeter_placer_holds() says where. */
+    uint64_t *started;
+    /**
+     * Running tasks that the host must end, so that others can start. They hold what they have
+     * until rampmeter_placer_release() or rampmeter_placer_requeue().
+     */
+    uint64_t *ending;
+    /** Tasks that were promised a start, or another one than before. */
+    struct rampmeter_reservation *reserved;
+} rampmeter_cycle_plan;
+
+/** What a cycle did. Set `size` before. */
+typedef struct rampmeter_cycle {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Elements written to rampmeter_cycle_plan::started. */
+    uint32_t started_len;
+    /** Elements written to rampmeter_cycle_plan::ending. */
+    uint32_t ending_len;
+    /** Elements written to rampmeter_cycle_plan::reserved. */
+    uint32_t reserved_len;
+    /** Pending tasks without a reservation that were looked at. */
+    uint32_t looked_at;
+    /** Of them, how many found no room. */
+    uint32_t no_room;
+    /** Of them, how many would exceed a limit of their account or of one above it. */
+    uint32_t over_limit;
+    /**
+     * Others that were not looked at: known, like all that were left in their queue, to find no
+     * room.
+     */
+    uint32_t passed_over;
+    /** Earliest starts that were worked out, and searches for tasks that could end for others. */
+    uint32_t replays;
+    /** 1: not everybody was looked at: call again. */
+    uint32_t more;
+} rampmeter_cycle;
+
+/**
+ * What a placer holds, and how full it is. What is promised to somebody for later counts as free.
+ * Set `size` before.
+ */
+typedef struct rampmeter_stats_placer {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Tasks that are known, pending and running together. */
+    uint32_t tasks;
+    /** Tasks that may be. */
+    uint32_t tasks_max;
+    /** Of the tasks, those that wait for their start, with a reservation or without. */
+    uint32_t pending;
+    /** Of them, those with a reservation. */
+    uint32_t reservations;
+    /** Reservations that may be held at once. */
+    uint32_t reservations_max;
+    /** Members of the tasks that run. */
+    uint32_t members;
+    /** Members that may be. */
+    uint32_t members_max;
+    /** Nodes that are there, in whatever state. */
+    uint32_t nodes;
+    /** Nodes that may be. */
+    uint32_t nodes_max;
+    /** Of the nodes, those that may be given work. */
+    uint32_t nodes_ready;
+    /** Devices that may be given away, on those. */
+    uint32_t devices;
+    /** Of them, those of which nothing is taken. */
+    uint32_t devices_free;
+    /** 0. */
+    uint32_t reserved;
+    /** Thousandths of devices that are free. */
+    uint64_t gpu_free_milli;
+    /** Passes over all that wait that have come to their end. */
+    uint64_t cycles;
+} rampmeter_stats_placer;
+
+/** What is in the way of a task. Set `size` before. */
+typedef struct rampmeter_why {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Nodes that there are: all of `nodes_lacking` together. */
+    uint32_t nodes;
+    /**
+     * Members that would find room now, all in one domain where they must be, at most as many as
+     * wanted.
+     */
+    uint32_t members_fit;
+    /** Members without which it does not start. */
+    uint32_t members_needed;
+    /**
+     * Nodes by the first thing that they lack, at the place of its number: at
+     * RAMPMETER_LACK_NONE those that could take a member now.
+     */
+    uint32_t nodes_lacking[RAMPMETER_LACKS_MAX];
+    /** Of the nodes that lack something the nearest one; 0: there is none. */
+    uint64_t nearest;
+    /**
+     * How much the nearest has of what it lacks: thousandths of a core, MiB, devices, labels as
+     * they should be, members; 0 for what cannot be counted.
+     */
+    uint64_t nearest_has;
+    /** How much of that is needed; 1 for what cannot be counted. */
+    uint64_t nearest_needs;
+    /** RAMPMETER_LACK_...: what the nearest lacks. */
+    uint8_t nearest_lack;
+    /** 1: it could start now. */
+    uint8_t starts;
+    /** 0. */
+    uint8_t reserved[6];
+} rampmeter_why;
+
+/** When a task starts. Set `size` before. */
+typedef struct rampmeter_expected {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** RAMPMETER_EXPECTED_...: why then. */
+    uint32_t because;
+    /** The time; RAMPMETER_NEVER: none is known. */
+    uint64_t at_ns;
+} rampmeter_expected;
+
+/** A migration that would pay. */
+typedef struct rampmeter_move {
+    /** The task. */
+    uint64_t task;
+    /** What it holds, once the moves before this one are done. */
+    struct rampmeter_hold from;
+    /** What it would hold. */
+    struct rampmeter_hold to;
+    /** GPUs that come back, in thousandths. */
+    int64_t stranded_milli;
+    /** What moving costs, in seconds of delay. */
+    double lost_work_s;
+    /** What it brings beyond that, in seconds of delay; above zero. */
+    double gain_s;
+} rampmeter_move;
+
+/** What rampmeter_placer_compact() proposes. Set `size` before. */
+typedef struct rampmeter_compaction {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Moves written, to be done in this order. */
+    uint32_t moves_len;
+    /** GPUs that come back, in thousandths. */
+    int64_t stranded_milli;
+    /** What all of them bring, in seconds of delay. */
+    double gain_s;
+} rampmeter_compaction;
+
+/** Something that might happen. Set all of it to 0, then what it is. */
+typedef struct rampmeter_if {
+    /** RAMPMETER_IF_... */
+    uint32_t kind;
+    /** Must be 0. */
+    uint32_t reserved;
+    /**
+     * Handle of the node or task that is there already; not read for one that comes or starts.
+     */
+    uint64_t handle;
+    /** The node that comes; else not read. */
+    const struct rampmeter_node *node;
+    /** The task that starts; else not read. */
+    const struct rampmeter_task *task;
+} rampmeter_if;
+
+/** An amount of everything, on nodes that are ready with devices that are. */
+typedef struct rampmeter_totals {
+    /** Nodes; free is one of which nothing is taken. */
+    uint32_t nodes;
+    /** Devices; free is one of which nothing is taken. */
+    uint32_t devices;
+    /** Thousandths of devices. */
+    uint64_t gpu_milli;
+    /** Thousandths of a core. */
+    uint64_t cpu_milli;
+    /** Host memory. */
+    uint64_t memory_mib;
+} rampmeter_totals;
+
+/** What would be. Set `size` before. */
+typedef struct rampmeter_what_if {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Tasks of RAMPMETER_IF_PLACE that found no room. */
+    uint32_t not_placed;
+    /** What would be there. */
+    struct rampmeter_totals total;
+    /** What of that would be free. */
+    struct rampmeter_totals free;
+} rampmeter_what_if;
+
+/** What is there, and what of it is free. Set `size` before. */
+typedef struct rampmeter_stats_fleet {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Nodes in whatever state. */
+    uint32_t nodes;
+    /** What is there. */
+    struct rampmeter_totals total;
+    /** What of that is free. */
+    struct rampmeter_totals free;
+} rampmeter_stats_fleet;
+
+/** What of one model of device is there, on nodes that are ready. Set `size` before. */
+typedef struct rampmeter_stats_device_model {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Devices that are ready. */
+    uint32_t devices;
+    /** Of them those of which nothing is taken. */
+    uint32_t devices_free;
+    /** 0. */
+    uint32_t reserved;
+    /** Thousandths of them. */
+    uint64_t gpu_milli;
+    /** Of these free. */
+    uint64_t gpu_free_milli;
+} rampmeter_stats_device_model;
+
+/** A node, and what of it is free. Set `size` before. */
+typedef struct rampmeter_node_state {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Members of tasks that hold something of it. */
+    uint32_t holds;
+    /** What the host says about it. */
+    uint64_t labels;
+    /** Models of its devices, as bits. */
+    uint64_t models;
+    /** CPU in all, in thousandths of a core. */
+    uint32_t cpu_milli;
+    /** Of it free. */
+    uint32_t cpu_free_milli;
+    /** Host memory in all. */
+    uint32_t memory_mib;
+    /** Of it free. */
+    uint32_t memory_free_mib;
+    /** Its rack. */
+    uint32_t rack;
+    /** Its zone. */
+    uint32_t zone;
+    /** How many devices it has. */
+    uint8_t devices_len;
+    /** RAMPMETER_HEALTH_... */
+    uint8_t health;
+    /** 0. */
+    uint8_t reserved[6];
+} rampmeter_node_state;
+
+/** A device, and what of it is free. Set `size` before. */
+typedef struct rampmeter_device_state {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Memory that is free. */
+    uint32_t memory_free_mib;
+    /** What it is. */
+    struct rampmeter_device device;
+    /** Thousandths that are free. */
+    uint16_t free_milli;
+    /** How many hold something of it. */
+    uint8_t holders;
+    /** Memory slices that partitions occupy, as bits. */
+    uint8_t slices;
+    /** RAMPMETER_HEALTH_... */
+    uint8_t health;
+    /** 0. */
+    uint8_t reserved[7];
+} rampmeter_device_state;
+
+/** Which devices of a node a member would take. Set `size` before. */
+typedef struct rampmeter_choice {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Devices of the node, as bits. */
+    uint16_t devices;
+    /** Memory slices of the one device, as bits, for a partition; else 0. */
+    uint8_t slices;
+    /** RAMPMETER_LACK_...: what the node lacks; NONE: it fits. */
+    uint8_t lack;
+} rampmeter_choice;
+
+/**
+ * The built-in layout of a device: "a30-24gb", "a100-40gb", "a100-80gb", "h100-80gb", "h100-94gb",
+ * "h100-96gb" or "h200-141gb".
+ *
+ * Fails: E_NAME, E_TEXT, E_POINTER. Allocates: no, but to say which name was wrong. Blocks: no.
+ * Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_layout_named(const char *layout_name,
+                                        uint8_t *layout,
+                                        rampmeter_error *error);
+
+/**
+ * The layout that the host gave as this place of rampmeter_placer_options::layouts, from 0. Whether
+ * there is one is found out when a device names it.
+ *
+ * Allocates: no. Blocks: no. Threads: any. Since: 0.1.
+ */
+uint8_t rampmeter_layout_of_host(uint8_t place);
+
+/**
+ * A node comes; all of it is free. `*added` is its handle.
+ *
+ * Fails: E_RANGE (the error names the field), E_FULL (`nodes_max`), E_SIZE, E_TOO_NEW, E_POINTER.
+ * Ownership: `node` and its devices are read and not kept. Allocates: no. Blocks: no. Threads: one
+ * at a time for each placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_add_node(struct rampmeter_placer *placer,
+                                           const struct rampmeter_node *node,
+                                           uint64_t *added,
+                                           rampmeter_error *error);
+
+/**
+ * Takes a node out on which nothing runs; its handle is stale from now on.
+ *
+ * Fails: E_STALE, E_CONTRADICTION (something runs there), E_POINTER. Allocates: no. Blocks: no.
+ * Threads: one at a time for each placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_remove_node(struct rampmeter_placer *placer,
+                                              uint64_t node,
+                                              rampmeter_error *error);
+
+/**
+ * Nothing more starts on a node; what runs there may end. The tasks that run there go to the front
+ * of `out`, each once; `*tasks_len` says how many. They stay until they are released.
+ *
+ * Fails: E_STALE, E_BUFFER_TOO_SMALL (fewer places than members run there), E_POINTER. Allocates:
+ * no. Blocks: no. Threads: one at a time for each placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_drain_node(struct rampmeter_placer *placer,
+                                             uint64_t node,
+                                             uint64_t *out,
+                                             size_t capacity,
+                                             uint32_t *tasks_len,
+                                             rampmeter_error *error);
+
+/**
+ * A node is lost, with all that ran there. Otherwise as rampmeter_placer_drain_node().
+ *
+ * Fails, and so on: as there. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_fail_node(struct rampmeter_placer *placer,
+                                            uint64_t node,
+                                            uint64_t *out,
+                                            size_t capacity,
+                                            uint32_t *tasks_len,
+                                            rampmeter_error *error);
+
+/**
+ * A node may be given work again, on those of its devices that are ready. What was not released
+ * still holds what it held.
+ *
+ * Fails: E_STALE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each placer.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_return_node(struct rampmeter_placer *placer,
+                                              uint64_t node,
+                                              rampmeter_error *error);
+
+/**
+ * Nothing more starts on a device. Otherwise as rampmeter_placer_drain_node(), for the tasks that
+ * hold something of the device.
+ *
+ * Fails, and so on: as there, and E_RANGE for a device that the node does not have. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_drain_device(struct rampmeter_placer *placer,
+                                               uint64_t node,
+                                               uint32_t device,
+                                               uint64_t *out,
+                                               size_t capacity,
+                                               uint32_t *tasks_len,
+                                               rampmeter_error *error);
+
+/**
+ * A device is lost. Otherwise as rampmeter_placer_drain_device().
+ *
+ * Fails, and so on: as there. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_fail_device(struct rampmeter_placer *placer,
+                                              uint64_t node,
+                                              uint32_t device,
+                                              uint64_t *out,
+                                              size_t capacity,
+                                              uint32_t *tasks_len,
+                                              rampmeter_error *error);
+
+/**
+ * A device may be given away again. What was not released still holds what it held.
+ *
+ * Fails: E_STALE, E_RANGE (a device that the node does not have), E_POINTER. Allocates: no. Blocks:
+ * no. Threads: one at a time for each placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_return_device(struct rampmeter_placer *placer,
+                                                uint64_t node,
+                                                uint32_t device,
+                                                rampmeter_error *error);
+
+/**
+ * The host says something else about a node. What runs there stays, also where its task would not
+ * be put there any more.
+ *
+ * Fails: E_STALE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each placer.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_set_labels(struct rampmeter_placer *placer,
+                                             uint64_t node,
+                                             uint64_t labels,
+                                             rampmeter_error *error);
+
+/**
+ * The host says whether an artifact (a model, an image) is on a node; placing a task there says so
+ * by itself.
+ *
+ * Fails: E_STALE, E_RANGE (`artifact` 0, or `is_warm` neither 0 nor 1), E_POINTER. Allocates: no.
+ * Blocks: no. Threads: one at a time for each placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_set_warm(struct rampmeter_placer *placer,
+                                           uint64_t node,
+                                           uint32_t artifact,
+                                           uint8_t is_warm,
+                                           rampmeter_error *error);
+
+/**
+ * Creates a placer for a fleet without nodes, with all the memory that it will ever use.
+ *
+ * Fails: E_RANGE, E_CONTRADICTION (a layout), E_FULL (more layouts than there may be), E_DUPLICATE,
+ * E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to be given to
+ * rampmeter_placer_destroy(); NULL on failure. `policy` and `options` are read and not kept.
+ * Allocates: yes, rampmeter_placer_bytes_needed(). Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_create(const rampmeter_policy *policy,
+                                         const struct rampmeter_placer_options *options,
+                                         struct rampmeter_placer **out,
+                                         rampmeter_error *error);
+
+/**
+ * Ends a placer. NULL is allowed and does nothing.
+ *
+ * Allocates: no (frees). Blocks: no. Threads: one, and no other may still use it. Since: 0.1.
+ */
+void rampmeter_placer_destroy(struct rampmeter_placer *placer);
+
+/**
+ * Bytes that a placer of this size takes for this policy, to within a few fixed fields.
+ *
+ * Fails: E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_bytes_needed(const rampmeter_policy *policy,
+                                               const struct rampmeter_placer_options *options,
+                                               uint64_t *bytes,
+                                               rampmeter_error *error);
+
+/**
+ * Takes a changed policy; what runs stays where it is, at the price that it had. Delay values and
+ * rules hold from now on; its shadow price only where the host has said none.
+ *
+ * Fails: E_RANGE if it has another number of classes, more accounts than `accounts_max`, or another
+ * `placement.measure`: these are fixed; E_RANGE_REAL, E_DUPLICATE, E_POINTER. Allocates: no. Blocks:
+ * no. Threads: one at a time for each placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_set_policy(struct rampmeter_placer *placer,
+                                             const rampmeter_policy *policy,
+                                             rampmeter_error *error);
+
+/**
+ * Says what a GPU is worth from now on, in value-seconds of waiting for each GPU-second lost: the
+ * delay value of what waits, over the GPUs there are, over the part of them that is not asked for
+ * (at least 0.05). Until it is said the policy's holds.
+ *
+ * Fails: E_RANGE_REAL, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each placer.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_set_shadow_price(struct rampmeter_placer *placer,
+                                                   double shadow_price,
+                                                   rampmeter_error *error);
+
+/**
+ * What a GPU-second is worth now: what was last said, else the policy's.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes the
+ * placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_shadow_price(const struct rampmeter_placer *placer,
+                                               double *shadow_price,
+                                               rampmeter_error *error);
+
+/**
+ * Says what tasks are expected to come, where the host knows it better than what has come tells:
+ * from now on nothing is learned. With `mix_len` 0 it is learned again, from what has come before
+ * and what comes.
+ *
+ * Fails: E_RANGE (a demand that cannot be; shares of several devices; partitions; a weight), E_FULL
+ * (more than RAMPMETER_MIX_ENTRIES_MAX entries, or 64 that differ in CPU and devices), E_POINTER.
+ * Allocates: no. Blocks: no. Threads: one at a time for each placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_set_mix(struct rampmeter_placer *placer,
+                                          const struct rampmeter_mix_entry *mix,
+                                          size_t mix_len,
+                                          rampmeter_error *error);
+
+/**
+ * Bytes that rampmeter_placer_save() will write now.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes the
+ * placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_snapshot_bytes(const struct rampmeter_placer *placer,
+                                                 uint64_t *bytes,
+                                                 rampmeter_error *error);
+
+/**
+ * Writes all state, nodes included, into `out`; `*written` is its length. Handles of nodes and
+ * tasks stay good in what is restored from it. Save the ledger at the same time: the placer
+ * remembers what it has told it.
+ *
+ * Fails: E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while
+ * nobody changes the placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_save(const struct rampmeter_placer *placer,
+                                       uint8_t *out,
+                                       size_t capacity,
+                                       size_t *written,
+                                       rampmeter_error *error);
+
+/**
+ * Creates a placer from `len` bytes that rampmeter_placer_save() wrote, which are believed in
+ * nothing: damaged or forged ones are refused. `options` are those of the saved one; so is
+ * `policy`, or it is a changed one, taken as rampmeter_placer_set_policy() would. What stranding
+ * costs is worked out anew from the task mix: the next prices may differ a little from those that
+ * the saved one would have had.
+ *
+ * Fails: E_SNAPSHOT, and as rampmeter_placer_create(). Ownership, and so on: as there. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_restore(const rampmeter_policy *policy,
+                                          const struct rampmeter_placer_options *options,
+                                          const uint8_t *bytes,
+                                          size_t len,
+                                          struct rampmeter_placer **out,
+                                          rampmeter_error *error);
+
+/**
+ * Places a task now, or says what is in the way: then all is as it was, but that the task mix knows
+ * of one more arrival. What its members hold goes to the front of `out`, which needs as many places
+ * as members are wanted; set them to 0 once before their first use, as calloc() does.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL (the error names the field), E_FULL (`tasks_max`, `members_max`),
+ * E_STALE (an account that has taken the place of another one with tasks), E_BUFFER_TOO_SMALL,
+ * E_TIME_REVERSED, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_place(struct rampmeter_placer *placer,
+                                        uint64_t now_ns,
+                                        const struct rampmeter_task *task,
+                                        struct rampmeter_hold *out,
+                                        size_t capacity,
+                                        struct rampmeter_placed *placed,
+                                        rampmeter_error *error);
+
+/**
+ * A task comes in and waits; rampmeter_placer_cycle() will start it. `*submitted` is its handle.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_STALE (`account` is 0 and the order is not that of arrival, or
+ * has taken the place of another one with tasks), E_FULL (`tasks_max`), E_TIME_REVERSED, E_SIZE,
+ * E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each placer.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_submit(struct rampmeter_placer *placer,
+                                         uint64_t now_ns,
+                                         const struct rampmeter_task *task,
+                                         uint64_t *submitted,
+                                         rampmeter_error *error);
+
+/**
+ * A task is gone, whatever its stage: what it held is free, and its handle is stale.
+ *
+ * Fails: E_STALE, E_TIME_REVERSED, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for
+ * each placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_release(struct rampmeter_placer *placer,
+                                          uint64_t now_ns,
+                                          uint64_t task,
+                                          rampmeter_error *error);
+
+/**
+ * A task that ran, or was told to end, has ended and wants to run again: what it held is free, and
+ * it waits under the same handle.
+ *
+ * Fails: E_STALE, E_CONTRADICTION (it waits already), E_TIME_REVERSED, E_POINTER. Allocates: no.
+ * Blocks: no. Threads: one at a time for each placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_requeue(struct rampmeter_placer *placer,
+                                          uint64_t now_ns,
+                                          uint64_t task,
+                                          rampmeter_error *error);
+
+/**
+ * Gives a running gang this many members, between those that it needs and those that it wanted.
+ * What came or went goes to the front of `out`; the part of a price below 0 was bought back.
+ *
+ * Fails: E_STALE, E_RANGE (`members`), E_CONTRADICTION (it does not run), E_BUFFER_TOO_SMALL (fewer
+ * places than members that come or go), E_FULL (`members_max`), E_TIME_REVERSED, E_SIZE, E_POINTER.
+ * Allocates: no. Blocks: no. Threads: one at a time for each placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_resize(struct rampmeter_placer *placer,
+                                         uint64_t now_ns,
+                                         uint64_t task,
+                                         uint32_t members,
+                                         struct rampmeter_hold *out,
+                                         size_t capacity,
+                                         struct rampmeter_placed *placed,
+                                         rampmeter_error *error);
+
+/**
+ * Gives every member of a running task other amounts of what it has, where it is: of CPU and
+ * memory, and of the devices that it has shares of. All of them, or none.
+ *
+ * Fails: E_STALE, E_CONTRADICTION (it does not run; other models; devices of another kind or
+ * number; another partition), E_RANGE, E_TIME_REVERSED, E_SIZE, E_POINTER. Allocates: no. Blocks:
+ * no. Threads: one at a time for each placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_resize_members(struct rampmeter_placer *placer,
+                                                 uint64_t now_ns,
+                                                 uint64_t task,
+                                                 const struct rampmeter_demand *member,
+                                                 struct rampmeter_placed *placed,
+                                                 rampmeter_error *error);
+
+/**
+ * A running task of one member has moved, as rampmeter_placer_compact() proposed or elsewhere: from
+ * now on it holds what it asked for on the node, the devices and the slices of `to`, and has no work
+ * that is not saved. Of `to` nothing else is read.
+ *
+ * Fails: E_STALE (the task or the node), E_CONTRADICTION (it does not run; not what it asked for; a
+ * node that takes nothing new), E_RANGE (it has several members; other numbers of devices), E_FULL
+ * (what is not free), E_TIME_REVERSED, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_moved_to(struct rampmeter_placer *placer,
+                                           uint64_t now_ns,
+                                           uint64_t task,
+                                           const struct rampmeter_hold *to,
+                                           rampmeter_error *error);
+
+/**
+ * The work that a running task had done at `at_ns` is saved. The latest report counts.
+ *
+ * Fails: E_STALE, E_CONTRADICTION (it does not run; `at_ns` is before its start or after `now_ns`),
+ * E_TIME_REVERSED, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each placer.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_checkpointed(struct rampmeter_placer *placer,
+                                               uint64_t now_ns,
+                                               uint64_t task,
+                                               uint64_t at_ns,
+                                               rampmeter_error *error);
+
+/**
+ * What is known of a task.
+ *
+ * Fails: E_STALE, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody
+ * changes the placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_task(const struct rampmeter_placer *placer,
+                                       uint64_t task,
+                                       struct rampmeter_task_state *state,
+                                       rampmeter_error *error);
+
+/**
+ * What a task asked for, as it could be asked for again. Set `asked->size` before.
+ *
+ * Fails: E_STALE, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody
+ * changes the placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_asked(const struct rampmeter_placer *placer,
+                                        uint64_t task,
+                                        struct rampmeter_task *asked,
+                                        rampmeter_error *error);
+
+/**
+ * Writes what the members of a task hold to the front of `out`; `*len` says how many there are.
+ * With `capacity` 0 it only says that.
+ *
+ * Fails: E_STALE, E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks: no. Threads: any number,
+ * while nobody changes the placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_holds(const struct rampmeter_placer *placer,
+                                        uint64_t task,
+                                        struct rampmeter_hold *out,
+                                        size_t capacity,
+                                        uint32_t *len,
+                                        rampmeter_error *error);
+
+/**
+ * What would be lost if a running task ended now, in seconds of delay; 0 for one that does not run.
+ *
+ * Fails: E_STALE, E_TIME_REVERSED, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while
+ * nobody changes the placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_lost_work(const struct rampmeter_placer *placer,
+                                            uint64_t now_ns,
+                                            uint64_t task,
+                                            double *lost_work_s,
+                                            rampmeter_error *error);
+
+/**
+ * Goes over the pending tasks, in order, and starts those that find room without breaking a promise
+ * to somebody before them. The ledger is told what starts now, and what started and ended since
+ * the last call: it must be the same one each time, with gpu_milli, cpu_milli and memory_mib as its
+ * first resources, and the host tells it its capacity.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE (a ledger that does not keep what the order goes by, or one that
+ * holds less for an account than it was told; what it was told about others by then stays told),
+ * E_SIZE, E_TOO_NEW, E_POINTER. Ownership: the arrays stay the caller's and are not kept.
+ * Allocates: no. Blocks: no. Threads: one at a time for each placer and ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_cycle(struct rampmeter_placer *placer,
+                                        uint64_t now_ns,
+                                        rampmeter_ledger *ledger,
+                                        const struct rampmeter_cycle_plan *plan,
+                                        struct rampmeter_cycle *cycle,
+                                        rampmeter_error *error);
+
+/**
+ * Tells the ledger what started and ended since it was last told, as every cycle does first: for a
+ * host that places tasks without cycles, or wants to read the ledger between two.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE (as rampmeter_placer_cycle()), E_POINTER. Allocates: no. Blocks:
+ * no. Threads: one at a time for each placer and ledger. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_settle(struct rampmeter_placer *placer,
+                                         uint64_t now_ns,
+                                         rampmeter_ledger *ledger,
+                                         rampmeter_error *error);
+
+/**
+ * Chooses running tasks that must end so that this pending one can start, where its account may
+ * take from others; cycles do so by themselves. Those with the least weighted lost work go to the
+ * front of `out`, and are marked as ending; `*tasks_len` says how many. With `*is_possible` 1 and
+ * none of them those that end already, or nobody, are enough; with 0 there is no such set, or `out`
+ * has no room for it.
+ *
+ * Fails: E_STALE (the task, or its account), E_CONTRADICTION (it is not pending), E_TIME_REVERSED,
+ * E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each placer and ledger.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_reclaim_for(struct rampmeter_placer *placer,
+                                              uint64_t now_ns,
+                                              rampmeter_ledger *ledger,
+                                              uint64_t task,
+                                              uint64_t *out,
+                                              size_t capacity,
+                                              uint8_t *is_possible,
+                                              uint32_t *tasks_len,
+                                              rampmeter_error *error);
+
+/**
+ * Writes all starts that are promised to the front of `out`, in no order; `*len` says how many
+ * there are. With `capacity` 0 it only says that.
+ *
+ * Fails: E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while
+ * nobody changes the placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_reservations(const struct rampmeter_placer *placer,
+                                               struct rampmeter_reservation *out,
+                                               size_t capacity,
+                                               uint32_t *len,
+                                               rampmeter_error *error);
+
+/**
+ * What a placer holds, and how full it is.
+ *
+ * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_stats(const struct rampmeter_placer *placer,
+                                        struct rampmeter_stats_placer *stats,
+                                        rampmeter_error *error);
+
+/**
+ * What is in the way of a task, pending or imagined; rampmeter_placer_asked() describes one that is
+ * known. Nothing is changed that anybody sees, but the placer's working memory is used. Takes time
+ * in proportion to the nodes.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_TIME_REVERSED, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no.
+ * Blocks: no. Threads: one at a time for each placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_why(struct rampmeter_placer *placer,
+                                      uint64_t now_ns,
+                                      const struct rampmeter_task *task,
+                                      struct rampmeter_why *why,
+                                      rampmeter_error *error);
+
+/**
+ * When a task is expected to start, if nobody comes and all end when they said. Not for the hot
+ * path: those that wait before it are all given their earliest start first.
+ *
+ * Fails: E_STALE, E_TIME_REVERSED, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a
+ * time for each placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_expected_start(struct rampmeter_placer *placer,
+                                                 uint64_t now_ns,
+                                                 uint64_t task,
+                                                 struct rampmeter_expected *expected,
+                                                 rampmeter_error *error);
+
+/**
+ * Proposes at most `moves_max` migrations that buy back stranded GPUs, into `out`, which needs as
+ * many places; set them to 0 once before their first use, as calloc() does. Nothing moves by itself:
+ * the host moves whom it likes, and says so with rampmeter_placer_moved_to(). Not for the hot path.
+ *
+ * Fails: E_TIME_REVERSED, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for
+ * each placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_compact(struct rampmeter_placer *placer,
+                                          uint64_t now_ns,
+                                          uint32_t moves_max,
+                                          struct rampmeter_move *out,
+                                          struct rampmeter_compaction *compaction,
+                                          rampmeter_error *error);
+
+/**
+ * What would be if all `changes` happened, one after the other, on a copy of the fleet that nobody
+ * else sees: `answer` says what would be free, and `members_fit` for each of `tasks` how many of its
+ * members would then find room, at most as many as it wants; each is asked about as if the others
+ * did not come. Nodes that come have no handle. Not for the hot path: the fleet is copied.
+ *
+ * Fails: E_STALE (also what is gone already), E_RANGE, E_RANGE_REAL, E_FULL, E_CONTRADICTION,
+ * E_TIME_REVERSED, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_what_if(struct rampmeter_placer *placer,
+                                          uint64_t now_ns,
+                                          const struct rampmeter_if *changes,
+                                          size_t changes_len,
+                                          const struct rampmeter_task *const *tasks,
+                                          size_t tasks_len,
+                                          struct rampmeter_what_if *answer,
+                                          uint32_t *members_fit,
+                                          rampmeter_error *error);
+
+/**
+ * Where a task would start if all `changes` happened: what its members would hold goes to the front
+ * of `out`, which needs as many places as members are wanted; `*members_len` says how many; 0: there
+ * would be fewer than it needs. Otherwise as rampmeter_placer_what_if().
+ *
+ * Fails: as there, and E_BUFFER_TOO_SMALL. And so on: as there. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_place_if(struct rampmeter_placer *placer,
+                                           uint64_t now_ns,
+                                           const struct rampmeter_if *changes,
+                                           size_t changes_len,
+                                           const struct rampmeter_task *task,
+                                           struct rampmeter_hold *out,
+                                           size_t capacity,
+                                           uint32_t *members_len,
+                                           rampmeter_error *error);
+
+/**
+ * What is there in all, and what of it is free.
+ *
+ * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_fleet_stats(const struct rampmeter_placer *placer,
+                                              struct rampmeter_stats_fleet *stats,
+                                              rampmeter_error *error);
+
+/**
+ * What of a model of device is there; nothing of one that does not exist.
+ *
+ * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_device_model_stats(const struct rampmeter_placer *placer,
+                                                     uint8_t model,
+                                                     struct rampmeter_stats_device_model *stats,
+                                                     rampmeter_error *error);
+
+/**
+ * Writes the handles of all nodes to the front of `out`; `*len` says how many there are. With
+ * `capacity` 0 it only says that. Takes time in proportion to the nodes.
+ *
+ * Fails: E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while
+ * nobody changes the placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_nodes(const struct rampmeter_placer *placer,
+                                        uint64_t *out,
+                                        size_t capacity,
+                                        uint32_t *len,
+                                        rampmeter_error *error);
+
+/**
+ * A node, and what of it is free.
+ *
+ * Fails: E_STALE, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody
+ * changes the placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_node(const struct rampmeter_placer *placer,
+                                       uint64_t node,
+                                       struct rampmeter_node_state *state,
+                                       rampmeter_error *error);
+
+/**
+ * A device of a node, and what of it is free.
+ *
+ * Fails: E_STALE, E_RANGE (a device that the node does not have), E_SIZE, E_POINTER. Allocates: no.
+ * Blocks: no. Threads: any number, while nobody changes the placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_device(const struct rampmeter_placer *placer,
+                                         uint64_t node,
+                                         uint32_t device,
+                                         struct rampmeter_device_state *state,
+                                         rampmeter_error *error);
+
+/**
+ * Which devices of a node a member would take where nothing else is said, or what the node lacks.
+ * Labels, failure domains and promises are not looked at: rampmeter_placer_why() does.
+ *
+ * Fails: E_STALE, E_RANGE, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while
+ * nobody changes the placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_choice(const struct rampmeter_placer *placer,
+                                         uint64_t node,
+                                         const struct rampmeter_demand *member,
+                                         struct rampmeter_choice *choice,
+                                         rampmeter_error *error);
+
+/**
+ * Whether nothing starts on a node and nothing is there any more: it may be taken away.
+ *
+ * Fails: E_STALE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_is_drained(const struct rampmeter_placer *placer,
+                                             uint64_t node,
+                                             uint8_t *is_drained,
+                                             rampmeter_error *error);
+
+/**
+ * Whether an artifact is believed to be on a node.
+ *
+ * Fails: E_STALE, E_RANGE (`artifact` 0), E_POINTER. Allocates: no. Blocks: no. Threads: any
+ * number, while nobody changes the placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_is_warm(const struct rampmeter_placer *placer,
+                                          uint64_t node,
+                                          uint32_t artifact,
+                                          uint8_t *is_warm,
+                                          rampmeter_error *error);
+
+/* ================================================================================================
  * Outcomes: what users felt
  *
  * The books by which everything else is judged: how long users waited, whether they got what their

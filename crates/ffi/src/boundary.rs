@@ -167,6 +167,55 @@ unsafe fn change_any<O: Object, R: Refusal>(
     }
 }
 
+/// A call that changes two objects.
+///
+/// # Safety
+/// Each object as in [`change`]; `error` is null or may be written.
+#[inline]
+pub(crate) unsafe fn change_both<A: Object, B: Object>(
+    first: *mut A,
+    second: *mut B,
+    error: *mut rampmeter_error,
+    call: impl FnOnce(&mut A::Desk, &mut B::Desk) -> Result<(), Fault>,
+) -> rampmeter_status {
+    // SAFETY: passed on.
+    let (first, second) = match unsafe { (guarded_mut(first), guarded_mut(second)) } {
+        (Ok(first), Ok(second)) => (first, second),
+        // SAFETY: passed on.
+        (Err(fault), _) | (_, Err(fault)) => return unsafe { fault.tell(error) },
+    };
+    match catch_unwind(AssertUnwindSafe(|| call(&mut first.desk, &mut second.desk))) {
+        Ok(Ok(())) => codes::OK,
+        // SAFETY: passed on.
+        Ok(Err(fault)) => unsafe { fault.tell(error) },
+        Err(_) => {
+            *first.poisoned.get_mut() = true;
+            *second.poisoned.get_mut() = true;
+            // SAFETY: passed on.
+            unsafe { Fault::Internal { poisoned: false }.tell(error) }
+        }
+    }
+}
+
+/// What is in an object that can still be believed.
+///
+/// # Safety
+/// As [`change`], for as long as the answer is used.
+#[inline]
+unsafe fn guarded_mut<'a, O: Object + 'a>(
+    object: *mut O,
+) -> Result<&'a mut Guarded<O::Desk>, Fault> {
+    // SAFETY: null, or the caller's promise.
+    let Some(object) = (unsafe { object.as_mut() }) else {
+        return Err(Fault::Pointer { argument: O::NAME, null: true });
+    };
+    let guarded = object.guarded_mut();
+    if *guarded.poisoned.get_mut() {
+        return Err(Fault::Internal { poisoned: true });
+    }
+    Ok(guarded)
+}
+
 #[inline]
 unsafe fn look_any<O: Object, R: Refusal>(
     object: *const O,
@@ -260,6 +309,28 @@ mod tests {
             assert_eq!(change(object, none, |_| Ok(())), codes::INTERNAL);
             assert_eq!(look(object, none, |_| Ok(())), codes::INTERNAL);
             destroy(object);
+        }
+    }
+
+    #[test]
+    fn a_panic_poisons_both_objects_of_a_call() {
+        let (one, other, none) = (made(), made(), ptr::null_mut());
+        // SAFETY: they came from `create`, and one thread uses them; null is allowed.
+        unsafe {
+            assert_eq!(
+                change_both(one, other, none, |one, other| {
+                    (*one, *other) = (8, 9);
+                    Ok(())
+                }),
+                codes::OK
+            );
+            let nobody = ptr::null_mut::<counter>();
+            assert_eq!(change_both(one, nobody, none, |_, _| Ok(())), codes::POINTER);
+            assert_eq!(change_both(one, other, none, |_, _| panic!("on purpose")), codes::INTERNAL);
+            for object in [one, other] {
+                assert_eq!(look(object, none, |_| Ok(())), codes::INTERNAL);
+                destroy(object);
+            }
         }
     }
 

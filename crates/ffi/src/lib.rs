@@ -29,5 +29,6 @@ pub mod error;
 pub mod exchange;
 pub mod ledger;
 pub mod outcomes;
+pub mod placer;
 pub mod policy;
 pub mod status;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use cbindgen::{Builder, Config, DocumentationStyle, Language, Style};
 
 /// Sources below `crates/ffi/src`: each list is one section, which opens with the module comment of
-/// its first file.
+/// the file that is in no folder.
 const SECTIONS: &[&[&str]] = &[
     &["status.rs"],
     &["error.rs"],
@@ -42,6 +42,16 @@ const SECTIONS: &[&[&str]] = &[
         "ledger/history.rs",
         "ledger/rates.rs",
         "ledger/copies.rs",
+    ],
+    &[
+        "placer/fleet.rs",
+        "placer/tasks.rs",
+        "placer.rs",
+        "placer/life.rs",
+        "placer/cycle.rs",
+        "placer/answers.rs",
+        "placer/what_if.rs",
+        "placer/nodes.rs",
     ],
     &["outcomes.rs", "outcomes/service.rs", "outcomes/answers.rs"],
 ];
@@ -79,8 +89,8 @@ fn generate(sources: &Path) -> Result<String, String> {
     );
     for section in SECTIONS {
         let paths: Vec<PathBuf> = section.iter().map(|file| sources.join(file)).collect();
-        let first = paths.iter().find(|path| !path.to_string_lossy().contains("batcher/"));
-        header.push_str(&banner(first.unwrap_or(&paths[0]))?);
+        let desk = section.iter().find(|file| !file.contains('/')).unwrap_or(&section[0]);
+        header.push_str(&banner(&sources.join(desk))?);
         header.push_str(&tidy(&bindings(&paths)?));
     }
     header.push_str("\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n");

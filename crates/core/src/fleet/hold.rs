@@ -14,6 +14,7 @@ pub struct DeviceChoice {
 /// What is taken of one node.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "document", derive(serde::Serialize, serde::Deserialize))]
+#[repr(C)]
 pub struct Hold {
     /// The node.
     pub node: NodeId,

@@ -42,6 +42,7 @@ const MILLI: f64 = 1_000.0;
 /// A migration that would pay.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "document", derive(serde::Serialize))]
+#[repr(C)]
 pub struct Move {
     /// The task.
     pub task: TaskId,

@@ -36,6 +36,7 @@ const PLANNED: u64 = 1 << 24;
 /// A start that is promised.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "document", derive(serde::Serialize, serde::Deserialize))]
+#[repr(C)]
 pub struct Reservation {
     /// Who was promised.
     pub task: TaskId,
