@@ -10,6 +10,9 @@ use crate::error::{Fault, Refusal, Refused, rampmeter_error};
 use crate::memory::Out;
 use crate::status::rampmeter_status;
 
+/// What one call comes to.
+pub(crate) type Outcome = Result<(), Fault>;
+
 /// A desk behind a pointer, and whether it can still be believed.
 pub(crate) struct Guarded<T> {
     desk: T,
@@ -61,7 +64,7 @@ pub(crate) use object;
 #[inline]
 pub(crate) unsafe fn answer(
     error: *mut rampmeter_error,
-    call: impl FnOnce() -> Result<(), Fault>,
+    call: impl FnOnce() -> Outcome,
 ) -> rampmeter_status {
     // SAFETY: passed on.
     unsafe { caught(error, call) }
@@ -76,7 +79,7 @@ pub(crate) unsafe fn answer(
 pub(crate) unsafe fn change<O: Object>(
     object: *mut O,
     error: *mut rampmeter_error,
-    call: impl FnOnce(&mut O::Desk) -> Result<(), Fault>,
+    call: impl FnOnce(&mut O::Desk) -> Outcome,
 ) -> rampmeter_status {
     // SAFETY: passed on.
     unsafe { change_any(object, error, call) }
@@ -105,7 +108,7 @@ pub(crate) unsafe fn change_told<O: Object>(
 pub(crate) unsafe fn look<O: Object>(
     object: *const O,
     error: *mut rampmeter_error,
-    call: impl FnOnce(&O::Desk) -> Result<(), Fault>,
+    call: impl FnOnce(&O::Desk) -> Outcome,
 ) -> rampmeter_status {
     // SAFETY: passed on.
     unsafe { look_any(object, error, call) }
@@ -176,7 +179,7 @@ pub(crate) unsafe fn change_both<A: Object, B: Object>(
     first: *mut A,
     second: *mut B,
     error: *mut rampmeter_error,
-    call: impl FnOnce(&mut A::Desk, &mut B::Desk) -> Result<(), Fault>,
+    call: impl FnOnce(&mut A::Desk, &mut B::Desk) -> Outcome,
 ) -> rampmeter_status {
     // SAFETY: passed on.
     let (first, second) = match unsafe { (guarded_mut(first), guarded_mut(second)) } {
