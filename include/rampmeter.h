@@ -1302,6 +1302,388 @@ rampmeter_status rampmeter_batcher_drop_swapped(struct rampmeter_batcher *batche
                                                 uint64_t request,
                                                 rampmeter_error *error);
 
+/* ================================================================================================
+ * Gate: may this come in at all
+ *
+ * A gate stands before a number of servers (seats of engines). rampmeter_gate_admit() says of each
+ * request whether it starts now, waits, or is turned away, by whether it would still start in time
+ * behind what is queued. Whenever a server is free, ask rampmeter_gate_next() whose turn it is, and
+ * rampmeter_gate_dequeue() whether that still makes sense. The gate learns from what ends how fast
+ * work leaves: a host that forgets to say rampmeter_gate_ended() closes it.
+ * `docs/policies/headroom.md` says how it decides.
+ */
+
+/** rampmeter_gate_admission::answer: a server is free. Start it now, and say when it ended. */
+#define RAMPMETER_GATE_ADMIT 0
+
+/** rampmeter_gate_admission::answer: it waits for its turn. */
+#define RAMPMETER_GATE_HOLD 1
+
+/** rampmeter_gate_admission::answer: it is turned away, and nothing is kept of it. */
+#define RAMPMETER_GATE_SHED 2
+
+/** Why a request is turned away: behind what is queued it would not start in time. */
+#define RAMPMETER_GATE_SHED_LATE 0
+
+/** All servers are busy, and too few requests have ended to say when one will be free. */
+#define RAMPMETER_GATE_SHED_NOT_ENOUGH_DATA 1
+
+/** There is no server. */
+#define RAMPMETER_GATE_SHED_NO_SERVERS 2
+
+/** As many requests are known as can be. */
+#define RAMPMETER_GATE_SHED_FULL 3
+
+/** What becomes of a request that was held: it starts now. */
+#define RAMPMETER_GATE_START 0
+
+/** It waited longer than its target: answer it with a refusal. */
+#define RAMPMETER_GATE_EXPIRED 1
+
+/** Its place was given to an account that had less than its share: answer it with a refusal. */
+#define RAMPMETER_GATE_DISPLACED 2
+
+/** Reasons for which a request is turned away: as many as there are RAMPMETER_GATE_SHED_... */
+#define RAMPMETER_GATE_SHED_REASONS 4
+
+/**
+ * Says who may come in. One thread at a time may change it; calls with a `const` pointer may run
+ * side by side.
+ */
+typedef struct rampmeter_gate rampmeter_gate;
+
+/** What becomes of a request that comes in. Set `size` before. */
+typedef struct rampmeter_gate_admission {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** RAMPMETER_GATE_ADMIT, RAMPMETER_GATE_HOLD or RAMPMETER_GATE_SHED. */
+    uint32_t answer;
+    /** Its name from now on; 0 if it is shed. */
+    uint64_t ticket;
+    /** When it must have started to be in time, if it is held; else 0. */
+    uint64_t until_ns;
+    /**
+     * In how long it would be let in, as work leaves now, if it is shed: an estimate, not a
+     * promise; else 0.
+     */
+    uint64_t retry_after_ns;
+    /** RAMPMETER_GATE_SHED_...: why it is shed; else 0, and means nothing. */
+    uint32_t shed_reason;
+    /** 0. */
+    uint32_t reserved;
+} rampmeter_gate_admission;
+
+/** What becomes of a request that a server is free for. Set `size` before. */
+typedef struct rampmeter_gate_dequeued {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** RAMPMETER_GATE_START, RAMPMETER_GATE_EXPIRED or RAMPMETER_GATE_DISPLACED. */
+    uint32_t answer;
+    /** How long it waited; 0 if it was displaced. */
+    uint64_t waited_ns;
+    /** In how long it would be let in, as work leaves now, if it was displaced; else 0. */
+    uint64_t retry_after_ns;
+} rampmeter_gate_dequeued;
+
+/** A request that was held and will not start. Set `size` before. */
+typedef struct rampmeter_gate_refusal {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** RAMPMETER_GATE_EXPIRED or RAMPMETER_GATE_DISPLACED; 0 if there is none. */
+    uint32_t reason;
+    /** Its name, stale from now on; 0: there is none. */
+    uint64_t ticket;
+    /** Its account. */
+    uint64_t account;
+    /** In how long it would be let in, as work leaves now. */
+    uint64_t retry_after_ns;
+    /** Its class. */
+    uint32_t class_index;
+    /** 0. */
+    uint32_t reserved;
+} rampmeter_gate_refusal;
+
+/** What a request of a class could expect. Set `size` before. */
+typedef struct rampmeter_outlook {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 0. */
+    uint32_t reserved;
+    /** Ends until it would start; 0 if it starts at once. */
+    double starts_before;
+    /** Starts a second for its class. */
+    double starts_per_s;
+    /** Seconds that it would wait, as likely more as less; infinite where nothing leaves. */
+    double likely_wait_s;
+    /** Probability that it would start in time. */
+    double chance;
+    /** Ends that this rests on; below 10 nothing waits. */
+    uint64_t samples;
+} rampmeter_outlook;
+
+/** What a gate knows and did. Set `size` before. */
+typedef struct rampmeter_stats_gate {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Requests that were held and wait. */
+    uint32_t waiting;
+    /** Requests that run. */
+    uint32_t running;
+    /** Servers that there are. */
+    uint32_t servers;
+    /** Requests that were given up and not yet read. */
+    uint32_t given_up;
+    /** 0. */
+    uint32_t reserved;
+    /** Requests that started at once. */
+    uint64_t admitted;
+    /** Requests that were held. */
+    uint64_t held;
+    /** Requests that started after they were held. */
+    uint64_t started;
+    /** Requests that ended. */
+    uint64_t ended;
+    /** Requests that were held for too long. */
+    uint64_t expired;
+    /** Requests that were held, and gave way to another account. */
+    uint64_t displaced;
+    /** Requests that were turned away, by RAMPMETER_GATE_SHED_... */
+    uint64_t shed[RAMPMETER_GATE_SHED_REASONS];
+} rampmeter_stats_gate;
+
+/**
+ * Creates a gate before `servers` servers, 0 to 1,048,576, with all the memory that it will ever
+ * use: for `limits.requests_max` requests and `limits.accounts_max` accounts.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_FULL (more accounts than `limits.accounts_max`), E_POINTER.
+ * Ownership: `*out` is the caller's, to be given to rampmeter_gate_destroy(); NULL on failure.
+ * `policy` is read and not kept. Allocates: yes, rampmeter_gate_bytes_needed(). Blocks: no.
+ * Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_gate_create(const rampmeter_policy *policy,
+                                       uint32_t servers,
+                                       struct rampmeter_gate **out,
+                                       rampmeter_error *error);
+
+/**
+ * Ends a gate. NULL is allowed and does nothing.
+ *
+ * Allocates: no (frees). Blocks: no. Threads: one, and no other may still use it. Since: 0.1.
+ */
+void rampmeter_gate_destroy(struct rampmeter_gate *gate);
+
+/**
+ * Bytes that a gate for this policy takes, to within a few fixed fields.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_gate_bytes_needed(const rampmeter_policy *policy,
+                                             uint64_t *bytes,
+                                             rampmeter_error *error);
+
+/**
+ * Takes a changed policy; nothing that waits or runs is lost. Targets, guarantees, weights and rules
+ * hold from now on, for what waits as well.
+ *
+ * Fails: E_RANGE if it has other numbers of classes or accounts, or another capacity: these are
+ * fixed; E_RANGE_REAL, E_CONTRADICTION (an account has another parent), E_POINTER. Allocates: no.
+ * Blocks: no. Threads: one at a time for each gate. Since: 0.1.
+ */
+rampmeter_status rampmeter_gate_set_policy(struct rampmeter_gate *gate,
+                                           const rampmeter_policy *policy,
+                                           rampmeter_error *error);
+
+/**
+ * From now on there are so many servers, 0 to 1,048,576. More may run than that for a while.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for
+ * each gate. Since: 0.1.
+ */
+rampmeter_status rampmeter_gate_set_servers(struct rampmeter_gate *gate,
+                                            uint64_t now_ns,
+                                            uint32_t servers,
+                                            rampmeter_error *error);
+
+/**
+ * The handle of an account that the policy names, by its place there.
+ *
+ * Fails: E_RANGE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the gate. Since: 0.1.
+ */
+rampmeter_status rampmeter_gate_policy_account(const struct rampmeter_gate *gate,
+                                               uint32_t account_index,
+                                               uint64_t *account,
+                                               rampmeter_error *error);
+
+/**
+ * Opens an account at run time, below `parent` (0: at the top).
+ *
+ * Fails: E_STALE (parent), E_RANGE_REAL (weight), E_RANGE (too deep), E_FULL, E_POINTER.
+ * Allocates: no. Blocks: no. Threads: one at a time for each gate. Since: 0.1.
+ */
+rampmeter_status rampmeter_gate_open_account(struct rampmeter_gate *gate,
+                                             uint64_t parent,
+                                             double weight,
+                                             uint64_t *account,
+                                             rampmeter_error *error);
+
+/**
+ * Closes an account that was opened at run time and has no requests.
+ *
+ * Fails: E_STALE, E_CONTRADICTION (the policy names it, it has requests or accounts below it),
+ * E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each gate. Since: 0.1.
+ */
+rampmeter_status rampmeter_gate_close_account(struct rampmeter_gate *gate,
+                                              uint64_t account,
+                                              rampmeter_error *error);
+
+/**
+ * Bytes that rampmeter_gate_save() will write now.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes the gate.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_gate_snapshot_bytes(const struct rampmeter_gate *gate,
+                                               uint64_t *bytes,
+                                               rampmeter_error *error);
+
+/**
+ * Writes all state into `out`; `*written` is its length. Tickets and accounts stay good in what is
+ * restored from it.
+ *
+ * Fails: E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while
+ * nobody changes the gate. Since: 0.1.
+ */
+rampmeter_status rampmeter_gate_save(const struct rampmeter_gate *gate,
+                                     uint8_t *out,
+                                     size_t capacity,
+                                     size_t *written,
+                                     rampmeter_error *error);
+
+/**
+ * Creates a gate from `len` bytes that rampmeter_gate_save() wrote, which are believed in nothing:
+ * damaged or forged ones are refused. `policy` must be the one that it was under; the number of
+ * servers comes from the snapshot.
+ *
+ * Fails: E_SNAPSHOT, and as rampmeter_gate_create(). Ownership, and so on: as there. Since: 0.1.
+ */
+rampmeter_status rampmeter_gate_restore(const rampmeter_policy *policy,
+                                        const uint8_t *bytes,
+                                        size_t len,
+                                        struct rampmeter_gate **out,
+                                        rampmeter_error *error);
+
+/**
+ * A request comes in: it starts now, waits, or is turned away. `work` is 1 where all requests are
+ * alike, else in any unit that says how long it keeps a server, the same for all: 1 to 16,777,216.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE (class or work), E_STALE (account), E_SIZE, E_POINTER. Allocates:
+ * no. Blocks: no. Threads: one at a time for each gate. Since: 0.1.
+ */
+rampmeter_status rampmeter_gate_admit(struct rampmeter_gate *gate,
+                                      uint64_t now_ns,
+                                      uint32_t class_index,
+                                      uint64_t account,
+                                      uint32_t work,
+                                      struct rampmeter_gate_admission *admission,
+                                      rampmeter_error *error);
+
+/**
+ * Whose turn it is among those that wait; `*ticket` is 0 if nobody does. It stays in line until it
+ * is dequeued. A host may have an order of its own instead; what is promised to classes is then its
+ * own, too.
+ *
+ * Fails: E_TIME_REVERSED, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each
+ * gate. Since: 0.1.
+ */
+rampmeter_status rampmeter_gate_next(struct rampmeter_gate *gate,
+                                     uint64_t now_ns,
+                                     uint64_t *ticket,
+                                     rampmeter_error *error);
+
+/**
+ * A server is free for a request that was held: it starts, or is dropped, and its ticket is stale.
+ * Take the next one then. With `gate.expiry` off nothing expires.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_CONTRADICTION (it runs), E_SIZE, E_POINTER. Allocates: no.
+ * Blocks: no. Threads: one at a time for each gate. Since: 0.1.
+ */
+rampmeter_status rampmeter_gate_dequeue(struct rampmeter_gate *gate,
+                                        uint64_t now_ns,
+                                        uint64_t ticket,
+                                        struct rampmeter_gate_dequeued *dequeued,
+                                        rampmeter_error *error);
+
+/**
+ * A request that ran left its server, whatever became of it; its ticket is stale.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_CONTRADICTION (it does not run), E_POINTER. Allocates: no.
+ * Blocks: no. Threads: one at a time for each gate. Since: 0.1.
+ */
+rampmeter_status rampmeter_gate_ended(struct rampmeter_gate *gate,
+                                      uint64_t now_ns,
+                                      uint64_t ticket,
+                                      rampmeter_error *error);
+
+/**
+ * A request is gone, wherever it was: cancelled, or its client with it. One that ran leaves its
+ * server as in rampmeter_gate_ended(); what one that waited was charged is given back.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for
+ * each gate. Since: 0.1.
+ */
+rampmeter_status rampmeter_gate_left(struct rampmeter_gate *gate,
+                                     uint64_t now_ns,
+                                     uint64_t ticket,
+                                     rampmeter_error *error);
+
+/**
+ * A request that was held and will not start, the one longest so first; `refusal->ticket` is 0 if
+ * there is none. Answer these at once: until a host has asked, each takes one of the
+ * `limits.requests_max` places. A host that never asks learns it when it dequeues.
+ *
+ * Fails: E_TIME_REVERSED, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for
+ * each gate. Since: 0.1.
+ */
+rampmeter_status rampmeter_gate_given_up(struct rampmeter_gate *gate,
+                                         uint64_t now_ns,
+                                         struct rampmeter_gate_refusal *refusal,
+                                         rampmeter_error *error);
+
+/**
+ * When to ask rampmeter_gate_given_up() again: now if somebody was given up already, else when the
+ * next that waits will have waited too long; RAMPMETER_NEVER if nothing will happen by itself.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes the gate.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_gate_next_event(const struct rampmeter_gate *gate,
+                                           uint64_t now_ns,
+                                           uint64_t *next_ns,
+                                           rampmeter_error *error);
+
+/**
+ * What a request of a class would find if it came now and displaced nobody.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE (class), E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads:
+ * any number, while nobody changes the gate. Since: 0.1.
+ */
+rampmeter_status rampmeter_gate_outlook(const struct rampmeter_gate *gate,
+                                        uint64_t now_ns,
+                                        uint32_t class_index,
+                                        struct rampmeter_outlook *outlook,
+                                        rampmeter_error *error);
+
+/**
+ * What the gate knows and did so far.
+ *
+ * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the gate. Since: 0.1.
+ */
+rampmeter_status rampmeter_gate_stats(const struct rampmeter_gate *gate,
+                                      struct rampmeter_stats_gate *stats,
+                                      rampmeter_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -101,6 +101,7 @@ impl Fault {
         let mut text = Text { bytes: [0; RAMPMETER_ERROR_TEXT_BYTES], len: 0, full: false };
         // It refuses what does not fit, and that is all that can go wrong.
         let _ = write!(text, "{self}");
+        #[allow(clippy::cast_possible_wrap, reason = "bytes stay what they are, signed or not")]
         let told = rampmeter_error {
             status,
             text_len: text.len as u32,

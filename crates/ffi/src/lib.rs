@@ -16,6 +16,7 @@
 //! `docs/decisions/0016-the-c-abi.md` says why, and how another desk gets its section.
 #![allow(non_camel_case_types, reason = "these are the names in C")]
 #![allow(unsafe_code, reason = "pointers come from C; each block says what it relies on")]
+#![allow(clippy::doc_markdown, reason = "the comments are the manual of a C programmer")]
 #![allow(clippy::missing_safety_doc, reason = "the head of the C header states the contract once")]
 
 mod boundary;
@@ -24,5 +25,6 @@ mod memory;
 pub mod batcher;
 pub mod engine;
 pub mod error;
+pub mod gate;
 pub mod policy;
 pub mod status;

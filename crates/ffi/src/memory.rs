@@ -66,6 +66,19 @@ macro_rules! versioned {
 }
 pub(crate) use versioned;
 
+/// Declares that arrays of a structure and of the core's are the same bytes: nothing is copied
+/// between them.
+macro_rules! same_layout {
+    ($c:ident = $core:ty { $($field:ident),+ }) => {
+        const _: () = assert!(size_of::<$c>() == size_of::<$core>());
+        const _: () = assert!(align_of::<$c>() == align_of::<$core>());
+        $(const _: () = assert!(
+            std::mem::offset_of!($c, $field) == std::mem::offset_of!($core, $field)
+        );)+
+    };
+}
+pub(crate) use same_layout;
+
 /// Size that the caller gave the structure, at least that of the first version.
 ///
 /// # Safety
@@ -354,7 +367,7 @@ mod tests {
     #[test]
     fn wrong_pointers_are_refused() {
         let words = [0_u64; 2];
-        let odd = words.as_ptr().cast::<u8>().wrapping_add(1).cast::<u64>();
+        let odd = words.as_ptr().wrapping_byte_add(1);
         // SAFETY: nothing is read.
         unsafe {
             assert_eq!(code(array(odd, 1, "a")), codes::POINTER);

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use cbindgen::{Builder, Config, DocumentationStyle, Language, Style};
 
 /// Sources below `crates/ffi/src`: each list is one section, which opens with the module comment of
-/// its first file.
+/// the file that is in no folder.
 const SECTIONS: &[&[&str]] = &[
     &["status.rs"],
     &["error.rs"],
@@ -23,6 +23,7 @@ const SECTIONS: &[&[&str]] = &[
         "batcher/answers.rs",
         "batcher/accounts.rs",
     ],
+    &["gate.rs", "gate/requests.rs", "gate/answers.rs"],
 ];
 
 fn main() -> ExitCode {
@@ -58,8 +59,8 @@ fn generate(sources: &Path) -> Result<String, String> {
     );
     for section in SECTIONS {
         let paths: Vec<PathBuf> = section.iter().map(|file| sources.join(file)).collect();
-        let first = paths.iter().find(|path| !path.to_string_lossy().contains("batcher/"));
-        header.push_str(&banner(first.unwrap_or(&paths[0]))?);
+        let desk = section.iter().find(|file| !file.contains('/')).unwrap_or(&section[0]);
+        header.push_str(&banner(&sources.join(desk))?);
         header.push_str(&tidy(&bindings(&paths)?));
     }
     header.push_str("\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n");

@@ -7,7 +7,7 @@ use rampmeter::{Blocks, Nanos, Tokens};
 use super::rampmeter_batcher;
 use crate::boundary::{change_told, look_told};
 use crate::error::{Fault, Told as _, rampmeter_error};
-use crate::memory::{Out, OutSized, array, array_mut, flag, take, versioned};
+use crate::memory::{Out, OutSized, array, array_mut, flag, same_layout, take, versioned};
 use crate::status::rampmeter_status;
 
 /// rampmeter_plan_entry::phase: computes a chunk of its prompt.
@@ -176,17 +176,6 @@ pub struct rampmeter_observed {
     pub output_tokens: u32,
 }
 versioned!(rampmeter_observed, 16);
-
-/// The arrays of both sides are the same bytes: nothing is copied between them.
-macro_rules! same_layout {
-    ($c:ident = $core:ty { $($field:ident),+ }) => {
-        const _: () = assert!(size_of::<$c>() == size_of::<$core>());
-        const _: () = assert!(align_of::<$c>() == align_of::<$core>());
-        $(const _: () = assert!(
-            std::mem::offset_of!($c, $field) == std::mem::offset_of!($core, $field)
-        );)+
-    };
-}
 
 same_layout!(
     rampmeter_plan_entry =
