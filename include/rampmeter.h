@@ -1684,6 +1684,633 @@ rampmeter_status rampmeter_gate_stats(const struct rampmeter_gate *gate,
                                       struct rampmeter_stats_gate *stats,
                                       rampmeter_error *error);
 
+/* ================================================================================================
+ * Router: which replica takes it
+ *
+ * A router chooses among engines that serve the same model. It predicts, for each, the seconds until
+ * the first token and what the request would cost others there, and takes the cheapest. Nothing is
+ * needed but rampmeter_router_route() and rampmeter_router_ended(); each of the other calls makes it
+ * better: first tokens, reports of the engines, what their caches hold. Prompts are known by the
+ * hashes of their blocks, the engine's own or those of rampmeter_hash_blocks().
+ * `docs/policies/route.md` says how it decides.
+ */
+
+/** rampmeter_replica_spec::mode: it computes prompts and decodes. */
+#define RAMPMETER_REPLICA_MIXED 0
+
+/** It computes prompts, and hands the KV on. */
+#define RAMPMETER_REPLICA_PREFILL 1
+
+/** It decodes what others hand on. */
+#define RAMPMETER_REPLICA_DECODE 2
+
+/** rampmeter_router_status(): the replica may be chosen. */
+#define RAMPMETER_REPLICA_READY 0
+
+/** It finishes what it has and gets nothing new. */
+#define RAMPMETER_REPLICA_DRAINING 1
+
+/** It lost what it had, and gets nothing until it returns. */
+#define RAMPMETER_REPLICA_FAILED 2
+
+/** Where a replica holds the KV of a block: in memory of the device, with nothing to load. */
+#define RAMPMETER_TIER_DEVICE 0
+
+/** In memory of the host. */
+#define RAMPMETER_TIER_HOST 1
+
+/** On a local disk, or in a store that the replica can read. */
+#define RAMPMETER_TIER_DISK 2
+
+/**
+ * Chooses replicas for requests. One thread at a time may change it; calls with a `const` pointer
+ * may run side by side.
+ */
+typedef struct rampmeter_router rampmeter_router;
+
+/**
+ * Capacities of a router. Set all of it to 0, then `size`, then what is to be other than the
+ * default.
+ */
+typedef struct rampmeter_router_options {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Replicas that may be there at once, 1 to 1,048,576; 0: 64. */
+    uint32_t replicas_max;
+    /** Requests that may be routed and not ended, 1 to 16,777,216; 0: 16,384. */
+    uint32_t requests_max;
+    /** Tokens in a block of the hashes that requests and events come with, 1 to 65,536; 0: 16. */
+    uint32_t block_tokens;
+    /**
+     * Blocks that it can know, 1 to 2^28; 0: 2^20. As many as the caches of all replicas hold is
+     * enough; with fewer, those that nobody asked for are forgotten first.
+     */
+    uint32_t blocks_max;
+    /**
+     * Sets of holders that it can know, up to 2^28; 0: 2^20. A block takes one for each 64 replicas
+     * among which it has a holder.
+     */
+    uint32_t sets_max;
+    /** Blocks of a prompt that are looked up, from its beginning, 1 to 16,777,216; 0: 8,192. */
+    uint32_t prompt_blocks_max;
+    /** Adapters that a replica can have loaded, 1 to 4,096; 0: 8. */
+    uint32_t adapters_max;
+    /** Link groups, 1 to 1,048,576; 0: 64. */
+    uint32_t link_groups_max;
+    /** Must be 0. */
+    uint32_t reserved;
+    /**
+     * KV bytes of a token over all layers, which a prefill replica hands to a decode replica, 1 to
+     * 2^30; 0: 131,072.
+     */
+    uint64_t kv_bytes_per_token;
+    /** Bytes a second between replicas of one link group, 1e3 to 1e15; 0: 400e9. */
+    double link_bytes_per_s;
+    /** Bytes a second between replicas of two link groups, 1e3 to 1e15; 0: 50e9. */
+    double network_bytes_per_s;
+} rampmeter_router_options;
+
+/** What a replica is, besides its engine. Set all of it to 0, then `size`, then what is known. */
+typedef struct rampmeter_replica_spec {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Requests that may run at once, up to 16,777,216; 0: 128. */
+    uint32_t running_max;
+    /** Tokens that one step may compute, up to 16,777,216; 0: 2,048. */
+    uint32_t step_tokens_max;
+    /** RAMPMETER_REPLICA_MIXED, RAMPMETER_REPLICA_PREFILL or RAMPMETER_REPLICA_DECODE. */
+    uint32_t mode;
+    /** Replicas of one group reach each other over fast links; below `link_groups_max`. */
+    uint32_t link_group;
+    /** Must be 0. */
+    uint32_t reserved;
+    /** When it can begin: later than now while weights are loaded; 0: at once. */
+    uint64_t ready_at_ns;
+    /**
+     * Seconds to load a block of the router's `block_tokens` from memory of the host, 0 to 3,600.
+     */
+    double host_load_s_per_block;
+    /** Seconds to load such a block from a disk, 0 to 3,600. */
+    double disk_load_s_per_block;
+    /** Seconds to load an adapter, 0 to 3,600. */
+    double adapter_load_s;
+} rampmeter_replica_spec;
+
+/** What an engine says about itself. Set all of it to 0, then `size`, then what is known. */
+typedef struct rampmeter_replica_state {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Requests that have begun and not ended. */
+    uint32_t running;
+    /** Requests that have not begun. */
+    uint32_t waiting;
+    /** KV blocks that nobody holds. */
+    uint32_t kv_blocks_free;
+    /** When it was so, on the router's clock; not after the call that reports it. 0: now. */
+    uint64_t as_of_ns;
+    /** KV tokens of the running requests, up to 2^44. */
+    uint64_t context_tokens;
+    /**
+     * Prompt tokens that are still to be computed, of waiting and running requests, up to 2^44.
+     */
+    uint64_t prefill_tokens;
+    /**
+     * 1: the field before is set; 0: the engine does not say, and the router keeps its own account.
+     */
+    uint8_t prefill_tokens_known;
+    /** Must be 0. */
+    uint8_t reserved[7];
+} rampmeter_replica_state;
+
+/** A request that is to be routed. Set all of it to 0, then `size`, then what is known. */
+typedef struct rampmeter_route_request {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Place of its class in the policy. */
+    uint32_t class_index;
+    /** Length of the prompt, at least 1. */
+    uint32_t prompt_tokens;
+    /** Elements of `hashes`. */
+    uint32_t hashes_len;
+    /** The adapter that it needs, by any number of the host; 0: none. */
+    uint64_t adapter;
+    /**
+     * Names of the full blocks of `block_tokens` tokens of its prompt, in order; none where nothing
+     * is known.
+     */
+    const uint64_t *hashes;
+} rampmeter_route_request;
+
+/** Where a request goes. Set `size` before. */
+typedef struct rampmeter_routed {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Prompt tokens that the replica is taken to have, or to load. */
+    uint32_t cached_tokens;
+    /**
+     * Name of the request in the calls that tell what became of it; 0: no replica may be chosen, and
+     * nothing has changed.
+     */
+    uint64_t request;
+    /** The replica that takes it. */
+    uint64_t replica;
+    /** Predicted seconds until its first token. */
+    double ttft_s;
+    /** What was compared, in value-seconds: with what others lose. */
+    double cost;
+    /** Replicas that were looked at. */
+    uint32_t candidates;
+    /** 1: no replica has reported in time; this one is the best by what was known last. */
+    uint8_t stale;
+    /** 0. */
+    uint8_t reserved[3];
+} rampmeter_routed;
+
+/** A pair of replicas for a request. Set `size` before. */
+typedef struct rampmeter_routed_pair {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Prompt tokens that the prefill replica is taken to have, or to load. */
+    uint32_t cached_tokens;
+    /**
+     * Name of the request in the calls that tell what became of it; 0: there is no pair, and nothing
+     * has changed.
+     */
+    uint64_t request;
+    /** Computes the prompt. */
+    uint64_t prefill;
+    /** Takes the KV over and decodes. */
+    uint64_t decode;
+    /** Seconds to hand the KV on; part of `ttft_s`. */
+    double transfer_s;
+    /** Predicted seconds until the first token is out at the decode replica. */
+    double ttft_s;
+    /** What was compared, in value-seconds. */
+    double cost;
+    /** 1: one of the two has not reported in time, and no other that does its half has. */
+    uint8_t stale;
+    /** 0. */
+    uint8_t reserved[7];
+} rampmeter_routed_pair;
+
+/** What a choice costs, by parts, in seconds. */
+typedef struct rampmeter_prices {
+    /** Until the replica can begin at all. */
+    double cold_start_s;
+    /** Prompts that it has. */
+    double queue_s;
+    /** The rest of the step that runs. */
+    double step_s;
+    /** Until a seat is free. */
+    double seats_s;
+    /** Until there is KV memory. */
+    double kv_s;
+    /** Loading the adapter. */
+    double adapter_s;
+    /** Loading blocks from slower tiers. */
+    double load_s;
+    /** Computing the rest of the prompt. */
+    double prefill_s;
+    /** Handing the KV on, for a pair. */
+    double transfer_s;
+    /** Slowing each other down while decoding, weighted by delay values. */
+    double interference_s;
+    /** Who comes later waits longer, weighted by delay values. */
+    double later_s;
+    /** Predicted time to the first token. */
+    double ttft_s;
+    /** What is compared: value-seconds. */
+    double cost;
+    /** Prompt tokens that are not computed. */
+    uint32_t cached_tokens;
+    /** Means nothing. */
+    uint32_t reserved;
+} rampmeter_prices;
+
+/** A replica that may be chosen, with what it would cost. */
+typedef struct rampmeter_candidate {
+    /** The replica. */
+    uint64_t replica;
+    /** What it costs, by parts. */
+    struct rampmeter_prices prices;
+    /** 1: its last report is too old; it is chosen only where all are. */
+    uint8_t stale;
+    /** Mean nothing. */
+    uint8_t reserved[7];
+    /** Seconds that prompts take here, over those that its step times promise. */
+    double pace_ratio;
+} rampmeter_candidate;
+
+/** What a router holds, and how full it is. Set `size` before. */
+typedef struct rampmeter_stats_router {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Replicas that are there, in whatever state. */
+    uint32_t replicas;
+    /** Replicas that may be. */
+    uint32_t replicas_max;
+    /** Of the replicas, those that may be chosen. */
+    uint32_t replicas_ready;
+    /** Requests that were routed and have not ended. */
+    uint32_t requests;
+    /** Requests that may be. */
+    uint32_t requests_max;
+    /** Blocks of prompts that it knows. */
+    uint32_t blocks;
+    /** Blocks that it can. */
+    uint32_t blocks_max;
+    /** Sets of holders in use. */
+    uint32_t sets;
+    /** Sets that there are. */
+    uint32_t sets_max;
+    /** Blocks that were forgotten for lack of room, ever. */
+    uint64_t blocks_evicted;
+    /** Requests that were routed, ever. */
+    uint64_t decisions;
+    /** Requests that ended after their first token, ever. */
+    uint64_t ended;
+    /** Requests a second, of about the last 200. */
+    double rate_per_s;
+    /** Mean tokens of an answer, of about the last 200. */
+    double output_tokens_mean;
+} rampmeter_stats_router;
+
+/**
+ * Creates a router without replicas, with all the memory that it will ever use.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_DUPLICATE, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the
+ * caller's, to be given to rampmeter_router_destroy(); NULL on failure. `policy` and `options` are
+ * read and not kept. Allocates: yes, rampmeter_router_bytes_needed(). Blocks: no. Threads: any.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_router_create(const rampmeter_policy *policy,
+                                         const struct rampmeter_router_options *options,
+                                         struct rampmeter_router **out,
+                                         rampmeter_error *error);
+
+/**
+ * Ends a router. NULL is allowed and does nothing.
+ *
+ * Allocates: no (frees). Blocks: no. Threads: one, and no other may still use it. Since: 0.1.
+ */
+void rampmeter_router_destroy(struct rampmeter_router *router);
+
+/**
+ * Bytes that a router for this policy with these options takes, to within a few fixed fields.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads:
+ * any. Since: 0.1.
+ */
+rampmeter_status rampmeter_router_bytes_needed(const rampmeter_policy *policy,
+                                               const struct rampmeter_router_options *options,
+                                               uint64_t *bytes,
+                                               rampmeter_error *error);
+
+/**
+ * Takes a changed policy: delay values and the rules of `[route]` hold from the next request on.
+ *
+ * Fails: E_RANGE if it has another number of classes, or more accounts than the first policy;
+ * E_RANGE_REAL, E_DUPLICATE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each
+ * router. Since: 0.1.
+ */
+rampmeter_status rampmeter_router_set_policy(struct rampmeter_router *router,
+                                             const rampmeter_policy *policy,
+                                             rampmeter_error *error);
+
+/**
+ * Bytes that rampmeter_router_save() will write now.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes the
+ * router. Since: 0.1.
+ */
+rampmeter_status rampmeter_router_snapshot_bytes(const struct rampmeter_router *router,
+                                                 uint64_t *bytes,
+                                                 rampmeter_error *error);
+
+/**
+ * Writes all state into `out`; `*written` is its length. Handles of replicas and requests stay good
+ * in what is restored from it.
+ *
+ * Fails: E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while
+ * nobody changes the router. Since: 0.1.
+ */
+rampmeter_status rampmeter_router_save(const struct rampmeter_router *router,
+                                       uint8_t *out,
+                                       size_t capacity,
+                                       size_t *written,
+                                       rampmeter_error *error);
+
+/**
+ * Creates a router from `len` bytes that rampmeter_router_save() wrote, which are believed in
+ * nothing: damaged or forged ones are refused. `options` must be those that it had. KV events that
+ * came meanwhile are lost: let engines tell anew what they hold, or call rampmeter_router_cleared().
+ *
+ * Fails: E_SNAPSHOT, and as rampmeter_router_create(). Ownership, and so on: as there. Since: 0.1.
+ */
+rampmeter_status rampmeter_router_restore(const rampmeter_policy *policy,
+                                          const struct rampmeter_router_options *options,
+                                          const uint8_t *bytes,
+                                          size_t len,
+                                          struct rampmeter_router **out,
+                                          rampmeter_error *error);
+
+/**
+ * A replica comes; it may be chosen at once, at the price of its cold start.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE, E_RANGE_REAL, E_FULL (`replicas_max`), E_SIZE, E_TOO_NEW,
+ * E_POINTER. `engine` and `spec` are read and not kept. Allocates: no. Blocks: no. Threads: one at a
+ * time for each router. Since: 0.1.
+ */
+rampmeter_status rampmeter_router_add_replica(struct rampmeter_router *router,
+                                              uint64_t now_ns,
+                                              const rampmeter_engine *engine,
+                                              const struct rampmeter_replica_spec *spec,
+                                              uint64_t *replica,
+                                              rampmeter_error *error);
+
+/**
+ * A report of a replica arrives: what it says replaces what was thought, and what was routed since
+ * is added to it. `*is_news` is 0 if one that is no older arrived before: nothing is changed then.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no.
+ * Threads: one at a time for each router. Since: 0.1.
+ */
+rampmeter_status rampmeter_router_report(struct rampmeter_router *router,
+                                         uint64_t now_ns,
+                                         uint64_t replica,
+                                         const struct rampmeter_replica_state *state,
+                                         uint32_t *is_news,
+                                         rampmeter_error *error);
+
+/**
+ * A replica finishes what it has and gets nothing new, until rampmeter_router_resume().
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for
+ * each router. Since: 0.1.
+ */
+rampmeter_status rampmeter_router_drain(struct rampmeter_router *router,
+                                        uint64_t now_ns,
+                                        uint64_t replica,
+                                        rampmeter_error *error);
+
+/**
+ * A replica lost its requests and its cache, and gets nothing until rampmeter_router_resume().
+ * `*requests` is how many it had: route these anew. rampmeter_router_ended() for them may be said or
+ * not, except that each takes its place until then. Takes time in proportion to the known blocks.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for
+ * each router. Since: 0.1.
+ */
+rampmeter_status rampmeter_router_fail(struct rampmeter_router *router,
+                                       uint64_t now_ns,
+                                       uint64_t replica,
+                                       uint32_t *requests,
+                                       rampmeter_error *error);
+
+/**
+ * A replica that was drained or failed may be chosen again, from `ready_at_ns` on (0: at once).
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for
+ * each router. Since: 0.1.
+ */
+rampmeter_status rampmeter_router_resume(struct rampmeter_router *router,
+                                         uint64_t now_ns,
+                                         uint64_t replica,
+                                         uint64_t ready_at_ns,
+                                         rampmeter_error *error);
+
+/**
+ * A replica goes for good; its handle is stale. Takes time in proportion to the known blocks.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for
+ * each router. Since: 0.1.
+ */
+rampmeter_status rampmeter_router_remove_replica(struct rampmeter_router *router,
+                                                 uint64_t now_ns,
+                                                 uint64_t replica,
+                                                 rampmeter_error *error);
+
+/**
+ * Whether a replica may be chosen: RAMPMETER_REPLICA_READY, RAMPMETER_REPLICA_DRAINING or
+ * RAMPMETER_REPLICA_FAILED.
+ *
+ * Fails: E_STALE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the router. Since: 0.1.
+ */
+rampmeter_status rampmeter_router_status(const struct rampmeter_router *router,
+                                         uint64_t replica,
+                                         uint32_t *status,
+                                         rampmeter_error *error);
+
+/**
+ * Writes the names of the full blocks of `block_tokens` tokens to the front of `hashes`, as many as
+ * fit, and how many into `*hashes_len`. Two prompts give a block the same name exactly where they
+ * agree up to its end, and have the same `root`: anything that must not share, such as a number for
+ * the model or the tenant. No cryptographic hash: an engine must not reuse KV by it.
+ *
+ * Fails: E_POINTER, E_RANGE. Allocates: no. Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_hash_blocks(uint64_t root,
+                                       const uint32_t *tokens,
+                                       size_t tokens_len,
+                                       uint32_t block_tokens,
+                                       uint64_t *hashes,
+                                       size_t capacity,
+                                       size_t *hashes_len,
+                                       rampmeter_error *error);
+
+/**
+ * Sends a request to the cheapest replica that computes whole requests. `routed->request` is 0 if
+ * none may be chosen.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE (class, length of the prompt), E_FULL (`requests_max`), E_SIZE,
+ * E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each router.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_router_route(struct rampmeter_router *router,
+                                        uint64_t now_ns,
+                                        const struct rampmeter_route_request *request,
+                                        struct rampmeter_routed *routed,
+                                        rampmeter_error *error);
+
+/**
+ * Sends a request to the cheapest pair of a prefill and a decode replica. `pair->request` is 0
+ * unless there is one of each. Of the calls that follow, rampmeter_router_started() and
+ * rampmeter_router_first_token() are about the prompt; decoding begins with the first token.
+ *
+ * Fails, and so on: as rampmeter_router_route(). Since: 0.1.
+ */
+rampmeter_status rampmeter_router_route_pair(struct rampmeter_router *router,
+                                             uint64_t now_ns,
+                                             const struct rampmeter_route_request *request,
+                                             struct rampmeter_routed_pair *pair,
+                                             rampmeter_error *error);
+
+/**
+ * A replica began to compute the prompt of a request, and found `cached_tokens` of it.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE (beyond the prompt), E_CONTRADICTION (it had begun
+ * before), E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each router. Since: 0.1.
+ */
+rampmeter_status rampmeter_router_started(struct rampmeter_router *router,
+                                          uint64_t now_ns,
+                                          uint64_t request,
+                                          uint32_t cached_tokens,
+                                          rampmeter_error *error);
+
+/**
+ * The first token of a request is out.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_CONTRADICTION (it was out before), E_POINTER. Allocates: no.
+ * Blocks: no. Threads: one at a time for each router. Since: 0.1.
+ */
+rampmeter_status rampmeter_router_first_token(struct rampmeter_router *router,
+                                              uint64_t now_ns,
+                                              uint64_t request,
+                                              rampmeter_error *error);
+
+/**
+ * A request ended, with so many tokens of answer: it was done, cancelled, or failed. Its handle is
+ * stale from now on.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a
+ * time for each router. Since: 0.1.
+ */
+rampmeter_status rampmeter_router_ended(struct rampmeter_router *router,
+                                        uint64_t now_ns,
+                                        uint64_t request,
+                                        uint32_t output_tokens,
+                                        rampmeter_error *error);
+
+/**
+ * A replica holds these blocks in a tier from now on (vLLM: BlockStored). From its first event on,
+ * what it holds is what it tells, besides the prompts that are on their way to it.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_RANGE (tier), E_POINTER. Allocates: no. Blocks: no. Threads:
+ * one at a time for each router. Since: 0.1.
+ */
+rampmeter_status rampmeter_router_stored(struct rampmeter_router *router,
+                                         uint64_t now_ns,
+                                         uint64_t replica,
+                                         uint32_t tier,
+                                         const uint64_t *hashes,
+                                         size_t hashes_len,
+                                         rampmeter_error *error);
+
+/**
+ * A replica holds these blocks in this tier no more (vLLM: BlockRemoved).
+ *
+ * Fails, and so on: as rampmeter_router_stored(). Since: 0.1.
+ */
+rampmeter_status rampmeter_router_removed(struct rampmeter_router *router,
+                                          uint64_t now_ns,
+                                          uint64_t replica,
+                                          uint32_t tier,
+                                          const uint64_t *hashes,
+                                          size_t hashes_len,
+                                          rampmeter_error *error);
+
+/**
+ * A replica holds nothing any more (vLLM: AllBlocksCleared). Call it also where event numbers have a
+ * gap, and ask the engine for a replay. Takes time in proportion to the known blocks.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for
+ * each router. Since: 0.1.
+ */
+rampmeter_status rampmeter_router_cleared(struct rampmeter_router *router,
+                                          uint64_t now_ns,
+                                          uint64_t replica,
+                                          rampmeter_error *error);
+
+/**
+ * A replica has an adapter from now on.
+ *
+ * Fails: E_TIME_REVERSED, E_STALE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for
+ * each router. Since: 0.1.
+ */
+rampmeter_status rampmeter_router_adapter_loaded(struct rampmeter_router *router,
+                                                 uint64_t now_ns,
+                                                 uint64_t replica,
+                                                 uint64_t adapter,
+                                                 rampmeter_error *error);
+
+/**
+ * A replica has an adapter no more.
+ *
+ * Fails, and so on: as rampmeter_router_adapter_loaded(). Since: 0.1.
+ */
+rampmeter_status rampmeter_router_adapter_unloaded(struct rampmeter_router *router,
+                                                   uint64_t now_ns,
+                                                   uint64_t replica,
+                                                   uint64_t adapter,
+                                                   rampmeter_error *error);
+
+/**
+ * What a request would cost on every replica that computes whole requests and may be chosen, to the
+ * front of `candidates`, and how many into `*candidates_len`. Routes nothing. `replicas_max`
+ * elements are always enough; set each of them to 0 once before its first use, as calloc() does.
+ *
+ * Fails: E_BUFFER_TOO_SMALL, and as rampmeter_router_route(), but for E_FULL. Allocates: no. Blocks:
+ * no. Threads: one at a time for each router. Since: 0.1.
+ */
+rampmeter_status rampmeter_router_explain(struct rampmeter_router *router,
+                                          uint64_t now_ns,
+                                          const struct rampmeter_route_request *request,
+                                          struct rampmeter_candidate *candidates,
+                                          size_t capacity,
+                                          size_t *candidates_len,
+                                          rampmeter_error *error);
+
+/**
+ * What the router holds, and how full it is.
+ *
+ * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the router. Since: 0.1.
+ */
+rampmeter_status rampmeter_router_stats(const struct rampmeter_router *router,
+                                        struct rampmeter_stats_router *stats,
+                                        rampmeter_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -27,4 +27,5 @@ pub mod engine;
 pub mod error;
 pub mod gate;
 pub mod policy;
+pub mod router;
 pub mod status;

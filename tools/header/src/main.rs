@@ -24,6 +24,13 @@ const SECTIONS: &[&[&str]] = &[
         "batcher/accounts.rs",
     ],
     &["gate.rs", "gate/requests.rs", "gate/answers.rs"],
+    &[
+        "router.rs",
+        "router/replicas.rs",
+        "router/requests.rs",
+        "router/events.rs",
+        "router/answers.rs",
+    ],
 ];
 
 fn main() -> ExitCode {
