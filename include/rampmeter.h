@@ -1685,6 +1685,612 @@ rampmeter_status rampmeter_gate_stats(const struct rampmeter_gate *gate,
                                       rampmeter_error *error);
 
 /* ================================================================================================
+ * Headroom: how much is safe
+ *
+ * Three desks of planning. A rampmeter_headroom hears what comes, starts and ends on one pool of
+ * replicas, and says how much more it can take, how many replicas are needed, and whether one can
+ * go; each answer carries its limits of confidence, or says how much is missing for one. A
+ * rampmeter_reserve says whether a batch job waits so that urgent work finds room. A
+ * rampmeter_shadow_price says what a GPU is worth while others wait for it. None of them is asked for
+ * every request: that is what a gate is for. `docs/policies/headroom.md` says how they decide.
+ */
+
+/** rampmeter_estimate::basis: formulas, from measured rates and variabilities. */
+#define RAMPMETER_BASIS_MODEL 0
+
+/** The requests that came, tried out at other loads. */
+#define RAMPMETER_BASIS_REHEARSED 1
+
+/** Waits that were observed, and nothing else: it holds for the load that there was. */
+#define RAMPMETER_BASIS_OBSERVED 2
+
+/** rampmeter_can_remove::answer: too few requests were seen to say anything. */
+#define RAMPMETER_REMOVE_NOT_ENOUGH_DATA 0
+
+/** Some target is likely missed without it. */
+#define RAMPMETER_REMOVE_NO 1
+
+/** Every target likely holds without it; it may turn out to be needed. */
+#define RAMPMETER_REMOVE_PERHAPS 2
+
+/** Every target holds without it, nineteen times out of twenty. */
+#define RAMPMETER_REMOVE_YES 3
+
+/** rampmeter_hold_verdict::reason: the two prices. */
+#define RAMPMETER_HOLD_PRICE 0
+
+/** The least reserve that the policy asks for. */
+#define RAMPMETER_HOLD_RESERVE 1
+
+/** Too few urgent requests have ended to say anything: the job starts. */
+#define RAMPMETER_HOLD_NOT_ENOUGH_DATA 2
+
+/**
+ * Says how much load one pool of replicas can take. One thread at a time may change it; calls with a
+ * `const` pointer may run side by side.
+ */
+typedef struct rampmeter_headroom rampmeter_headroom;
+
+/**
+ * Says whether batch work waits for urgent work. One thread at a time may change it; calls with a
+ * `const` pointer may run side by side.
+ */
+typedef struct rampmeter_reserve rampmeter_reserve;
+
+/**
+ * The price of a GPU-second, from what waits and what is offered. One thread at a time may change
+ * it; calls with a `const` pointer may run side by side.
+ */
+typedef struct rampmeter_shadow_price rampmeter_shadow_price;
+
+/**
+ * What requests of an engine look like on average. Set all of it to 0, then `size`, then the rest.
+ */
+typedef struct rampmeter_request_shape {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Prompt tokens that have to be computed, 1 to 16,777,216. */
+    uint32_t prompt_tokens;
+    /** Output tokens, 1 to 16,777,216. */
+    uint32_t output_tokens;
+    /** Must be 0. */
+    uint32_t reserved;
+    /** Squared coefficient of variation of the output tokens, 0 (all alike) to 100. */
+    double output_scv;
+} rampmeter_request_shape;
+
+/** A class that waits for the pool. 0 in a field means the default. */
+typedef struct rampmeter_headroom_class {
+    /** Longest wait that is in time, up to a day; 0: 2 seconds. */
+    uint64_t target_ns;
+    /** Share of requests that may wait longer, 0.0001 to 0.5; 0: 0.05. */
+    double late_ratio_max;
+    /**
+     * What one second of delay is worth, 0.0001 to 10,000; 0: 1, a second of an interactive user.
+     */
+    double delay_value;
+} rampmeter_headroom_class;
+
+/** What a pool is. Set all of it to 0, then `size`, then what is known. */
+typedef struct rampmeter_headroom_options {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Elements of `classes`, 1 to 16. */
+    uint32_t classes_len;
+    /** Who waits for it, first come, first served. */
+    const struct rampmeter_headroom_class *classes;
+    /** Requests that a replica serves at once, 1 to 4,096; 0: 1. See rampmeter_engine_seats(). */
+    uint32_t seats;
+    /** Replicas at the beginning, 0 to `replicas_max`. */
+    uint32_t replicas;
+    /**
+     * Most replicas that there may be, 1 to 65,536, and 2^18 seats in all; 0: no more than at the
+     * beginning, at least 1.
+     */
+    uint32_t replicas_max;
+    /**
+     * Requests after which one counts 1/e of what it did, 1,000 to 10,000,000; 0: 100,000, which
+     * know a knee to about 1% under Poisson traffic and 3% under strong bursts.
+     */
+    uint32_t memory_requests;
+    /**
+     * Part of a full engine's step that is due to those seated, 0 to 0.95; 0 for servers that do
+     * not slow each other down. See rampmeter_engine_seats().
+     */
+    double loaded_share;
+    /** GPUs of one replica, 0.001 to 10,000; 0: 1. */
+    double gpus_per_replica;
+} rampmeter_headroom_options;
+
+/**
+ * A number, and between which it lies nine times out of ten; or how much is missing for one. Set
+ * `size` before.
+ */
+typedef struct rampmeter_estimate {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 1: this is known; 0: too few requests were seen to say anything. */
+    uint8_t known;
+    /** RAMPMETER_BASIS_...: what weighed most in it. */
+    uint8_t basis;
+    /** 0. */
+    uint8_t reserved[2];
+    /** The likeliest; 0 and meaningless if it is not known, as the next two. */
+    double value;
+    /** Lower end: less in one case out of twenty. */
+    double low;
+    /** Upper end. May be infinite. */
+    double high;
+    /** Requests that it rests on, or that were seen. */
+    uint64_t samples;
+    /** Requests that are needed, if it is not known; else 0. */
+    uint64_t samples_needed;
+} rampmeter_estimate;
+
+/** Whether one replica can be taken away. Set `size` before. */
+typedef struct rampmeter_can_remove {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** RAMPMETER_REMOVE_... */
+    uint32_t answer;
+    /** Requests seen, if that is not enough data; else 0. */
+    uint64_t samples;
+    /** Requests that are needed, if there is not enough data; else 0. */
+    uint64_t samples_needed;
+} rampmeter_can_remove;
+
+/** What a desk of headroom knows and did. Set `size` before. */
+typedef struct rampmeter_stats_headroom {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Replicas that there are. */
+    uint32_t replicas;
+    /** Requests that came so far, of all classes. */
+    uint64_t arrived;
+    /** Requests that ended so far. */
+    uint64_t ended;
+    /** Requests that wait. */
+    uint64_t waiting;
+    /** Requests that are being served. */
+    uint64_t running;
+    /** Requests a second, over the memory. */
+    double rate_per_s;
+    /** Mean seconds that one takes of a server of a full pool. */
+    double service_s;
+    /** Squared coefficient of variation of that. */
+    double service_scv;
+    /** Index of dispersion of arrivals over a service time; 1 where they are independent. */
+    double dispersion;
+    /** Offered load over capacity. */
+    double rho;
+} rampmeter_stats_headroom;
+
+/** A batch job for which there is room. Set all of it to 0, then `size`, then the rest. */
+typedef struct rampmeter_batch_job {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Batch jobs that wait, this one included or not. */
+    uint32_t waiting;
+    /** GPUs that it takes, 0.001 to 1e9. */
+    double gpus;
+    /** What one second of its delay is worth, 0.0001 to 10,000. */
+    double delay_value;
+    /** GPUs that are free, 0 to 1e9. */
+    double gpus_free;
+} rampmeter_batch_job;
+
+/** Whether a batch job waits, and why. Set `size` before. */
+typedef struct rampmeter_hold_verdict {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 1: it waits, and so does all batch work behind it, backfill included; 0: it starts. */
+    uint8_t hold;
+    /** RAMPMETER_HOLD_...: what weighed. */
+    uint8_t reason;
+    /** 0. */
+    uint8_t reserved[2];
+    /** Value that urgent work loses a second if it starts. */
+    double urgent_price;
+    /** Value that batch work loses a second if it waits. */
+    double batch_price;
+    /** Slots of urgent requests that would be free after it, less those that wait. */
+    double slots_left;
+    /** Standard deviation of urgent work that runs and waits, in slots. */
+    double sigma;
+} rampmeter_hold_verdict;
+
+/**
+ * How many requests of this shape one engine can serve at once, with at most `seats_max` (1 to
+ * 4,096), and how much they slow each other down: rampmeter_headroom_options::seats and
+ * rampmeter_headroom_options::loaded_share.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads:
+ * any. Since: 0.1.
+ */
+rampmeter_status rampmeter_engine_seats(const rampmeter_engine *engine,
+                                        uint32_t seats_max,
+                                        const struct rampmeter_request_shape *shape,
+                                        uint32_t *seats,
+                                        double *loaded_share,
+                                        rampmeter_error *error);
+
+/**
+ * Creates a desk without any history, with all the memory that it will ever use.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to
+ * be given to rampmeter_headroom_destroy(); NULL on failure. `options` is read and not kept.
+ * Allocates: yes, rampmeter_headroom_bytes_needed(). Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_headroom_create(const struct rampmeter_headroom_options *options,
+                                           struct rampmeter_headroom **out,
+                                           rampmeter_error *error);
+
+/**
+ * Ends a desk. NULL is allowed and does nothing.
+ *
+ * Allocates: no (frees). Blocks: no. Threads: one, and no other may still use it. Since: 0.1.
+ */
+void rampmeter_headroom_destroy(struct rampmeter_headroom *headroom);
+
+/**
+ * Bytes that a desk with these options takes, to within a few fixed fields.
+ *
+ * Fails: E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: a list of the classes, which
+ * it frees. Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_headroom_bytes_needed(const struct rampmeter_headroom_options *options,
+                                                 uint64_t *bytes,
+                                                 rampmeter_error *error);
+
+/**
+ * Bytes that rampmeter_headroom_save() will write now.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes the desk.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_headroom_snapshot_bytes(const struct rampmeter_headroom *headroom,
+                                                   uint64_t *bytes,
+                                                   rampmeter_error *error);
+
+/**
+ * Writes all state into `out`; `*written` is its length.
+ *
+ * Fails: E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while
+ * nobody changes the desk. Since: 0.1.
+ */
+rampmeter_status rampmeter_headroom_save(const struct rampmeter_headroom *headroom,
+                                         uint8_t *out,
+                                         size_t capacity,
+                                         size_t *written,
+                                         rampmeter_error *error);
+
+/**
+ * Creates a desk from `len` bytes that rampmeter_headroom_save() wrote, which are believed in
+ * nothing: damaged or forged ones are refused. `options` must be those that it had, but for
+ * `replicas`, which comes from the snapshot.
+ *
+ * Fails: E_SNAPSHOT, and as rampmeter_headroom_create(). Ownership, and so on: as there. Since: 0.1.
+ */
+rampmeter_status rampmeter_headroom_restore(const struct rampmeter_headroom_options *options,
+                                            const uint8_t *bytes,
+                                            size_t len,
+                                            struct rampmeter_headroom **out,
+                                            rampmeter_error *error);
+
+/**
+ * A request of a class came in. Say of each what became of it: it started and ended, or it left.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE (class), E_POINTER. Allocates: no. Blocks: no. Threads: one at a
+ * time for each desk. Since: 0.1.
+ */
+rampmeter_status rampmeter_headroom_arrived(struct rampmeter_headroom *headroom,
+                                            uint64_t now_ns,
+                                            uint32_t class_index,
+                                            rampmeter_error *error);
+
+/**
+ * A request of a class that waited starts; it waited for `waited_ns` in all.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE (class, or a wait that began before time did), E_CONTRADICTION
+ * (none waits), E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each desk.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_headroom_started(struct rampmeter_headroom *headroom,
+                                            uint64_t now_ns,
+                                            uint32_t class_index,
+                                            uint64_t waited_ns,
+                                            rampmeter_error *error);
+
+/**
+ * A request of a class that was served ended; it ran for `ran_ns` in all.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE (class, or a run that began before time did), E_CONTRADICTION
+ * (none runs), E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each desk.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_headroom_ended(struct rampmeter_headroom *headroom,
+                                          uint64_t now_ns,
+                                          uint32_t class_index,
+                                          uint64_t ran_ns,
+                                          rampmeter_error *error);
+
+/**
+ * A request of a class that waited is gone: expired, cancelled, or shed. It counts as one that
+ * waited until now, `waited_ns` in all.
+ *
+ * Fails, and so on: as rampmeter_headroom_started(). Since: 0.1.
+ */
+rampmeter_status rampmeter_headroom_left(struct rampmeter_headroom *headroom,
+                                         uint64_t now_ns,
+                                         uint32_t class_index,
+                                         uint64_t waited_ns,
+                                         rampmeter_error *error);
+
+/**
+ * From now on there are so many replicas, 0 to `replicas_max`. What was learned of the variability
+ * of requests stays; waits are observed anew. Takes some tenths of a millisecond.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for
+ * each desk. Since: 0.1.
+ */
+rampmeter_status rampmeter_headroom_set_replicas(struct rampmeter_headroom *headroom,
+                                                 uint64_t now_ns,
+                                                 uint32_t replicas,
+                                                 rampmeter_error *error);
+
+/**
+ * The knee: the rate of a class, in requests a second, beyond which more than its `late_ratio_max`
+ * wait beyond its target, if all classes grow alike. 0 without replicas. Takes some tenths of a
+ * millisecond, as the other answers do.
+ *
+ * Fails: E_RANGE (class), E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while
+ * nobody changes the desk. Since: 0.1.
+ */
+rampmeter_status rampmeter_headroom_knee(const struct rampmeter_headroom *headroom,
+                                         uint32_t class_index,
+                                         struct rampmeter_estimate *knee,
+                                         rampmeter_error *error);
+
+/**
+ * How far a class is from its knee: 1 - rate / knee. 0 at the knee, negative beyond it, 1 where
+ * nothing comes.
+ *
+ * Fails, and so on: as rampmeter_headroom_knee(). Since: 0.1.
+ */
+rampmeter_status rampmeter_headroom_ratio(const struct rampmeter_headroom *headroom,
+                                          uint32_t class_index,
+                                          struct rampmeter_estimate *ratio,
+                                          rampmeter_error *error);
+
+/**
+ * Share of requests of a class that wait longer than `wait_ns`, at the present load.
+ *
+ * Fails, and so on: as rampmeter_headroom_knee(). Since: 0.1.
+ */
+rampmeter_status rampmeter_headroom_wait_tail(const struct rampmeter_headroom *headroom,
+                                              uint32_t class_index,
+                                              uint64_t wait_ns,
+                                              struct rampmeter_estimate *share,
+                                              rampmeter_error *error);
+
+/**
+ * Fewest replicas that keep every class's target under the present load, all three numbers whole;
+ * infinite where not even 65,536 do.
+ *
+ * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the desk. Since: 0.1.
+ */
+rampmeter_status rampmeter_headroom_replicas_needed(const struct rampmeter_headroom *headroom,
+                                                    struct rampmeter_estimate *replicas,
+                                                    rampmeter_error *error);
+
+/**
+ * Whether one replica can be taken away.
+ *
+ * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the desk. Since: 0.1.
+ */
+rampmeter_status rampmeter_headroom_can_remove(const struct rampmeter_headroom *headroom,
+                                               struct rampmeter_can_remove *verdict,
+                                               rampmeter_error *error);
+
+/**
+ * What a GPU-second of the pool is worth now, in value-seconds: 0 while nobody waits.
+ *
+ * Fails: E_TIME_REVERSED, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody
+ * changes the desk. Since: 0.1.
+ */
+rampmeter_status rampmeter_headroom_shadow_price(const struct rampmeter_headroom *headroom,
+                                                 uint64_t now_ns,
+                                                 double *price,
+                                                 rampmeter_error *error);
+
+/**
+ * What the desk knows and did so far.
+ *
+ * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the desk. Since: 0.1.
+ */
+rampmeter_status rampmeter_headroom_stats(const struct rampmeter_headroom *headroom,
+                                          struct rampmeter_stats_headroom *stats,
+                                          rampmeter_error *error);
+
+/**
+ * Creates a reserve for urgent work of this class on a cluster of so many GPUs (0.001 to 1e9), from
+ * `now_ns` on.
+ *
+ * Fails: E_RANGE (class), E_RANGE_REAL, E_DUPLICATE, E_POINTER. Ownership: `*out` is the caller's, to
+ * be given to rampmeter_reserve_destroy(); NULL on failure. `policy` is read and not kept.
+ * Allocates: yes, less than 300 bytes. Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_reserve_create(uint64_t now_ns,
+                                          const rampmeter_policy *policy,
+                                          uint32_t class_index,
+                                          double gpus,
+                                          struct rampmeter_reserve **out,
+                                          rampmeter_error *error);
+
+/**
+ * Ends a reserve. NULL is allowed and does nothing.
+ *
+ * Allocates: no (frees). Blocks: no. Threads: one, and no other may still use it. Since: 0.1.
+ */
+void rampmeter_reserve_destroy(struct rampmeter_reserve *reserve);
+
+/**
+ * Takes a changed policy, and goes on with what is known.
+ *
+ * Fails: E_RANGE (class), E_RANGE_REAL, E_DUPLICATE, E_POINTER. Allocates: a list of the names of the
+ * accounts, which it frees. Blocks: no. Threads: one at a time for each reserve. Since: 0.1.
+ */
+rampmeter_status rampmeter_reserve_set_policy(struct rampmeter_reserve *reserve,
+                                              const rampmeter_policy *policy,
+                                              uint32_t class_index,
+                                              rampmeter_error *error);
+
+/**
+ * From now on there are so many GPUs, 0.001 to 1e9.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE_REAL, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each reserve. Since: 0.1.
+ */
+rampmeter_status rampmeter_reserve_set_gpus(struct rampmeter_reserve *reserve,
+                                            uint64_t now_ns,
+                                            double gpus,
+                                            rampmeter_error *error);
+
+/**
+ * An urgent request came that takes so many GPUs, 0.001 to 1e9. Say of each what became of it: it
+ * started and ended, or it left.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE_REAL, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each reserve. Since: 0.1.
+ */
+rampmeter_status rampmeter_reserve_arrived(struct rampmeter_reserve *reserve,
+                                           uint64_t now_ns,
+                                           double gpus,
+                                           rampmeter_error *error);
+
+/**
+ * An urgent request that waited starts.
+ *
+ * Fails: E_TIME_REVERSED, E_CONTRADICTION (none waits), E_POINTER. Allocates: no. Blocks: no.
+ * Threads: one at a time for each reserve. Since: 0.1.
+ */
+rampmeter_status rampmeter_reserve_started(struct rampmeter_reserve *reserve,
+                                           uint64_t now_ns,
+                                           rampmeter_error *error);
+
+/**
+ * An urgent request that ran ended; it ran for `ran_ns` in all.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE (a run that began before time did), E_CONTRADICTION (none runs),
+ * E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each reserve. Since: 0.1.
+ */
+rampmeter_status rampmeter_reserve_ended(struct rampmeter_reserve *reserve,
+                                         uint64_t now_ns,
+                                         uint64_t ran_ns,
+                                         rampmeter_error *error);
+
+/**
+ * An urgent request that waited is gone.
+ *
+ * Fails, and so on: as rampmeter_reserve_started(). Since: 0.1.
+ */
+rampmeter_status rampmeter_reserve_left(struct rampmeter_reserve *reserve,
+                                        uint64_t now_ns,
+                                        rampmeter_error *error);
+
+/**
+ * Batch work released so many GPUs, 0 to 1e9.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE_REAL, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each reserve. Since: 0.1.
+ */
+rampmeter_status rampmeter_reserve_released(struct rampmeter_reserve *reserve,
+                                            uint64_t now_ns,
+                                            double gpus,
+                                            rampmeter_error *error);
+
+/**
+ * Whether this batch job, the one at the head of its queue, waits now. If it does, stop backfill of
+ * batch work as well, and ask again when something ends, comes or starts. Urgent work is never asked
+ * about.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no.
+ * Threads: any number, while nobody changes the reserve. Since: 0.1.
+ */
+rampmeter_status rampmeter_reserve_hold(const struct rampmeter_reserve *reserve,
+                                        uint64_t now_ns,
+                                        const struct rampmeter_batch_job *job,
+                                        struct rampmeter_hold_verdict *verdict,
+                                        rampmeter_error *error);
+
+/**
+ * Creates a price of so many GPUs, 0 to 1e12, from `now_ns` on.
+ *
+ * Fails: E_RANGE_REAL, E_POINTER. Ownership: `*out` is the caller's, to be given to
+ * rampmeter_shadow_price_destroy(); NULL on failure. Allocates: yes, less than 100 bytes. Blocks: no.
+ * Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_shadow_price_create(uint64_t now_ns,
+                                               double gpus,
+                                               struct rampmeter_shadow_price **out,
+                                               rampmeter_error *error);
+
+/**
+ * Ends a price. NULL is allowed and does nothing.
+ *
+ * Allocates: no (frees). Blocks: no. Threads: one, and no other may still use it. Since: 0.1.
+ */
+void rampmeter_shadow_price_destroy(struct rampmeter_shadow_price *shadow_price);
+
+/**
+ * From now on there are so many GPUs, 0 to 1e12.
+ *
+ * Fails: E_TIME_REVERSED, E_RANGE_REAL, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time
+ * for each price. Since: 0.1.
+ */
+rampmeter_status rampmeter_shadow_price_set_gpus(struct rampmeter_shadow_price *shadow_price,
+                                                 uint64_t now_ns,
+                                                 double gpus,
+                                                 rampmeter_error *error);
+
+/**
+ * From now on requests wait whose delay values add up to `value`, 0 to 1e12.
+ *
+ * Fails, and so on: as rampmeter_shadow_price_set_gpus(). Since: 0.1.
+ */
+rampmeter_status rampmeter_shadow_price_waiting(struct rampmeter_shadow_price *shadow_price,
+                                                uint64_t now_ns,
+                                                double value,
+                                                rampmeter_error *error);
+
+/**
+ * Work of so many GPU-seconds came in, 0 to 1e12.
+ *
+ * Fails, and so on: as rampmeter_shadow_price_set_gpus(). Since: 0.1.
+ */
+rampmeter_status rampmeter_shadow_price_offered(struct rampmeter_shadow_price *shadow_price,
+                                                uint64_t now_ns,
+                                                double gpu_seconds,
+                                                rampmeter_error *error);
+
+/**
+ * The price at `now_ns`, in value-seconds a GPU-second, into `*price`, and the offered work over what
+ * all GPUs can do, as of the last call that changed something, into `*rho`. The price is 0 without
+ * GPUs: none can be lost.
+ *
+ * Fails: E_TIME_REVERSED, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody
+ * changes the price. Since: 0.1.
+ */
+rampmeter_status rampmeter_shadow_price_price(const struct rampmeter_shadow_price *shadow_price,
+                                              uint64_t now_ns,
+                                              double *price,
+                                              double *rho,
+                                              rampmeter_error *error);
+
+/* ================================================================================================
  * Router: which replica takes it
  *
  * A router chooses among engines that serve the same model. It predicts, for each, the seconds until

@@ -26,6 +26,7 @@ pub mod batcher;
 pub mod engine;
 pub mod error;
 pub mod gate;
+pub mod headroom;
 pub mod policy;
 pub mod router;
 pub mod status;

@@ -25,6 +25,13 @@ const SECTIONS: &[&[&str]] = &[
     ],
     &["gate.rs", "gate/requests.rs", "gate/answers.rs"],
     &[
+        "headroom.rs",
+        "headroom/events.rs",
+        "headroom/answers.rs",
+        "headroom/reserve.rs",
+        "headroom/shadow.rs",
+    ],
+    &[
         "router.rs",
         "router/replicas.rs",
         "router/requests.rs",
