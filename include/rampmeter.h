@@ -1455,9 +1455,9 @@ typedef struct rampmeter_stats_gate {
  * Creates a gate before `servers` servers, 0 to 1,048,576, with all the memory that it will ever
  * use: for `limits.requests_max` requests and `limits.accounts_max` accounts.
  *
- * Fails: E_RANGE, E_RANGE_REAL, E_FULL (more accounts than `limits.accounts_max`), E_POINTER.
- * Ownership: `*out` is the caller's, to be given to rampmeter_gate_destroy(); NULL on failure.
- * `policy` is read and not kept. Allocates: yes, rampmeter_gate_bytes_needed(). Blocks: no.
+ * Fails: E_RANGE, E_RANGE_REAL, E_FULL (more accounts than `limits.accounts_max`), E_MEMORY,
+ * E_POINTER. Ownership: `*out` is the caller's, to be given to rampmeter_gate_destroy(); NULL on
+ * failure. `policy` is read and not kept. Allocates: yes, rampmeter_gate_bytes_needed(). Blocks: no.
  * Threads: any. Since: 0.1.
  */
 rampmeter_status rampmeter_gate_create(const rampmeter_policy *policy,
@@ -1917,9 +1917,9 @@ rampmeter_status rampmeter_engine_seats(const rampmeter_engine *engine,
 /**
  * Creates a desk without any history, with all the memory that it will ever use.
  *
- * Fails: E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to
- * be given to rampmeter_headroom_destroy(); NULL on failure. `options` is read and not kept.
- * Allocates: yes, rampmeter_headroom_bytes_needed(). Blocks: no. Threads: any. Since: 0.1.
+ * Fails: E_RANGE, E_RANGE_REAL, E_MEMORY, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the
+ * caller's, to be given to rampmeter_headroom_destroy(); NULL on failure. `options` is read and not
+ * kept. Allocates: yes, rampmeter_headroom_bytes_needed(). Blocks: no. Threads: any. Since: 0.1.
  */
 rampmeter_status rampmeter_headroom_create(const struct rampmeter_headroom_options *options,
                                            struct rampmeter_headroom **out,
@@ -2584,10 +2584,10 @@ typedef struct rampmeter_stats_router {
 /**
  * Creates a router without replicas, with all the memory that it will ever use.
  *
- * Fails: E_RANGE, E_RANGE_REAL, E_DUPLICATE, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the
- * caller's, to be given to rampmeter_router_destroy(); NULL on failure. `policy` and `options` are
- * read and not kept. Allocates: yes, rampmeter_router_bytes_needed(). Blocks: no. Threads: any.
- * Since: 0.1.
+ * Fails: E_RANGE, E_RANGE_REAL, E_DUPLICATE, E_MEMORY, E_SIZE, E_TOO_NEW, E_POINTER. Ownership:
+ * `*out` is the caller's, to be given to rampmeter_router_destroy(); NULL on failure. `policy` and
+ * `options` are read and not kept. Allocates: yes, rampmeter_router_bytes_needed(). Blocks: no.
+ * Threads: any. Since: 0.1.
  */
 rampmeter_status rampmeter_router_create(const rampmeter_policy *policy,
                                          const struct rampmeter_router_options *options,

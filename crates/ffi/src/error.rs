@@ -54,6 +54,9 @@ pub(crate) enum Fault {
     Text {
         argument: &'static str,
     },
+    Memory {
+        bytes: u64,
+    },
     /// It panicked, or the object did in an earlier call.
     Internal {
         poisoned: bool,

@@ -19,7 +19,7 @@ use rampmeter::{Error, Nanos};
 
 use crate::boundary::{Guarded, change, create, desk, destroy, look, object};
 use crate::error::rampmeter_error;
-use crate::memory::{Out, array, array_mut};
+use crate::memory::{Out, array, array_mut, room};
 use crate::policy::rampmeter_policy;
 use crate::status::rampmeter_status;
 
@@ -31,9 +31,9 @@ object!(rampmeter_gate, Gate, "gate");
 /// Creates a gate before `servers` servers, 0 to 1,048,576, with all the memory that it will ever
 /// use: for `limits.requests_max` requests and `limits.accounts_max` accounts.
 ///
-/// Fails: E_RANGE, E_RANGE_REAL, E_FULL (more accounts than `limits.accounts_max`), E_POINTER.
-/// Ownership: `*out` is the caller's, to be given to rampmeter_gate_destroy(); NULL on failure.
-/// `policy` is read and not kept. Allocates: yes, rampmeter_gate_bytes_needed(). Blocks: no.
+/// Fails: E_RANGE, E_RANGE_REAL, E_FULL (more accounts than `limits.accounts_max`), E_MEMORY,
+/// E_POINTER. Ownership: `*out` is the caller's, to be given to rampmeter_gate_destroy(); NULL on
+/// failure. `policy` is read and not kept. Allocates: yes, rampmeter_gate_bytes_needed(). Blocks: no.
 /// Threads: any. Since: 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rampmeter_gate_create(
@@ -43,7 +43,13 @@ pub unsafe extern "C" fn rampmeter_gate_create(
     error: *mut rampmeter_error,
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
-    unsafe { create(out, error, || Ok(Gate::new(desk(policy)?, servers)?)) }
+    unsafe {
+        create(out, error, || {
+            let policy = desk(policy)?;
+            room(Gate::bytes_needed(policy))?;
+            Ok(Gate::new(policy, servers)?)
+        })
+    }
 }
 
 /// Ends a gate. NULL is allowed and does nothing.
@@ -226,5 +232,11 @@ pub unsafe extern "C" fn rampmeter_gate_restore(
     error: *mut rampmeter_error,
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
-    unsafe { create(out, error, || Ok(Gate::restore(desk(policy)?, array(bytes, len, "bytes")?)?)) }
+    unsafe {
+        create(out, error, || {
+            let policy = desk(policy)?;
+            room(Gate::bytes_needed(policy))?;
+            Ok(Gate::restore(policy, array(bytes, len, "bytes")?)?)
+        })
+    }
 }

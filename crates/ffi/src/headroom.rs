@@ -25,7 +25,7 @@ use rampmeter::{Nanos, Tokens};
 use crate::boundary::{Guarded, answer, create, destroy, look, object};
 use crate::engine::{rampmeter_engine, taken};
 use crate::error::{Fault, rampmeter_error};
-use crate::memory::{Out, array, array_mut, take, versioned};
+use crate::memory::{Out, array, array_mut, room, take, versioned};
 use crate::status::rampmeter_status;
 
 /// Says how much load one pool of replicas can take. One thread at a time may change it; calls with a
@@ -125,6 +125,7 @@ unsafe fn options(options: *const rampmeter_headroom_options) -> Result<Options,
     if given.gpus_per_replica != 0.0 {
         options.gpus_per_replica = given.gpus_per_replica;
     }
+    options.validate()?;
     Ok(options)
 }
 
@@ -169,9 +170,9 @@ pub unsafe extern "C" fn rampmeter_engine_seats(
 
 /// Creates a desk without any history, with all the memory that it will ever use.
 ///
-/// Fails: E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to
-/// be given to rampmeter_headroom_destroy(); NULL on failure. `options` is read and not kept.
-/// Allocates: yes, rampmeter_headroom_bytes_needed(). Blocks: no. Threads: any. Since: 0.1.
+/// Fails: E_RANGE, E_RANGE_REAL, E_MEMORY, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the
+/// caller's, to be given to rampmeter_headroom_destroy(); NULL on failure. `options` is read and not
+/// kept. Allocates: yes, rampmeter_headroom_bytes_needed(). Blocks: no. Threads: any. Since: 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rampmeter_headroom_create(
     options: *const rampmeter_headroom_options,
@@ -179,7 +180,13 @@ pub unsafe extern "C" fn rampmeter_headroom_create(
     error: *mut rampmeter_error,
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
-    unsafe { create(out, error, || Ok(Headroom::new(&self::options(options)?)?)) }
+    unsafe {
+        create(out, error, || {
+            let options = self::options(options)?;
+            room(Headroom::bytes_needed(&options))?;
+            Ok(Headroom::new(&options)?)
+        })
+    }
 }
 
 /// Ends a desk. NULL is allowed and does nothing.
@@ -206,7 +213,6 @@ pub unsafe extern "C" fn rampmeter_headroom_bytes_needed(
         answer(error, || {
             let out = Out::new(bytes, "bytes")?;
             let options = self::options(options)?;
-            options.validate()?;
             out.set(Headroom::bytes_needed(&options));
             Ok(())
         })
@@ -271,6 +277,7 @@ pub unsafe extern "C" fn rampmeter_headroom_restore(
     unsafe {
         create(out, error, || {
             let options = self::options(options)?;
+            room(Headroom::bytes_needed(&options))?;
             Ok(Headroom::restore(&options, array(bytes, len, "bytes")?)?)
         })
     }

@@ -17,11 +17,12 @@ pub use events::*;
 pub use replicas::*;
 pub use requests::*;
 
+use rampmeter::policy::Policy;
 use rampmeter::route::{Router, RouterOptions};
 
 use crate::boundary::{Guarded, change, create, desk, destroy, look, object};
 use crate::error::{Fault, rampmeter_error};
-use crate::memory::{Out, array, array_mut, take, versioned};
+use crate::memory::{Out, array, array_mut, room, take, versioned};
 use crate::policy::rampmeter_policy;
 use crate::status::rampmeter_status;
 
@@ -90,12 +91,27 @@ impl rampmeter_router_options {
     }
 }
 
+/// The policy, once it is clear that there is memory for such a router.
+///
+/// # Safety
+/// As [`desk`].
+unsafe fn made<'a>(
+    policy: *const rampmeter_policy,
+    options: &RouterOptions,
+) -> Result<&'a Policy, Fault> {
+    // SAFETY: passed on.
+    let policy = unsafe { desk(policy)? };
+    options.validate()?;
+    room(Router::bytes_needed(policy, options))?;
+    Ok(policy)
+}
+
 /// Creates a router without replicas, with all the memory that it will ever use.
 ///
-/// Fails: E_RANGE, E_RANGE_REAL, E_DUPLICATE, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the
-/// caller's, to be given to rampmeter_router_destroy(); NULL on failure. `policy` and `options` are
-/// read and not kept. Allocates: yes, rampmeter_router_bytes_needed(). Blocks: no. Threads: any.
-/// Since: 0.1.
+/// Fails: E_RANGE, E_RANGE_REAL, E_DUPLICATE, E_MEMORY, E_SIZE, E_TOO_NEW, E_POINTER. Ownership:
+/// `*out` is the caller's, to be given to rampmeter_router_destroy(); NULL on failure. `policy` and
+/// `options` are read and not kept. Allocates: yes, rampmeter_router_bytes_needed(). Blocks: no.
+/// Threads: any. Since: 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rampmeter_router_create(
     policy: *const rampmeter_policy,
@@ -107,7 +123,8 @@ pub unsafe extern "C" fn rampmeter_router_create(
     unsafe {
         create(out, error, || {
             let options = take(options, "options")?.options()?;
-            Ok(Router::new(desk(policy)?, &options)?)
+            let policy = made(policy, &options)?;
+            Ok(Router::new(policy, &options)?)
         })
     }
 }
@@ -219,7 +236,8 @@ pub unsafe extern "C" fn rampmeter_router_restore(
     unsafe {
         create(out, error, || {
             let options = take(options, "options")?.options()?;
-            Ok(Router::restore(desk(policy)?, &options, array(bytes, len, "bytes")?)?)
+            let policy = made(policy, &options)?;
+            Ok(Router::restore(policy, &options, array(bytes, len, "bytes")?)?)
         })
     }
 }

@@ -6,8 +6,8 @@ use rampmeter::share::AccountId;
 
 use super::rampmeter_gate;
 use crate::batcher::RAMPMETER_NEVER;
-use crate::boundary::{change, look};
-use crate::error::rampmeter_error;
+use crate::boundary::{change_told, look_told};
+use crate::error::{Told as _, rampmeter_error};
 use crate::memory::{Out, OutSized, versioned};
 use crate::status::rampmeter_status;
 
@@ -182,10 +182,11 @@ pub unsafe extern "C" fn rampmeter_gate_admit(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(gate, error, |gate| {
-            let out = OutSized::new(admission, "admission")?;
+        change_told(gate, error, |gate| {
+            let out = OutSized::new(admission, "admission").told(error)?;
             let account = AccountId::from_raw(account);
-            out.set(gate.admit(Nanos(now_ns), class_index, account, work)?.into());
+            let admission = gate.admit(Nanos(now_ns), class_index, account, work);
+            out.set(admission.told(error)?.into());
             Ok(())
         })
     }
@@ -206,9 +207,9 @@ pub unsafe extern "C" fn rampmeter_gate_next(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(gate, error, |gate| {
-            let out = Out::new(ticket, "ticket")?;
-            out.set(gate.next(Nanos(now_ns))?.map_or(0, Ticket::to_raw));
+        change_told(gate, error, |gate| {
+            let out = Out::new(ticket, "ticket").told(error)?;
+            out.set(gate.next(Nanos(now_ns)).told(error)?.map_or(0, Ticket::to_raw));
             Ok(())
         })
     }
@@ -229,9 +230,10 @@ pub unsafe extern "C" fn rampmeter_gate_dequeue(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(gate, error, |gate| {
-            let out = OutSized::new(dequeued, "dequeued")?;
-            out.set(gate.dequeue(Nanos(now_ns), Ticket::from_raw(ticket))?.into());
+        change_told(gate, error, |gate| {
+            let out = OutSized::new(dequeued, "dequeued").told(error)?;
+            let dequeued = gate.dequeue(Nanos(now_ns), Ticket::from_raw(ticket));
+            out.set(dequeued.told(error)?.into());
             Ok(())
         })
     }
@@ -249,7 +251,11 @@ pub unsafe extern "C" fn rampmeter_gate_ended(
     error: *mut rampmeter_error,
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
-    unsafe { change(gate, error, |gate| Ok(gate.ended(Nanos(now_ns), Ticket::from_raw(ticket))?)) }
+    unsafe {
+        change_told(gate, error, |gate| {
+            gate.ended(Nanos(now_ns), Ticket::from_raw(ticket)).told(error)
+        })
+    }
 }
 
 /// A request is gone, wherever it was: cancelled, or its client with it. One that ran leaves its
@@ -265,7 +271,11 @@ pub unsafe extern "C" fn rampmeter_gate_left(
     error: *mut rampmeter_error,
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
-    unsafe { change(gate, error, |gate| Ok(gate.left(Nanos(now_ns), Ticket::from_raw(ticket))?)) }
+    unsafe {
+        change_told(gate, error, |gate| {
+            gate.left(Nanos(now_ns), Ticket::from_raw(ticket)).told(error)
+        })
+    }
 }
 
 /// A request that was held and will not start, the one longest so first; `refusal->ticket` is 0 if
@@ -283,9 +293,9 @@ pub unsafe extern "C" fn rampmeter_gate_given_up(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(gate, error, |gate| {
-            let out = OutSized::new(refusal, "refusal")?;
-            out.set(gate.given_up(Nanos(now_ns))?.into());
+        change_told(gate, error, |gate| {
+            let out = OutSized::new(refusal, "refusal").told(error)?;
+            out.set(gate.given_up(Nanos(now_ns)).told(error)?.into());
             Ok(())
         })
     }
@@ -305,8 +315,8 @@ pub unsafe extern "C" fn rampmeter_gate_next_event(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        look(gate, error, |gate| {
-            let out = Out::new(next_ns, "next_ns")?;
+        look_told(gate, error, |gate| {
+            let out = Out::new(next_ns, "next_ns").told(error)?;
             out.set(gate.next_event(Nanos(now_ns)).map_or(RAMPMETER_NEVER, Nanos::get));
             Ok(())
         })

@@ -3,8 +3,8 @@
 use rampmeter::Nanos;
 
 use super::rampmeter_headroom;
-use crate::boundary::change;
-use crate::error::rampmeter_error;
+use crate::boundary::{change, change_told};
+use crate::error::{Told as _, rampmeter_error};
 use crate::status::rampmeter_status;
 
 /// A request of a class came in. Say of each what became of it: it started and ended, or it left.
@@ -19,7 +19,9 @@ pub unsafe extern "C" fn rampmeter_headroom_arrived(
     error: *mut rampmeter_error,
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
-    unsafe { change(headroom, error, |desk| Ok(desk.arrived(Nanos(now_ns), class_index)?)) }
+    unsafe {
+        change_told(headroom, error, |desk| desk.arrived(Nanos(now_ns), class_index).told(error))
+    }
 }
 
 /// A request of a class that waited starts; it waited for `waited_ns` in all.
@@ -37,8 +39,8 @@ pub unsafe extern "C" fn rampmeter_headroom_started(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(headroom, error, |desk| {
-            Ok(desk.started(Nanos(now_ns), class_index, Nanos(waited_ns))?)
+        change_told(headroom, error, |desk| {
+            desk.started(Nanos(now_ns), class_index, Nanos(waited_ns)).told(error)
         })
     }
 }
@@ -58,7 +60,9 @@ pub unsafe extern "C" fn rampmeter_headroom_ended(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(headroom, error, |desk| Ok(desk.ended(Nanos(now_ns), class_index, Nanos(ran_ns))?))
+        change_told(headroom, error, |desk| {
+            desk.ended(Nanos(now_ns), class_index, Nanos(ran_ns)).told(error)
+        })
     }
 }
 
@@ -76,8 +80,8 @@ pub unsafe extern "C" fn rampmeter_headroom_left(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(headroom, error, |desk| {
-            Ok(desk.left(Nanos(now_ns), class_index, Nanos(waited_ns))?)
+        change_told(headroom, error, |desk| {
+            desk.left(Nanos(now_ns), class_index, Nanos(waited_ns)).told(error)
         })
     }
 }

@@ -4,8 +4,8 @@ use rampmeter::route::{ReplicaId, Tier};
 use rampmeter::{Error, Nanos};
 
 use super::rampmeter_router;
-use crate::boundary::change;
-use crate::error::rampmeter_error;
+use crate::boundary::change_told;
+use crate::error::{Told as _, rampmeter_error};
 use crate::memory::array;
 use crate::status::rampmeter_status;
 
@@ -45,10 +45,10 @@ pub unsafe extern "C" fn rampmeter_router_stored(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(router, error, |router| {
-            let (replica, tier) = (ReplicaId::from_raw(replica), tier_of(tier)?);
-            let hashes = array(hashes, hashes_len, "hashes")?;
-            Ok(router.stored(Nanos(now_ns), replica, tier, hashes)?)
+        change_told(router, error, |router| {
+            let (replica, tier) = (ReplicaId::from_raw(replica), tier_of(tier).told(error)?);
+            let hashes = array(hashes, hashes_len, "hashes").told(error)?;
+            router.stored(Nanos(now_ns), replica, tier, hashes).told(error)
         })
     }
 }
@@ -68,10 +68,10 @@ pub unsafe extern "C" fn rampmeter_router_removed(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(router, error, |router| {
-            let (replica, tier) = (ReplicaId::from_raw(replica), tier_of(tier)?);
-            let hashes = array(hashes, hashes_len, "hashes")?;
-            Ok(router.removed(Nanos(now_ns), replica, tier, hashes)?)
+        change_told(router, error, |router| {
+            let (replica, tier) = (ReplicaId::from_raw(replica), tier_of(tier).told(error)?);
+            let hashes = array(hashes, hashes_len, "hashes").told(error)?;
+            router.removed(Nanos(now_ns), replica, tier, hashes).told(error)
         })
     }
 }
@@ -90,8 +90,8 @@ pub unsafe extern "C" fn rampmeter_router_cleared(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(router, error, |router| {
-            Ok(router.cleared(Nanos(now_ns), ReplicaId::from_raw(replica))?)
+        change_told(router, error, |router| {
+            router.cleared(Nanos(now_ns), ReplicaId::from_raw(replica)).told(error)
         })
     }
 }
@@ -110,8 +110,8 @@ pub unsafe extern "C" fn rampmeter_router_adapter_loaded(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(router, error, |router| {
-            Ok(router.adapter_loaded(Nanos(now_ns), ReplicaId::from_raw(replica), adapter)?)
+        change_told(router, error, |router| {
+            router.adapter_loaded(Nanos(now_ns), ReplicaId::from_raw(replica), adapter).told(error)
         })
     }
 }
@@ -129,8 +129,10 @@ pub unsafe extern "C" fn rampmeter_router_adapter_unloaded(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(router, error, |router| {
-            Ok(router.adapter_unloaded(Nanos(now_ns), ReplicaId::from_raw(replica), adapter)?)
+        change_told(router, error, |router| {
+            router
+                .adapter_unloaded(Nanos(now_ns), ReplicaId::from_raw(replica), adapter)
+                .told(error)
         })
     }
 }

@@ -5,9 +5,9 @@ use rampmeter::route::{ReplicaId, ReplicaSpec, ReplicaState, Status};
 use rampmeter::{Blocks, Error, Nanos};
 
 use super::rampmeter_router;
-use crate::boundary::{change, look};
+use crate::boundary::{change, change_told, look};
 use crate::engine::{rampmeter_engine, taken};
-use crate::error::{Fault, rampmeter_error};
+use crate::error::{Fault, Told as _, rampmeter_error};
 use crate::memory::{Out, flag, take, versioned};
 use crate::status::rampmeter_status;
 
@@ -170,11 +170,11 @@ pub unsafe extern "C" fn rampmeter_router_report(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(router, error, |router| {
-            let out = Out::new(is_news, "is_news")?;
-            let state = take(state, "state")?.state(now_ns)?;
-            let is_news = router.report(Nanos(now_ns), ReplicaId::from_raw(replica), &state)?;
-            out.set(is_news.into());
+        change_told(router, error, |router| {
+            let out = Out::new(is_news, "is_news").told(error)?;
+            let state = take(state, "state").told(error)?.state(now_ns).told(error)?;
+            let is_news = router.report(Nanos(now_ns), ReplicaId::from_raw(replica), &state);
+            out.set(is_news.told(error)?.into());
             Ok(())
         })
     }

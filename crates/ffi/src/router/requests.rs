@@ -5,8 +5,8 @@ use rampmeter::route::{RouteId, RouteRequest, Routed, RoutedPair};
 use rampmeter::{Nanos, Tokens};
 
 use super::rampmeter_router;
-use crate::boundary::{answer, change};
-use crate::error::{Fault, rampmeter_error};
+use crate::boundary::{answer, change_told};
+use crate::error::{Fault, Told as _, rampmeter_error};
 use crate::memory::{Out, OutSized, array, array_mut, take, versioned};
 use crate::status::rampmeter_status;
 
@@ -204,10 +204,12 @@ pub unsafe extern "C" fn rampmeter_router_route(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(router, error, |router| {
-            let (out, request) = (OutSized::new(routed, "routed")?, take(request, "request")?);
-            let routed = router.route(Nanos(now_ns), &request.request()?, request.hashes()?)?;
-            out.set(routed.into());
+        change_told(router, error, |router| {
+            let out = OutSized::new(routed, "routed").told(error)?;
+            let request = take(request, "request").told(error)?;
+            let asked = request.request().told(error)?;
+            let hashes = request.hashes().told(error)?;
+            out.set(router.route(Nanos(now_ns), &asked, hashes).told(error)?.into());
             Ok(())
         })
     }
@@ -228,11 +230,12 @@ pub unsafe extern "C" fn rampmeter_router_route_pair(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(router, error, |router| {
-            let (out, request) = (OutSized::new(pair, "pair")?, take(request, "request")?);
-            let routed =
-                router.route_pair(Nanos(now_ns), &request.request()?, request.hashes()?)?;
-            out.set(routed.into());
+        change_told(router, error, |router| {
+            let out = OutSized::new(pair, "pair").told(error)?;
+            let request = take(request, "request").told(error)?;
+            let asked = request.request().told(error)?;
+            let hashes = request.hashes().told(error)?;
+            out.set(router.route_pair(Nanos(now_ns), &asked, hashes).told(error)?.into());
             Ok(())
         })
     }
@@ -252,9 +255,9 @@ pub unsafe extern "C" fn rampmeter_router_started(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(router, error, |router| {
+        change_told(router, error, |router| {
             let request = RouteId::from_raw(request);
-            Ok(router.started(Nanos(now_ns), request, Tokens(cached_tokens))?)
+            router.started(Nanos(now_ns), request, Tokens(cached_tokens)).told(error)
         })
     }
 }
@@ -272,8 +275,8 @@ pub unsafe extern "C" fn rampmeter_router_first_token(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(router, error, |router| {
-            Ok(router.first_token(Nanos(now_ns), RouteId::from_raw(request))?)
+        change_told(router, error, |router| {
+            router.first_token(Nanos(now_ns), RouteId::from_raw(request)).told(error)
         })
     }
 }
@@ -293,9 +296,9 @@ pub unsafe extern "C" fn rampmeter_router_ended(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(router, error, |router| {
+        change_told(router, error, |router| {
             let request = RouteId::from_raw(request);
-            Ok(router.ended(Nanos(now_ns), request, Tokens(output_tokens))?)
+            router.ended(Nanos(now_ns), request, Tokens(output_tokens)).told(error)
         })
     }
 }
