@@ -31,6 +31,14 @@ const SECTIONS: &[&[&str]] = &[
         "dynamic/batches.rs",
         "dynamic/answers.rs",
     ],
+    &["gate.rs", "gate/requests.rs", "gate/answers.rs"],
+    &[
+        "headroom.rs",
+        "headroom/events.rs",
+        "headroom/answers.rs",
+        "headroom/reserve.rs",
+        "headroom/shadow.rs",
+    ],
     &[
         "ledger.rs",
         "ledger/accounts.rs",
@@ -52,6 +60,13 @@ const SECTIONS: &[&[&str]] = &[
         "placer/answers.rs",
         "placer/what_if.rs",
         "placer/nodes.rs",
+    ],
+    &[
+        "router.rs",
+        "router/replicas.rs",
+        "router/requests.rs",
+        "router/events.rs",
+        "router/answers.rs",
     ],
     &["outcomes.rs", "outcomes/service.rs", "outcomes/answers.rs"],
 ];

@@ -11,6 +11,7 @@ use crate::units::Nanos;
 /// A replica that may be chosen, with what it would cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "document", derive(serde::Serialize))]
+#[repr(C)]
 pub struct Candidate {
     /// The replica.
     pub replica: ReplicaId,

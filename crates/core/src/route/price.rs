@@ -47,6 +47,7 @@ use crate::units::{Nanos, Tokens};
 /// What a choice costs, by parts, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "document", derive(serde::Serialize))]
+#[repr(C)]
 pub struct Prices {
     /// Until the replica can begin at all.
     pub cold_start_s: f64,
