@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROOMS = 48, PAGE = 4096, ROOM_BYTES = 16 * PAGE, OBJECTS = 3, NUMBERS = 24, NAMES_MAX = 256, DEEP = 3 };
+enum { ROOMS = 160, PAGE = 4096, ROOM_BYTES = 64 * PAGE, OBJECTS = 3, NUMBERS = 24, NAMES_MAX = 256, DEEP = 3 };
 
 static uint64_t seed, state, calls, refused;
 static const char *function_now = "nothing";
@@ -124,7 +124,8 @@ static unsigned char *remembered(filler type, size_t bytes) {
 }
 
 static void *lend(size_t total) {
-    if (rooms_used == ROOMS || total > ROOM_BYTES) complain("the fuzzer has no room");
+    /* An array of structures that point on takes what there is; the rest points nowhere. */
+    if (rooms_used == ROOMS || total > ROOM_BYTES) return NULL;
     unsigned char *begin = rooms[rooms_used] + ROOM_BYTES - total;
     lent[rooms_used].begin = begin;
     lent[rooms_used].type = NULL;
@@ -146,7 +147,7 @@ static void fill_one(unsigned char *it, filler fill) {
 
 static void *room(size_t count, size_t bytes, filler fill) {
     unsigned char *begin = lend(count * bytes);
-    for (size_t i = 0; fill && i < count; i++) fill_one(begin + i * bytes, fill);
+    for (size_t i = 0; begin && fill && i < count; i++) fill_one(begin + i * bytes, fill);
     return begin;
 }
 
@@ -159,6 +160,7 @@ static void *room_sized(size_t bytes, filler fill, enum use use) {
     if (one_in(200)) size = (uint32_t)below(5);
     size_t total = size > bytes ? size : bytes;
     unsigned char *it = lend(total), *good = remembered(fill, bytes);
+    if (!it) return NULL;
     lent[rooms_used - 1].type = use == USE_POINTERS ? NULL : fill;
     if (use != USE_OUT) {
         fill_one(it, fill);
@@ -179,6 +181,15 @@ static void *room_sized(size_t bytes, filler fill, enum use use) {
     return it;
 }
 
+/* Pointers to structures, each mostly to one that is good. */
+static void *room_list(size_t count, size_t bytes, filler fill, enum use use) {
+    void *all[4] = {NULL, NULL, NULL, NULL};
+    for (int i = 0; i < 3; i++) all[i] = room_sized(bytes, fill, use);
+    void **list = room(count, sizeof *list, NULL);
+    for (size_t i = 0; list && i < count; i++) list[i] = all[one_in(60) ? 3 : below(3)];
+    return list;
+}
+
 static void *room_out(size_t bytes) { return room(1, bytes, NULL); }
 
 static void *maybe_null(void *pointer) {
@@ -188,9 +199,10 @@ static void *maybe_null(void *pointer) {
 /* What is drawn. */
 static size_t draw_len(void) {
     if (one_in(8)) return 0;
-    return one_in(3) ? 256 : one_in(3) ? below(100) : below(6);
+    return one_in(4) ? 256 : one_in(3) ? below(100) : below(6);
 }
 
+static size_t draw_few(void) { return one_in(4) ? 0 : 1 + below(3); }
 static size_t draw_bytes(void) { return one_in(3) ? below(200) : ROOM_BYTES - below(9); }
 
 static uint64_t draw_uint64(const char *name) {
@@ -225,6 +237,7 @@ static uint32_t draw_uint32(const char *name) {
 }
 static uint16_t draw_uint16(const char *name) { return (uint16_t)draw_uint32(name); }
 static int32_t draw_int32(const char *name) { return (int32_t)draw_uint32(name); }
+static int64_t draw_int64(const char *name) { return (int64_t)draw_uint64(name); }
 static int32_t draw_i32(void) { return (int32_t)draw(); }
 static size_t draw_size(const char *name) { return (size_t)draw_uint32(name); }
 static uint8_t draw_uint8(const char *name) {
@@ -276,7 +289,7 @@ static const char *draw_document(size_t *len) {
     *len = strlen(text);
     if (*len && one_in(20)) *len = below(*len);
     char *copy = room(*len, 1, NULL);
-    memcpy(copy, text, *len);
+    if (copy) memcpy(copy, text, *len);
     return copy;
 }
 
@@ -290,6 +303,7 @@ static const uint8_t *draw_snapshot(size_t *len) {
     *len = kept_len < ROOM_BYTES ? kept_len : ROOM_BYTES;
     if (*len && one_in(6)) *len = below(*len);
     uint8_t *copy = room(*len, 1, NULL);
+    if (!copy) return NULL;
     memcpy(copy, kept, *len);
     if (*len && one_in(3)) copy[below(*len)] ^= (uint8_t)(1u << below(8));
     return copy;

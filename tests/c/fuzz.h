@@ -19,6 +19,7 @@ static void *pick(enum kind kind);
 
 static void *room(size_t count, size_t bytes, filler fill);
 static void *room_sized(size_t bytes, filler fill, enum use use);
+static void *room_list(size_t count, size_t bytes, filler fill, enum use use);
 static void *room_out(size_t bytes);
 static void *maybe_null(void *pointer);
 
@@ -26,10 +27,12 @@ static int one_in(uint64_t n);
 static int sets(void);
 static size_t draw_len(void);
 static size_t draw_bytes(void);
+static size_t draw_few(void);
 static uint8_t draw_uint8(const char *name);
 static uint16_t draw_uint16(const char *name);
 static uint32_t draw_uint32(const char *name);
 static int32_t draw_int32(const char *name);
+static int64_t draw_int64(const char *name);
 static int32_t draw_i32(void);
 static uint64_t draw_uint64(const char *name);
 static size_t draw_size(const char *name);

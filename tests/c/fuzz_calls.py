@@ -17,6 +17,10 @@ DECLARED = re.compile(r"^(?P<type>.*?)(?P<stars>\**)(?P<name>\w+)(?:\[(?P<len>\w
 SCALARS = {"uint8_t", "uint16_t", "uint32_t", "uint64_t", "int32_t", "size_t", "double", "char"}
 
 
+# Arrays that are as long as another one: their count has the other's name.
+SAME_LEN = {"members_fit": "tasks_len"}
+
+
 class Variable:
     """A field or an argument."""
 
@@ -24,7 +28,8 @@ class Variable:
         found = DECLARED.match(" ".join(text.split()))
         self.const = "const " in found["type"]
         self.type = re.sub(r"\b(const|struct)\b", "", found["type"]).strip()
-        self.stars = len(found["stars"])
+        self.stars = len(found["stars"]) + self.type.count("*")
+        self.type = self.type.rstrip("* ")
         self.name = found["name"]
         self.len = found["len"]
 
@@ -56,10 +61,10 @@ def counts(variables, of_structure=False):
     a structure counts all of its arrays; else a count stands right behind its array."""
     found = {}
     for place, variable in enumerate(variables):
-        if variable.stars != 1:
+        if variable.stars == 0:
             continue
         for other, count in enumerate(variables):
-            own = count.name == f"{variable.name}_len"
+            own = count.name in (f"{variable.name}_len", SAME_LEN.get(variable.name))
             shared = of_structure and count.name == "capacity"
             behind = not of_structure and other == place + 1 and count.name in ("capacity", "len")
             if count.stars == 0 and (own or shared or behind):
@@ -83,7 +88,8 @@ def filler(header, name):
     drawn = set()
     for place, count in counted.items():
         if count not in drawn:
-            lines.append(f"    size_t n{count} = draw_len();")
+            few = "draw_len" if fields[count].name == "capacity" else "draw_few"
+            lines.append(f"    size_t n{count} = {few}();")
             lines.append(f"    it->{fields[count].name} = ({fields[count].type})n{count};")
             drawn.add(count)
     for place, field in enumerate(fields):
@@ -91,6 +97,10 @@ def filler(header, name):
             continue
         if field.stars:
             count = f"n{counted[place]}" if place in counted else "1"
+            if place not in counted and field.type in header.structures and header.sized(field.type):
+                sized = f"room_sized(sizeof({field.type}), (filler)fill_{field.type}, USE_POINTERS)"
+                lines.append(f"    it->{field.name} = {sized};")
+                continue
             lines.append(f"    it->{field.name} = {array(header, field, count)};")
         elif field.len:
             lines.append(
@@ -146,6 +156,9 @@ def argument(header, place, variables, counted):
     if place in counted.values():
         bytes_out = variables[place - 1].type == "uint8_t" and not variables[place - 1].const
         return f"size_t {name} = {'draw_bytes' if bytes_out else 'draw_len'}();"
+    if variable.stars == 2 and variable.const:
+        each = f"sizeof({kind}), (filler)fill_{kind}, USE_IN"
+        return f"const {kind} *const *{name} = room_list(a{counted[place]}, {each});"
     if kind in header.objects and variable.stars == 2:
         return f"{kind} **{name} = maybe_null(room_out(sizeof(void *)));"
     if kind in header.objects:
@@ -196,7 +209,7 @@ def call(header, number, function):
             if out and (variable.type == "uint64_t" or variable.type in header.structures):
                 count = f"a{counted[place]}" if place in counted else "1"
                 lines.append(f"    if (accepted_now) {kept(header, place, variable, count)}")
-            if variable.stars == 2:
+            if variable.stars == 2 and not variable.const:
                 lines.append(f"    if (a{place}) created(KIND_{variable.type}, *a{place});")
     elif name.endswith("_destroy"):
         lines.append("    if (!one_in(20)) a0 = NULL;")
@@ -233,7 +246,7 @@ def main():
     out += [f"    call_{number}," for number in range(len(header.functions))]
     out += ["};", "static const char *const NAMES[] = {"]
     out += [f'    "{name}",' for _, name, _ in header.functions]
-    creates = [n for n, (_, _, a) in enumerate(header.functions) if any(v.stars == 2 for v in a)]
+    creates = [n for n, (_, _, a) in enumerate(header.functions) if any(v.stars == 2 and not v.const for v in a)]
     out += ["};", f"enum {{ CREATES_LEN = {len(creates)} }};"]
     out.append(f"static const int CREATES[] = {{{', '.join(map(str, creates))}}};")
     out += ['#include "fuzz.c"', ""]

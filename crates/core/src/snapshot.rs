@@ -55,7 +55,7 @@ pub(crate) struct Kind {
 }
 
 /// The continuous batcher.
-pub(crate) const BATCHER: Kind = Kind { desk: 1, version: 1 };
+pub(crate) const BATCHER: Kind = Kind { desk: 1, version: 2 };
 
 /// The dynamic batcher.
 pub(crate) const DYNAMIC_BATCHER: Kind = Kind { desk: 2, version: 1 };

@@ -471,7 +471,16 @@ fn run(mode: EngineMode, extreme: bool, calls: &[Call]) -> Result<(), TestCaseEr
             prop_assert_eq!(first.batcher.progress(*id), second.batcher.progress(*id));
         }
     }
+    // Also what no answer shows yet.
+    prop_assert!(saved(&first.batcher) == saved(&second.batcher), "a trace in the state");
     Ok(())
+}
+
+fn saved(batcher: &Batcher) -> Vec<u8> {
+    let mut bytes = vec![0; batcher.snapshot_bytes() as usize];
+    let len = batcher.save(&mut bytes).expect("room for it");
+    bytes.truncate(len);
+    bytes
 }
 
 proptest! {

@@ -23,6 +23,7 @@ impl Batcher {
         self.check_time(now)?;
         let place = self.check_step(seen)?;
         self.check_results(place, seen.results)?;
+        self.observations = self.observations.wrapping_add(1);
         self.now = now;
         self.stalled = false;
         let mut observed = Observed::default();
@@ -73,31 +74,35 @@ impl Batcher {
         Ok(place)
     }
 
-    /// Checks every result. The only thing it leaves behind is a mark that means nothing later.
+    /// Checks every result, and marks the requests until they are taken in.
     fn check_results(&mut self, place: u32, results: &[StepResult]) -> Result<(), Error> {
-        self.observations = self.observations.wrapping_add(1);
-        if self.observations == 0 {
-            // Zero is the mark of a request that no observation has named.
-            self.observations = 1;
-        }
-        for result in results {
-            let refused = Error::Stale { field: "request", handle: result.request.to_raw() };
-            let (attempt, bit) = (self.observations, 1 << place);
-            let request = self.requests.get_mut(result.request)?;
-            if request.in_flight & bit == 0 || request.named_in == attempt {
+        for (at, result) in results.iter().enumerate() {
+            if let Err(refused) = self.check_result(place, result) {
+                for marked in &results[..at] {
+                    self.request_mut(marked.request.index()).named = false;
+                }
                 return Err(refused);
             }
-            request.named_in = attempt;
-            let tokens = result.output_tokens.get();
-            if request.stage == Stage::Ended {
-                continue;
-            }
+        }
+        Ok(())
+    }
+
+    fn check_result(&mut self, place: u32, result: &StepResult) -> Result<(), Error> {
+        let refused = Error::Stale { field: "request", handle: result.request.to_raw() };
+        let bit = 1 << place;
+        let request = self.requests.get_mut(result.request)?;
+        if request.in_flight & bit == 0 || request.named {
+            return Err(refused);
+        }
+        let tokens = result.output_tokens.get();
+        if request.stage != Stage::Ended {
             let room = request.output_tokens_max.saturating_sub(request.output_tokens);
             check_range("output_tokens", tokens.into(), 0, room.into())?;
             if tokens > 0 && request.emitting & bit == 0 {
                 return Err(refused);
             }
         }
+        request.named = true;
         Ok(())
     }
 
@@ -117,6 +122,7 @@ impl Batcher {
 
     fn take_in(&mut self, now: Nanos, result: &StepResult, observed: &mut Observed) {
         let Ok(request) = self.requests.get_mut(result.request) else { return };
+        request.named = false;
         if request.stage == Stage::Ended {
             return;
         }

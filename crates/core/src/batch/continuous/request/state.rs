@@ -55,7 +55,6 @@ impl Request {
             seat: _,
             in_flight: _,
             emitting: _,
-            named_in,
             adapter,
             group,
             preemptions,
@@ -63,6 +62,7 @@ impl Request {
             stage,
             voided,
             // Set only while a step is observed.
+            named: _,
             absent: _,
             charged,
             holds_shared,
@@ -78,7 +78,7 @@ impl Request {
         save(pair(*prompt_tokens, *cached_tokens));
         save(pair(*output_tokens_max, *output_tokens));
         save(pair(*goal_tokens, *computed_tokens));
-        save(pair(*blocks, *named_in));
+        save((*blocks).into());
         save(pair(*adapter, *group));
         let flags = u8::from(*charged) | u8::from(*holds_shared) << 1 | u8::from(*swapped) << 2;
         let stage = *stage as u8;
@@ -97,7 +97,7 @@ impl Request {
         let (prompt_tokens, cached_tokens) = words.next_pair()?;
         let (output_tokens_max, output_tokens) = words.next_pair()?;
         let (goal_tokens, computed_tokens) = words.next_pair()?;
-        let (blocks, named_in) = words.next_pair()?;
+        let blocks = words.next_u32("blocks")?;
         let (adapter, group) = words.next_pair()?;
         let bytes = words.next()?.to_le_bytes();
         let [preemptions, class, stage, voided, obstacle, turn, flags, rest] = bytes;
@@ -119,7 +119,7 @@ impl Request {
             computed_tokens,
             blocks,
             seat: 0,
-            named_in,
+            named: false,
             adapter,
             group,
             preemptions,
