@@ -55,6 +55,15 @@ public:
 
 using Policy = Owned<rampmeter_policy, rampmeter_policy_destroy>;
 using Batcher = Owned<rampmeter_batcher, rampmeter_batcher_destroy>;
+using Dynamic = Owned<rampmeter_dynamic, rampmeter_dynamic_destroy>;
+using Gate = Owned<rampmeter_gate, rampmeter_gate_destroy>;
+using Headroom = Owned<rampmeter_headroom, rampmeter_headroom_destroy>;
+using Reserve = Owned<rampmeter_reserve, rampmeter_reserve_destroy>;
+using ShadowPrice = Owned<rampmeter_shadow_price, rampmeter_shadow_price_destroy>;
+using Ledger = Owned<rampmeter_ledger, rampmeter_ledger_destroy>;
+using Placer = Owned<rampmeter_placer, rampmeter_placer_destroy>;
+using Router = Owned<rampmeter_router, rampmeter_router_destroy>;
+using Outcomes = Owned<rampmeter_outcomes, rampmeter_outcomes_destroy>;
 
 static_assert(sizeof(Policy) == sizeof(void *), "as thick as a pointer");
 

@@ -202,7 +202,7 @@ static size_t draw_len(void) {
     return one_in(4) ? 256 : one_in(3) ? below(100) : below(6);
 }
 
-static size_t draw_few(void) { return one_in(4) ? 0 : 1 + below(3); }
+static size_t draw_few(void) { return one_in(2) ? 0 : 1 + below(3); }
 static size_t draw_bytes(void) { return one_in(3) ? below(200) : ROOM_BYTES - below(9); }
 
 static uint64_t draw_uint64(const char *name) {

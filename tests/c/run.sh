@@ -35,6 +35,10 @@ for compiler in "${compilers[@]}"; do
     printf '#include <rampmeter.hpp>\n#include <rampmeter.hpp>\n' |
         $compiler -x c++ -std=c++11 $warnings -I"$prefix/include" -fsyntax-only -
 done
+for object in $(sed -n 's/^void rampmeter_\(.*\)_destroy(.*/\1/p' include/rampmeter.h); do
+    grep "rampmeter_${object}_destroy>" include/rampmeter.hpp >/dev/null ||
+        fail "include/rampmeter.hpp has no owner of rampmeter_$object"
+done
 say "the header is current, C99 and C++11 with ${compilers[*]}"
 
 # ABI: layout, symbols, SONAME, and what a static link needs.

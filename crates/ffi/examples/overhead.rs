@@ -1,5 +1,6 @@
 //! The calls of `tests/c/overhead.c`, made from Rust.
 #![allow(unsafe_code, reason = "names that the profiler finds")]
+#![allow(clippy::no_mangle_with_rust_abi, reason = "nobody calls them by these names")]
 
 use std::hint::black_box;
 
