@@ -1,7 +1,8 @@
-//! Instructions of the calls of the batch desk, counted by Valgrind: the same on a busy machine.
+//! Instructions of the calls of the batch desk, of routing and of admission, counted by Valgrind:
+//! the same on a busy machine.
 //!
-//! Everything around the call happens outside the count: it starts and stops with the method of
-//! [`Desk`] that makes the call.
+//! Everything around the call happens outside the count: it starts and stops with the method of the
+//! fixture that makes the call.
 
 #![allow(missing_docs, reason = "the macros below write items without them")]
 
@@ -10,12 +11,15 @@ use std::hint::black_box;
 use gungraun::prelude::*;
 use gungraun::{Callgrind, EntryPoint};
 use rampmeter_bench::desk::Desk;
+use rampmeter_bench::entrance::{Entrance, Found, ROUND};
 use rampmeter_bench::grid::Point;
-use rampmeter_bench::instructions::{STEPS, SUBMISSIONS};
+use rampmeter_bench::instructions::{ADMISSIONS, ROUTES, STEPS, SUBMISSIONS};
+use rampmeter_bench::replicas::Replicas;
+use rampmeter_bench::spots::{ROUTE_BLOCKS_COUNTED, ROUTE_REPLICAS};
 
-/// Counts only what happens inside this method of [`Desk`].
+/// Counts only what happens inside this method of a fixture.
 fn within(method: &str) -> LibraryBenchmarkConfig {
-    let method = format!("rampmeter_bench::desk::Desk::{method}");
+    let method = format!("rampmeter_bench::{method}");
     let mut callgrind = Callgrind::with_args(["--cache-sim=no"]);
     callgrind.entry_point(EntryPoint::Custom(method));
     let mut config = LibraryBenchmarkConfig::default();
@@ -32,7 +36,7 @@ fn steps(desk: &mut Desk) {
     }
 }
 
-#[library_benchmark(config = within("submit"))]
+#[library_benchmark(config = within("desk::Desk::submit"))]
 #[benches::at(iter = Point::few(), setup = Desk::new)]
 fn submit(mut desk: Box<Desk>) -> Box<Desk> {
     desk.prepare(SUBMISSIONS);
@@ -40,20 +44,46 @@ fn submit(mut desk: Box<Desk>) -> Box<Desk> {
     black_box(desk)
 }
 
-#[library_benchmark(config = within("form"))]
+#[library_benchmark(config = within("desk::Desk::form"))]
 #[benches::at(iter = Point::few(), setup = Desk::new)]
 fn form(mut desk: Box<Desk>) -> Box<Desk> {
     steps(&mut desk);
     black_box(desk)
 }
 
-#[library_benchmark(config = within("observe"))]
+#[library_benchmark(config = within("desk::Desk::observe"))]
 #[benches::at(iter = Point::few(), setup = Desk::new)]
 fn observe(mut desk: Box<Desk>) -> Box<Desk> {
     steps(&mut desk);
     black_box(desk)
 }
 
-library_benchmark_group!(name = desk, benchmarks = [submit, form, observe]);
+fn replicas(count: u32) -> Box<Replicas> {
+    Replicas::new(count, ROUTE_BLOCKS_COUNTED)
+}
 
-main!(library_benchmark_groups = desk);
+#[library_benchmark(config = within("replicas::Replicas::route"))]
+#[benches::at(iter = ROUTE_REPLICAS, setup = replicas)]
+fn route(mut replicas: Box<Replicas>) -> Box<Replicas> {
+    for _ in 0..ROUTES {
+        replicas.prepare();
+        replicas.route();
+    }
+    black_box(replicas)
+}
+
+#[library_benchmark(config = within("entrance::Entrance::admit"))]
+#[benches::at(iter = Found::ALL, setup = Entrance::new)]
+fn admit(mut entrance: Box<Entrance>) -> Box<Entrance> {
+    for _ in 0..ADMISSIONS / ROUND {
+        entrance.prepare(ROUND);
+        entrance.admit();
+        entrance.withdraw();
+    }
+    black_box(entrance)
+}
+
+library_benchmark_group!(name = desk, benchmarks = [submit, form, observe]);
+library_benchmark_group!(name = door, benchmarks = [route, admit]);
+
+main!(library_benchmark_groups = desk, door);

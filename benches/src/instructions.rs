@@ -8,7 +8,9 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use crate::entrance::ROUND;
 use crate::grid::{Call, Point};
+use crate::spots::Spot;
 
 /// Submissions in one count.
 pub const SUBMISSIONS: u32 = 64;
@@ -16,12 +18,33 @@ pub const SUBMISSIONS: u32 = 64;
 /// Steps in one count: one alone would be a step that happens to let two requests in, or none.
 pub const STEPS: u32 = 8;
 
+/// Requests routed in one count.
+pub const ROUTES: u32 = 64;
+
+/// Requests admitted in one count.
+pub const ADMISSIONS: u32 = 4 * ROUND;
+
 /// Percent that a count may be above its baseline: room for a compiler that inlines a little
 /// differently after unrelated changes. Run again, the same program counts the same.
 pub const TOLERANCE_PERCENT: u64 = 3;
 
 /// Instructions of one call, by the name of the call and of the size.
 pub type Counts = BTreeMap<String, BTreeMap<String, u64>>;
+
+/// What is counted: call, size, and how many calls are in one count; the sizes of each call in the
+/// order of the benchmark.
+fn rows() -> Vec<(&'static str, String, u32)> {
+    let mut rows = Vec::new();
+    for call in Call::ALL {
+        let calls = if call == Call::Submit { SUBMISSIONS } else { STEPS };
+        rows.extend(Point::few().iter().map(|point| (call.name(), point.to_string(), calls)));
+    }
+    rows.extend(Spot::all().into_iter().map(|spot| {
+        let calls = if matches!(spot, Spot::Route(_)) { ROUTES } else { ADMISSIONS };
+        (spot.call(), spot.size(), calls)
+    }));
+    rows
+}
 
 /// The committed file.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -48,7 +71,7 @@ pub enum Verdict {
 #[derive(Deserialize)]
 struct Line {
     function_name: String,
-    /// `at_N`, the place of the size in [`Point::few`].
+    /// `at_N`, the place of the size among those of the call.
     id: String,
     profiles: Vec<Profile>,
 }
@@ -83,23 +106,22 @@ struct Values {
 /// # Errors
 /// What is wrong with the first line that cannot be read.
 pub fn read(lines: &str) -> Result<Counts, String> {
-    let points = Point::few();
+    let rows = rows();
     let mut counts = Counts::new();
     for text in lines.lines().filter(|line| !line.trim().is_empty()) {
         let line: Line = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let place = line.id.strip_prefix("at_").and_then(|place| place.parse::<usize>().ok());
-        let point = place.and_then(|place| points.get(place));
-        let call = Call::ALL.into_iter().find(|call| call.name() == line.function_name);
+        let mut sizes = rows.iter().filter(|(call, ..)| *call == line.function_name);
+        let row = place.and_then(|place| sizes.nth(place));
         let counted = line.profiles.first().and_then(|p| p.data.total.metrics.get("Ir"));
-        let (Some(point), Some(call), Some(counted)) = (point, call, counted) else {
+        let (Some((call, size, calls)), Some(counted)) = (row, counted) else {
             return Err(format!("unknown count: {} {}", line.function_name, line.id));
         };
-        let calls = if call == Call::Submit { SUBMISSIONS } else { STEPS };
-        let each = (counted.values.new / f64::from(calls)).round() as u64;
+        let each = (counted.values.new / f64::from(*calls)).round() as u64;
         if each == 0 {
-            return Err(format!("{} {point}: nothing was counted", call.name()));
+            return Err(format!("{call} {size}: nothing was counted"));
         }
-        counts.entry(call.name().into()).or_default().insert(point.to_string(), each);
+        counts.entry((*call).into()).or_default().insert(size.clone(), each);
     }
     Ok(counts)
 }
@@ -118,23 +140,21 @@ pub fn compare(baseline: &Baseline, counts: &Counts, compiler: &str) -> (Verdict
     }
     let mut verdict = Verdict::Passed;
     let mut less = false;
-    for call in Call::ALL.map(Call::name) {
-        for point in Point::few().iter().map(Point::to_string) {
-            let find = |counts: &Counts| counts.get(call)?.get(&point).copied();
-            let (Some(was), Some(is)) = (find(&baseline.counts), find(counts)) else {
-                let _ = writeln!(text, "{call:<8}{point:<20} missing");
-                verdict = Verdict::Failed;
-                continue;
-            };
-            let over = 100 * is > (100 + TOLERANCE_PERCENT) * was;
-            let mark = if over { "  TOO MANY" } else { "" };
-            if over {
-                verdict = Verdict::Failed;
-            }
-            less |= 100 * is < (100 - TOLERANCE_PERCENT) * was;
-            let percent = (is as f64 / was as f64 - 1.0) * 100.0;
-            let _ = writeln!(text, "{call:<8}{point:<20}{was:>12}{is:>12}{percent:>+8.2}%{mark}");
+    for (call, size, _) in rows() {
+        let find = |counts: &Counts| counts.get(call)?.get(&size).copied();
+        let (Some(was), Some(is)) = (find(&baseline.counts), find(counts)) else {
+            let _ = writeln!(text, "{call:<8}{size:<20} missing");
+            verdict = Verdict::Failed;
+            continue;
+        };
+        let over = 100 * is > (100 + TOLERANCE_PERCENT) * was;
+        let mark = if over { "  TOO MANY" } else { "" };
+        if over {
+            verdict = Verdict::Failed;
         }
+        less |= 100 * is < (100 - TOLERANCE_PERCENT) * was;
+        let percent = (is as f64 / was as f64 - 1.0) * 100.0;
+        let _ = writeln!(text, "{call:<8}{size:<20}{was:>12}{is:>12}{percent:>+8.2}%{mark}");
     }
     let most = TOLERANCE_PERCENT;
     let _ = match verdict {
@@ -160,14 +180,12 @@ mod tests {
     const COMPILER: &str = "rustc 1.0.0 somewhere";
 
     fn counts(scale: impl Fn(&str, &str) -> f64) -> Counts {
-        let of_call = |call: &'static str| {
-            let count = |point: String| {
-                let each = (1_000.0 * scale(call, &point)) as u64;
-                (point, each)
-            };
-            (call.to_string(), Point::few().iter().map(Point::to_string).map(count).collect())
-        };
-        Call::ALL.map(Call::name).into_iter().map(of_call).collect()
+        let mut counts = Counts::new();
+        for (call, size, _) in rows() {
+            let each = (1_000.0 * scale(call, &size)) as u64;
+            counts.entry(call.into()).or_default().insert(size, each);
+        }
+        counts
     }
 
     fn judge(counts: &Counts) -> Verdict {
@@ -219,7 +237,10 @@ mod tests {
         let point = Point::few()[1].to_string();
         assert_eq!(read_one("form", "at_1", 8_000).unwrap()["form"][&point], 1_000);
         assert_eq!(read_one("submit", "at_1", 64_000).unwrap()["submit"][&point], 1_000);
+        assert_eq!(read_one("route", "at_1", 64_000).unwrap()["route"]["1024"], 1_000);
+        assert_eq!(read_one("admit", "at_0", 64_000).unwrap()["admit"]["free"], 1_000);
         assert!(read_one("form", "at_12", 8_000).is_err());
+        assert!(read_one("route", "at_2", 8_000).is_err());
         assert!(read_one("place", "at_1", 8_000).is_err());
         assert!(read_one("form", "at_1", 0).is_err(), "a count that never started");
     }

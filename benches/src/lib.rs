@@ -2,15 +2,19 @@
 //!
 //! The benches beside this library measure; what they share is here. [`desk`] is all that knows
 //! how the batch desk is called, [`peer`] is the simple scheduler that it is compared with,
-//! [`grid`] says at which sizes and against which budgets, [`instructions`] holds counts against
-//! the committed baseline, and [`table`] prints what was measured.
+//! [`grid`] says at which sizes and against which budgets; [`replicas`], [`entrance`] and [`spots`]
+//! are the same for routing and admission; [`instructions`] holds counts against the committed
+//! baseline, and [`table`] prints what was measured.
 
 pub mod cluster;
 pub mod desk;
+pub mod entrance;
 pub mod grid;
 pub mod instructions;
 pub mod peer;
 pub mod queue;
+pub mod replicas;
+pub mod spots;
 pub mod table;
 
 /// splitmix64: the same numbers on every platform and release.

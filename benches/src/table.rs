@@ -9,10 +9,15 @@ use serde::Deserialize;
 use crate::desk::bytes_per_request;
 use crate::grid::{Call, Point, REQUEST_BYTES_BUDGET, Short};
 use crate::instructions::Counts;
+use crate::spots::Spot;
 
 /// Median nanoseconds, by call and by who was measured at which size.
 #[derive(Clone, Debug, Default)]
 pub struct Medians(BTreeMap<(&'static str, String), f64>);
+
+/// Of the peer and of rampmeter, as benchmarks name them.
+const PEER: &str = "peer";
+const RAMPMETER: &str = "rampmeter";
 
 /// What criterion writes about one benchmark.
 #[derive(Deserialize)]
@@ -35,24 +40,34 @@ impl Medians {
         let mut medians = Self::default();
         for call in Call::ALL.map(Call::name) {
             for who in points.iter().flat_map(|point| [desk_at(*point), peer_at(*point)]) {
-                let path: PathBuf = folder.join(call).join(&who).join("new/estimates.json");
-                let Ok(text) = std::fs::read_to_string(&path) else { continue };
-                let read: Estimates = serde_json::from_str(&text)
-                    .map_err(|error| format!("{}: {error}", path.display()))?;
-                medians.0.insert((call, who), read.median.point_estimate);
+                medians.read_one(folder, call, who)?;
+            }
+        }
+        for spot in Spot::all() {
+            for who in [RAMPMETER, PEER] {
+                medians.read_one(folder, spot.call(), format!("{who}/{}", spot.size()))?;
             }
         }
         Ok(medians)
     }
 
-    fn of(&self, call: Call, who: String) -> Option<f64> {
-        self.0.get(&(call.name(), who)).copied()
+    fn read_one(&mut self, folder: &Path, call: &'static str, who: String) -> Result<(), String> {
+        let path: PathBuf = folder.join(call).join(&who).join("new/estimates.json");
+        let Ok(text) = std::fs::read_to_string(&path) else { return Ok(()) };
+        let read: Estimates =
+            serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        self.0.insert((call, who), read.median.point_estimate);
+        Ok(())
+    }
+
+    fn of(&self, call: &'static str, who: String) -> Option<f64> {
+        self.0.get(&(call, who)).copied()
     }
 }
 
 /// As the benchmark calls the desk at this size.
 fn desk_at(point: Point) -> String {
-    format!("rampmeter/{point}")
+    format!("{RAMPMETER}/{point}")
 }
 
 /// How many run, and why no more if it is not for want of seats.
@@ -63,7 +78,7 @@ fn running(point: Point) -> String {
 
 /// As the benchmark calls the peer at this size; it knows no accounts.
 fn peer_at(point: Point) -> String {
-    format!("peer/{}-{}", point.running, point.waiting)
+    format!("{PEER}/{}-{}", point.running, point.waiting)
 }
 
 /// The table, in Markdown: for each call the time, how many times the peer's that is, the
@@ -76,8 +91,8 @@ pub fn render(points: &[Point], medians: &Medians, counts: &Counts) -> String {
         let mut row =
             vec![running(*point), grouped(point.waiting.into()), grouped(point.accounts.into())];
         for call in Call::ALL {
-            let time = medians.of(call, desk_at(*point));
-            let peer = medians.of(call, peer_at(*point));
+            let time = medians.of(call.name(), desk_at(*point));
+            let peer = medians.of(call.name(), peer_at(*point));
             let budget = point.budget_ns(call);
             let over = matches!((time, budget), (Some(time), Some(budget)) if time > budget);
             budgets += u32::from(time.is_some() && budget.is_some());
@@ -107,6 +122,35 @@ pub fn render(points: &[Point], medians: &Medians, counts: &Counts) -> String {
          `benches/instructions.toml`; `max`: budget in ns; `B`: bytes for one request more\n\
          (budget {REQUEST_BYTES_BUDGET}); `m`: as many run as KV memory holds. Budgets: {} of {budgets} kept, {missed} missed (`!`).",
         budgets - missed
+    );
+    text
+}
+
+/// The same for the calls of other desks, a row each.
+#[must_use]
+pub fn render_spots(medians: &Medians, counts: &Counts) -> String {
+    let head = ["call", "size", "ns", "x peer", "instr", "max"].map(str::to_string);
+    let mut rows = vec![head.to_vec()];
+    for spot in Spot::all() {
+        let of = |who: &str| medians.of(spot.call(), format!("{who}/{}", spot.size()));
+        let (time, peer, budget) = (of(RAMPMETER), of(PEER), spot.budget_ns());
+        let mark = if time.is_some_and(|time| time > budget) { " !" } else { "" };
+        let ratio = time.zip(peer).map(|(time, peer)| format!("{:.1}", time / peer));
+        let counted = counts.get(spot.call()).and_then(|of| of.get(&spot.size()));
+        rows.push(vec![
+            spot.call().into(),
+            spot.size(),
+            time.map_or("-".into(), |ns| format!("{}{mark}", grouped(ns.round() as u64))),
+            ratio.unwrap_or("-".into()),
+            counted.map_or("-".into(), |count| grouped(*count)),
+            grouped(budget as u64),
+        ]);
+    }
+    let mut text = aligned(&rows);
+    text.push_str(
+        "\n`route`: one choice among so many replicas, 64 blocks; its peer is a map from a block to \
+         who computed it\nlast. `admit`: a server is free; behind a queue; turned away; its peer \
+         is two numbers behind a lock.\n",
     );
     text
 }
@@ -173,6 +217,21 @@ mod tests {
     fn digits_come_in_groups_of_three() {
         let numbers = [0, 12, 123, 1_234, 123_456, 1_234_567].map(grouped);
         assert_eq!(numbers, ["0", "12", "123", "1,234", "123,456", "1,234,567"]);
+    }
+
+    #[test]
+    fn spots_have_a_row_each_and_a_missed_budget_is_marked() {
+        let spot = Spot::Route(64);
+        let with = |ns: f64| {
+            let times = [("rampmeter/64", ns), ("peer/64", 100.0)];
+            let medians = Medians(times.map(|(who, ns)| (("route", who.into()), ns)).into());
+            let counts = [("route".into(), [("64".into(), 1_234)].into())].into();
+            let text = render_spots(&medians, &counts);
+            text.lines().nth(2).unwrap().replace(' ', "")
+        };
+        let budget = spot.budget_ns();
+        assert_eq!(with(budget), "|route|64|1,000|10.0|1,234|1,000|");
+        assert_eq!(with(budget + 1.0), "|route|64|1,001!|10.0|1,234|1,000|");
     }
 
     #[test]

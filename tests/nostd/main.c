@@ -61,9 +61,19 @@ int nostd_place_release(uint64_t now_ns, uint64_t task);
 int nostd_place_cycle(uint64_t now_ns, uint32_t *started_len);
 int nostd_place_ask(uint64_t now_ns, uint64_t task);
 uint32_t nostd_place_tasks(void);
+int nostd_front_create(uint32_t requests_max, uint32_t servers);
+int nostd_route(uint64_t now_ns, uint16_t class_index, uint64_t first, uint32_t blocks,
+                uint64_t *request);
+int nostd_route_ended(uint64_t now_ns, uint64_t request, uint32_t output_tokens);
+int nostd_route_told(uint64_t now_ns, uint32_t replica, uint64_t first, bool fails);
+uint64_t nostd_routes(void);
+int nostd_admit(uint64_t now_ns, uint32_t class_index, uint32_t work, uint64_t *ticket);
+int nostd_left(uint64_t now_ns, uint64_t ticket);
+uint64_t nostd_admitted(void);
 
 enum { REQUESTS_MAX = 64, RUNNING_MAX = 16, ACCOUNTS = 4, ROUNDS = 20000, CODES = 9 };
 enum { NODES_MAX = 8, TASKS_MAX = 64, PLACE_ROUNDS = 3000 };
+enum { SERVERS = 8, KNOWN_MAX = 48, FRONT_ROUNDS = 10000 };
 
 static uint64_t counts[CODES]; /* by -code; 0 counts the calls that were answered */
 static uint64_t state = 42;
@@ -217,13 +227,57 @@ static void run_placer(void)
     printf(" placed %u started %u tasks %u", placed, started, nostd_place_tasks());
 }
 
+/* Requests are routed and admitted and end; those that are wrong are refused. */
+static void run_front(void)
+{
+    uint64_t routed[KNOWN_MAX] = {0}, admitted[KNOWN_MAX] = {0}, id, now_ns = 1;
+    uint32_t i;
+
+    for (i = 0; i < FRONT_ROUNDS; i++) {
+        uint64_t *route = &routed[draw() % KNOWN_MAX], *ticket = &admitted[draw() % KNOWN_MAX];
+        now_ns += draw() % 20000000;
+        if (*route != 0) {
+            note(nostd_route_ended(now_ns, *route, (uint32_t)(draw() % 300)));
+        }
+        if (*ticket != 0) {
+            note(nostd_left(now_ns, *ticket));
+        }
+        *route = *ticket = 0;
+        if (note(nostd_route(now_ns, (uint16_t)(draw() % 2), draw() % 64,
+                             1 + (uint32_t)(draw() % 16), &id)) == 0) {
+            *route = id;
+        }
+        if (note(nostd_admit(now_ns, (uint32_t)(draw() % 2), 1 + (uint32_t)(draw() % 9), &id)) ==
+            0) {
+            *ticket = id;
+        }
+        if (draw() % 8 == 0) {
+            expect(nostd_route_told(now_ns, (uint32_t)draw(), draw() % 64, draw() % 8 == 0), 0,
+                   "told");
+            expect(nostd_route(now_ns, 7, 0, 1, &id), -1, "route, class 7");
+            expect(nostd_route(0, 0, 0, 1, &id), -4, "route, time reversed");
+            expect(nostd_route_ended(now_ns, draw(), 1), -3, "ended, forged");
+            expect(nostd_admit(now_ns, 7, 1, &id), -1, "admit, class 7");
+            expect(nostd_admit(0, 0, 1, &id), -4, "admit, time reversed");
+            expect(nostd_left(now_ns, draw()), -3, "left, forged");
+        }
+    }
+    if (nostd_routes() == 0 || nostd_admitted() == 0) {
+        fprintf(stderr, "nothing was routed, or let in\n");
+        exit(1);
+    }
+    printf(" routed %llu let in %llu", (unsigned long long)nostd_routes(),
+           (unsigned long long)nostd_admitted());
+}
+
 int main(int argc, char **argv)
 {
     size_t bytes, allocations;
     int code;
 
     if (nostd_create(REQUESTS_MAX, RUNNING_MAX, ACCOUNTS) != 0 ||
-        nostd_placer_create(NODES_MAX, TASKS_MAX) != 0) {
+        nostd_placer_create(NODES_MAX, TASKS_MAX) != 0 ||
+        nostd_front_create(REQUESTS_MAX, SERVERS) != 0) {
         fprintf(stderr, "a desk could not be built\n");
         return 1;
     }
@@ -237,6 +291,7 @@ int main(int argc, char **argv)
     }
     run();
     run_placer();
+    run_front();
     printf(" answered %llu refused", (unsigned long long)counts[0]);
     for (code = 1; code < CODES; code++) {
         printf(" %d:%llu", -code, (unsigned long long)counts[code]);

@@ -4,7 +4,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Enough for one batcher and one placer of the sizes that `main.c` asks for, a few times over.
+/// Enough for one desk of each kind, of the sizes that `main.c` asks for, a few times over.
 const BUFFER_BYTES: usize = 4 << 20;
 
 #[repr(C, align(64))]

@@ -2,11 +2,12 @@
 //! [`nostd_seal`].
 //!
 //! The few functions here serve that proof alone; the C interface of rampmeter is another crate.
-//! One batcher and one placer stand in static memory, and one thread calls.
+//! One batcher, one placer, one router and one gate stand in static memory, and one thread calls.
 
 #![no_std]
 
 mod allocator;
+mod front;
 mod placer;
 
 extern crate alloc;

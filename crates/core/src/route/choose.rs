@@ -1,8 +1,9 @@
 //! The cheapest replica, and what a choice changes.
 //!
 //! # Bounds and cost
-//! O(blocks of the prompt + replicas), or without the replicas where they are sampled: then at most
-//! [`DRAWS`] draws and one holder of the prefix are priced.
+//! O(blocks of the prompt + replicas), of which few are priced (see [`super::board`]); or without the
+//! replicas where they are sampled: then at most [`DRAWS`] draws and one holder of the prefix are
+//! priced.
 
 use super::Router;
 use super::flight::{Flight, Phase, RouteId, Stop};
@@ -45,7 +46,7 @@ pub struct Routed {
     pub cached_tokens: Tokens,
     /// No replica has reported in time; this one is the best by what was known last.
     pub stale: bool,
-    /// Replicas that were priced or passed over by their queue alone.
+    /// Replicas that were priced, or passed over because their price could not be lower.
     pub candidates: u32,
 }
 
@@ -84,7 +85,7 @@ impl Router {
         self.check_room()?;
         self.index.walk(hashes);
         let asked = self.asked(now, request);
-        let (choice, candidates) = self.cheapest(&asked, request.adapter, EngineMode::Mixed);
+        let (choice, candidates) = self.cheapest(&asked, request.adapter);
         let Some(choice) = choice else { return Ok(None) };
         let Some(replica) = self.replicas.handle_at(choice.replica) else { return Ok(None) };
         let flight = self.flight(&asked, choice.replica, choice.replica, choice.prices);
@@ -137,47 +138,44 @@ impl Router {
         }
     }
 
-    /// The cheapest of those of a mode, for the prompt of the last walk, and how many were looked
-    /// at.
-    pub(super) fn cheapest(
-        &self,
-        asked: &Asked,
-        adapter: u64,
-        mode: EngineMode,
-    ) -> (Option<Choice>, u32) {
-        let all = self.roster.of(mode);
+    /// The cheapest of those that compute prompts and decode, for the prompt of the last walk, and
+    /// how many were looked at.
+    fn cheapest(&mut self, asked: &Asked, adapter: u64) -> (Option<Choice>, u32) {
+        let all = self.roster.of(EngineMode::Mixed);
         if all.len() as u64 > u64::from(self.rules.sample_above_replicas) {
-            return self.cheapest_sampled(asked, adapter, mode);
+            return self.cheapest_sampled(asked, adapter);
         }
-        let mut best: Option<Choice> = None;
-        for replica in all {
-            let bound = best.filter(|best| !best.stale).map(|best| best.prices.cost);
-            let choice = self.choice(asked, adapter, *replica, bound);
+        let all = all.len() as u32;
+        let Some(lowest) = self.board.work_out(asked, self.index.held()) else {
+            return (None, all);
+        };
+        let mut best = self.choice(asked, adapter, lowest);
+        let mut next = 0;
+        while let cost = best.map_or(f64::INFINITY, |best| best.prices.cost)
+            && let Some(replica) = self.board.next_below(next, cost)
+        {
+            next = replica + 1;
+            let choice = self.choice(asked, adapter, replica).filter(|it| it.replica != lowest);
             if let Some(choice) = choice
                 && best.is_none_or(|best| choice.is_better_than(&best))
             {
                 best = Some(choice);
             }
         }
-        (best, all.len() as u32)
+        (best, all)
     }
 
     /// The cheapest of two draws and of the first of those that hold most of the prompt.
-    fn cheapest_sampled(
-        &self,
-        asked: &Asked,
-        adapter: u64,
-        mode: EngineMode,
-    ) -> (Option<Choice>, u32) {
-        let all = self.roster.of(mode);
-        let holder = self.index.longest().filter(|replica| self.may_be_chosen(*replica, mode));
-        let mut best = holder.and_then(|replica| self.choice(asked, adapter, replica, None));
+    fn cheapest_sampled(&self, asked: &Asked, adapter: u64) -> (Option<Choice>, u32) {
+        let all = self.roster.of(EngineMode::Mixed);
+        let holder = self.index.longest().filter(|replica| self.may_be_chosen(*replica));
+        let mut best = holder.and_then(|replica| self.choice(asked, adapter, replica));
         let (mut looked_at, mut fresh) = (u32::from(best.is_some()), 0);
         for draw in 0..DRAWS {
             // The high half of a product with a word: even over all, without a division.
             let word = mix(self.decisions.wrapping_mul(DRAWS).wrapping_add(draw));
             let place = ((u128::from(word) * all.len() as u128) >> 64) as usize;
-            let Some(choice) = self.choice(asked, adapter, all[place], None) else { continue };
+            let Some(choice) = self.choice(asked, adapter, all[place]) else { continue };
             looked_at += 1;
             fresh += u32::from(!choice.stale);
             if best.is_none_or(|best| choice.is_better_than(&best)) {
@@ -190,24 +188,15 @@ impl Router {
         (best, looked_at)
     }
 
-    fn may_be_chosen(&self, replica: u32, mode: EngineMode) -> bool {
-        let place = self.replicas.at(replica).filter(|replica| replica.spec.mode == mode);
-        place.is_some_and(|entry| self.roster.of(mode).get(entry.place as usize) == Some(&replica))
+    fn may_be_chosen(&self, replica: u32) -> bool {
+        let listed = self.roster.of(EngineMode::Mixed);
+        let entry = self.replicas.at(replica);
+        entry.is_some_and(|entry| listed.get(entry.place as usize) == Some(&replica))
     }
 
-    /// A replica with its price; `None` if its queue alone costs more than `bound`.
-    fn choice(
-        &self,
-        asked: &Asked,
-        adapter: u64,
-        replica: u32,
-        bound: Option<f64>,
-    ) -> Option<Choice> {
+    /// A replica with its price.
+    fn choice(&self, asked: &Asked, adapter: u64, replica: u32) -> Option<Choice> {
         let entry = self.replicas.at(replica)?;
-        let queue_s = entry.free_at.saturating_sub(asked.now).as_seconds();
-        if bound.is_some_and(|bound| asked.delay_value * queue_s > bound) {
-            return None;
-        }
         let prices = self.prices(asked, adapter, replica, entry);
         let stale = self.is_stale(asked.now, entry);
         Some(Choice { replica, prices, stale, chosen: entry.chosen })
@@ -286,5 +275,6 @@ impl Router {
             entry.horizon.takes(asked.now, blocks, entry.spec.kv.blocks().get());
             entry.chosen = self.decisions;
         }
+        self.post(place);
     }
 }

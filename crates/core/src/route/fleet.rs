@@ -73,6 +73,7 @@ impl Router {
         self.now = now;
         let place = self.roster.add(spec.mode, id.index());
         self.replicas.get_mut(id)?.place = place;
+        self.post(id.index());
         Ok(id)
     }
 
@@ -100,6 +101,7 @@ impl Router {
         self.now = now;
         self.set_status(replica, Status::Failed)?;
         self.replicas.get_mut(replica)?.lose_all(now);
+        self.post(replica.index());
         self.forget_caches(replica.index());
         Ok(count)
     }
@@ -157,6 +159,7 @@ impl Router {
             }
             _ => {}
         }
+        self.post(id.index());
         Ok(())
     }
 }

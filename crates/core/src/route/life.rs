@@ -46,6 +46,7 @@ impl Router {
         }
         let known = self.requests.get_mut(request)?;
         (known.phase, known.since) = (Phase::Begun, now);
+        self.post(flight.prefill.replica.index());
         Ok(())
     }
 
@@ -89,6 +90,7 @@ impl Router {
         }
         let known = self.requests.get_mut(request)?;
         (known.phase, known.since) = (Phase::Decoding, now);
+        self.post(flight.decode.replica.index());
         Ok(())
     }
 
@@ -110,6 +112,7 @@ impl Router {
         self.now = now;
         if flight.phase != Phase::Decoding {
             self.left_early(now, &flight);
+            self.post(flight.prefill.replica.index());
             return Ok(());
         }
         let stay_s = now.saturating_sub(flight.since).as_seconds();
@@ -124,6 +127,7 @@ impl Router {
             let blocks = replica.spec.kv.blocks_for(output_tokens).get();
             replica.horizon.takes(now, blocks, replica.spec.kv.blocks().get());
         }
+        self.post(flight.decode.replica.index());
         Ok(())
     }
 

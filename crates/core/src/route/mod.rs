@@ -28,7 +28,8 @@
 //! whose report is older than `route.stale_after_s` is passed over while another's is not.
 //!
 //! # Bounds and cost
-//! [`Router::route`]: O(blocks of the prompt + replicas). Above `route.sample_above_replicas`
+//! [`Router::route`]: O(blocks of the prompt + replicas). Replicas that cannot be the cheapest are not
+//! priced: `board` knows for each what it would cost at least. Above `route.sample_above_replicas`
 //! replicas it prices two, drawn by the number of the decision through the finalizer of splitmix64,
 //! and the first of those that hold most of the prompt: O(blocks of the prompt). Nothing is left to
 //! chance: the same calls give the same choices. All memory is taken in [`Router::new`];
@@ -78,6 +79,7 @@
 //! ```
 
 mod adapters;
+mod board;
 mod choose;
 mod events;
 mod explain;
@@ -113,6 +115,7 @@ use crate::handle::Slab;
 use crate::policy::{EngineMode, Policy, RouteRules};
 use crate::units::Nanos;
 use adapters::Adapters;
+use board::Board;
 use fleet::Roster;
 use index::Index;
 use means::Means;
@@ -131,6 +134,7 @@ pub struct Router {
     requests: Slab<Flight>,
     /// Those that may be chosen.
     roster: Roster,
+    board: Board,
     index: Index,
     adapters: Adapters,
     decoders: Decoders,
@@ -157,6 +161,7 @@ impl Router {
             replicas: Slab::new("replicas", options.replicas_max)?,
             requests: Slab::new("requests", options.requests_max)?,
             roster: Roster::new(options),
+            board: Board::new(options, policy.route.stale_after),
             index: Index::new(options),
             adapters: Adapters::new(options),
             decoders: Decoders(
@@ -176,6 +181,7 @@ impl Router {
             + Slab::<Replica>::bytes_needed(options.replicas_max)
             + Slab::<Flight>::bytes_needed(options.requests_max)
             + Roster::bytes_needed(options)
+            + Board::bytes_needed(options)
             + Index::bytes_needed(options)
             + Adapters::bytes_needed(options)
             + Decoders::bytes_needed(options)
@@ -198,7 +204,18 @@ impl Router {
             *delay_value = class.delay_value;
         }
         self.rules = policy.route;
+        self.board.set_stale_after(policy.route.stale_after);
         Ok(())
+    }
+
+    /// Takes down on the board what has become of a replica.
+    fn post(&mut self, replica: u32) {
+        match self.replicas.at(replica) {
+            Some(entry) => self.board.set(replica, entry),
+            None if replica < self.options.replicas_max => self.board.clear(replica),
+            // A request of a forged snapshot may be at a replica that never was.
+            None => {}
+        }
     }
 
     fn check_time(&self, now: Nanos) -> Result<(), Error> {

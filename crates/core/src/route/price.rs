@@ -196,8 +196,7 @@ impl Asked {
     pub(super) fn room_s(&self, replica: &Replica, cached_tokens: u32) -> (f64, f64) {
         let stay_s = if replica.stay_s > 0.0 { replica.stay_s } else { self.stay_s };
         let seats = u64::from(replica.spec.running_max);
-        let before = u64::from(replica.running) + u64::from(replica.waiting);
-        let excess = (before + 1).saturating_sub(seats);
+        let excess = replica.excess();
         let blocks = f64::from(replica.spec.kv.blocks().get());
         let computed = self.prompt_tokens.saturating_sub(cached_tokens);
         let needed = i64::from(replica.spec.kv.blocks_for(Tokens(computed)).get());

@@ -246,6 +246,12 @@ impl Replica {
         self.spec.step_tokens_max.saturating_sub(self.running).max(1)
     }
 
+    /// Requests too many for its seats, with one more.
+    pub(super) fn excess(&self) -> u64 {
+        let before = u64::from(self.running) + u64::from(self.waiting);
+        (before + 1).saturating_sub(self.spec.running_max.into())
+    }
+
     pub(super) fn steps(&self) -> Steps {
         Steps::of(&self.spec.model, self.running, self.context_tokens)
     }
@@ -258,11 +264,11 @@ pub(super) struct Steps {
     pub(super) decode_s: f64,
     /// A step with prompts, less what grows with the prompts.
     pub(super) mixed_s: f64,
-    prefill_s_per_token: f64,
-    attention_s_per_token2: f64,
+    pub(super) prefill_s_per_token: f64,
+    pub(super) attention_s_per_token2: f64,
     /// What one more decoding request adds, and each KV token of it.
-    decode_s_per_request: f64,
-    decode_s_per_kv_token: f64,
+    pub(super) decode_s_per_request: f64,
+    pub(super) decode_s_per_kv_token: f64,
 }
 
 impl Steps {

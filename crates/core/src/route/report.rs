@@ -62,6 +62,7 @@ impl Router {
             known.free_at = state.as_of.offset_seconds(busy_s).max(known.spec.ready_at);
         }
         known.kv_free = free;
+        self.post(replica.index());
         Ok(true)
     }
 }

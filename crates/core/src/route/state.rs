@@ -105,8 +105,9 @@ impl Router {
             })
         };
         self.index.load_state(words, &exists)?;
-        for (_, replica) in self.replicas.iter() {
+        for (id, replica) in self.replicas.iter() {
             replica.spec.check(&self.options)?;
+            self.board.set(id.index(), replica);
         }
         Ok(())
     }

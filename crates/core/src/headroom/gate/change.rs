@@ -115,7 +115,7 @@ impl Gate {
         weight: f64,
     ) -> Result<AccountId, Error> {
         let account = self.ledger.open(parent, weight)?;
-        self.fairness.iter_mut().for_each(|fairness| fairness.forget(account.index()));
+        self.fairness.iter_mut().for_each(|fairness| fairness.open(account.index(), weight));
         Ok(account)
     }
 

@@ -20,6 +20,15 @@
 /// Standard deviations to which quantiles are looked for: beyond, one in a thousand million.
 const DEVIATIONS_MAX: f64 = 6.0;
 
+/// Fewest starts that are told from none.
+const STARTS_MIN: f64 = 1e-3;
+
+/// To what share starts are looked for: a nanosecond of a wait of seconds.
+const STARTS_ERROR: f64 = 1e-10;
+
+/// Most steps until they are found: halvings alone come that near.
+const STEPS_MAX: u32 = 64;
+
 /// Share of a normal distribution below `z` standard deviations.
 fn normal(z: f64) -> f64 {
     0.5 * libm::erfc(-z / core::f64::consts::SQRT_2)
@@ -72,14 +81,30 @@ impl Pace {
     pub(super) fn starts_within(self, seconds: f64, z: f64) -> f64 {
         // With the lowest confidence of a policy, a hundredth, up to seven times as many as
         // expected and eight more.
-        let (mut low, mut high) = (1e-3, 8.0 * (seconds * self.per_s + 1.0));
-        for _ in 0..50 {
-            let middle = f64::midpoint(low, high);
-            if self.time_s(middle, z) <= seconds {
-                low = middle;
-            } else {
-                high = middle;
+        let beyond = |starts: f64| self.time_s(starts, z) - seconds;
+        let (mut low, mut high) = (STARTS_MIN, 8.0 * (seconds * self.per_s + 1.0));
+        let (mut under, mut over) = (beyond(low), beyond(high));
+        if under > 0.0 || over <= 0.0 {
+            return if under > 0.0 { low } else { high };
+        }
+        // The time is nearly a straight line. False position, an end with half its distance where
+        // the other one moves twice in a row (Illinois), never leaves the interval.
+        let mut moved_low = None;
+        for _ in 0..STEPS_MAX {
+            if high - low <= STARTS_ERROR * low {
+                break;
             }
+            let next = (low * over - high * under) / (over - under);
+            let next = if next > low && next < high { next } else { f64::midpoint(low, high) };
+            let distance = beyond(next);
+            let moves_low = distance <= 0.0;
+            let other = if moved_low == Some(moves_low) { 0.5 } else { 1.0 };
+            if moves_low {
+                (low, under, over) = (next, distance, over * other);
+            } else {
+                (high, over, under) = (next, distance, under * other);
+            }
+            moved_low = Some(moves_low);
         }
         low
     }

@@ -52,11 +52,10 @@ const CLEARLY: f64 = 0.095_310_179_804_324_87;
 /// Requests of one account that may give way to one newcomer.
 const VICTIMS_MAX: u32 = 8;
 
-/// Accounts from one up to the first level, and the logarithms of their weights.
+/// Accounts from one up to the first level.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Path {
     accounts: [u32; DEPTH_MAX as usize],
-    log_weights: [f64; DEPTH_MAX as usize],
     len: usize,
 }
 
@@ -64,24 +63,22 @@ impl Path {
     /// # Errors
     /// [`Error::Stale`] for an unknown account.
     pub(super) fn of(ledger: &Ledger, account: AccountId) -> Result<Self, Error> {
-        let mut path = Self { accounts: [NONE; 8], log_weights: [0.0; 8], len: 0 };
+        let mut path = Self { accounts: [NONE; DEPTH_MAX as usize], len: 0 };
         let mut next = Some(account);
-        while let Some(account) = next
-            && path.len < DEPTH_MAX as usize
-        {
-            path.accounts[path.len] = account.index();
-            path.log_weights[path.len] = libm::log(ledger.weight(account)?);
-            path.len += 1;
+        for place in &mut path.accounts {
+            let Some(account) = next else { break };
             next = ledger.parent(account)?;
+            *place = account.index();
+            path.len += 1;
         }
         Ok(path)
     }
 
-    /// Each account, its logarithmic weight, and the account above or `root`.
-    fn steps(&self, root: u32) -> impl Iterator<Item = (u32, f64, u32)> + '_ {
+    /// Each account, and the account above or `root`.
+    fn steps(&self, root: u32) -> impl Iterator<Item = (u32, u32)> + '_ {
         (0..self.len).map(move |place| {
             let above = if place + 1 < self.len { self.accounts[place + 1] } else { root };
-            (self.accounts[place], self.log_weights[place], above)
+            (self.accounts[place], above)
         })
     }
 }
@@ -114,6 +111,8 @@ impl Key {
 struct Seat {
     /// Logarithm of its usage and that of all below, at time zero.
     level: f64,
+    /// Logarithm of its weight.
+    log_weight: f64,
     /// Requests that wait, with those below.
     held: u32,
     /// Of its own.
@@ -126,8 +125,14 @@ struct Seat {
 }
 
 impl Seat {
+    /// Its usage over its weight, as a logarithm.
+    fn of_share(&self) -> f64 {
+        self.level - self.log_weight
+    }
+
     const EMPTY: Self = Self {
         level: f64::NEG_INFINITY,
+        log_weight: 0.0,
         held: 0,
         own: 0,
         newest: NONE,
@@ -161,37 +166,37 @@ impl Fairness {
         self.seats.len() as u32 - 1
     }
 
-    /// Forgets an account that holds nothing.
-    pub(super) fn forget(&mut self, account: u32) {
-        self.seats[account as usize] = Seat::EMPTY;
+    /// An account is new, or another one than the one that was closed: it holds and has nothing.
+    pub(super) fn open(&mut self, account: u32, weight: f64) {
+        self.seats[account as usize] = Seat { log_weight: libm::log(weight), ..Seat::EMPTY };
     }
 
     /// Lets an account in with work at `at`, in memories since time zero.
     pub(super) fn charge(&mut self, path: &Path, at: f64, work: u32) {
-        let gain = at + libm::log(f64::from(work));
+        let gain = at + logarithm(work);
         self.change(path, |level| sum(level, gain));
     }
 
     /// Gives back what was charged at `at`.
     pub(super) fn give_back(&mut self, path: &Path, at: f64, work: u32) {
-        let loss = at + libm::log(f64::from(work));
+        let loss = at + logarithm(work);
         self.change(path, |level| difference(level, loss));
     }
 
     fn change(&mut self, path: &Path, change: impl Fn(f64) -> f64) {
         let root = self.root();
-        for (index, log_weight, above) in path.steps(root) {
-            let level = change(self.seats[index as usize].level);
-            self.seats[index as usize].level = level;
-            if self.seats[index as usize].held > 0 {
+        for (index, above) in path.steps(root) {
+            let seat = &mut self.seats[index as usize];
+            seat.level = change(seat.level);
+            if seat.held > 0 {
                 self.leave(index, above);
-                self.enter(index, above, log_weight);
+                self.enter(index, above);
             }
         }
     }
 
-    fn enter(&mut self, index: u32, above: u32, log_weight: f64) {
-        let level = self.seats[index as usize].level - log_weight;
+    fn enter(&mut self, index: u32, above: u32) {
+        let level = self.seats[index as usize].of_share();
         let seat = &mut self.seats[above as usize];
         self.furthest.insert(&mut seat.furthest, index, Key::furthest(level, index));
         self.least.insert(&mut seat.least, index, Key::least(level, index));
@@ -216,10 +221,10 @@ impl Fairness {
             (request.older, request.newer) = (older, NONE);
         }
         let root = self.root();
-        for (index, log_weight, above) in path.steps(root) {
+        for (index, above) in path.steps(root) {
             self.seats[index as usize].held += 1;
             if self.seats[index as usize].held == 1 {
-                self.enter(index, above, log_weight);
+                self.enter(index, above);
             }
         }
     }
@@ -238,7 +243,7 @@ impl Fairness {
             None => seat.oldest = newer,
         }
         let root = self.root();
-        for (index, _, above) in path.steps(root) {
+        for (index, above) in path.steps(root) {
             self.seats[index as usize].held -= 1;
             if self.seats[index as usize].held == 0 {
                 self.leave(index, above);
@@ -272,8 +277,8 @@ impl Fairness {
         let path = |index| Path::of(ledger, requests.at(index)?.account).ok();
         let (Some(one), Some(other)) = (path(least.oldest), path(head)) else { return head };
         let Some((own, its)) = Self::part(&one, &other) else { return head };
-        let has = self.level(&one, own) - one.log_weights[own] + CLEARLY;
-        let passes = has < self.level(&other, its) - other.log_weights[its];
+        let has = self.seat(&one, own).of_share() + CLEARLY;
+        let passes = has < self.seat(&other, its).of_share();
         if passes { least.oldest } else { head }
     }
 
@@ -286,15 +291,19 @@ impl Fairness {
         ledger: &Ledger,
         path: &Path,
         (at, work): (f64, u32),
-        room: f64,
+        room: impl FnOnce() -> f64,
     ) -> Option<(u32, u32)> {
         let newest = self.furthest();
         let victim = Path::of(ledger, requests.at(newest)?.account).ok()?;
         let (own, other) = Self::part(path, &victim)?;
-        let newcomer = sum(self.level(path, own), at + libm::log(f64::from(work)));
-        let least = newcomer - path.log_weights[own] + CLEARLY + victim.log_weights[other];
-        let mut level = self.level(&victim, other);
-        let (mut index, mut freed) = (newest, 0.0);
+        let (own, other) = (self.seat(path, own), self.seat(&victim, other));
+        let newcomer = sum(own.level, at + logarithm(work));
+        let least = newcomer - own.log_weight + CLEARLY + other.log_weight;
+        let mut level = other.level;
+        if level <= least {
+            return None;
+        }
+        let (mut index, mut freed, room) = (newest, 0.0, room());
         for count in 1..=VICTIMS_MAX {
             let request = requests.at(index)?;
             if level <= least {
@@ -304,14 +313,14 @@ impl Fairness {
             if freed >= room {
                 return Some((newest, count));
             }
-            level = difference(level, at + libm::log(f64::from(request.work)));
+            level = difference(level, at + logarithm(request.work));
             index = request.older;
         }
         None
     }
 
-    fn level(&self, path: &Path, place: usize) -> f64 {
-        self.seats[path.accounts[place] as usize].level
+    fn seat(&self, path: &Path, place: usize) -> &Seat {
+        &self.seats[path.accounts[place] as usize]
     }
 
     /// Where two ways from the root part; `None` if one account is the other, or above it.
@@ -329,6 +338,7 @@ impl Fairness {
             seat.level = shift(seat.level);
             (seat.furthest, seat.least) = (NONE, NONE);
         }
+        self.weigh(ledger);
         for index in 0..root {
             if self.seats[index as usize].held == 0 {
                 continue;
@@ -336,7 +346,17 @@ impl Fairness {
             let Some(account) = ledger.tree().account_at(index) else { continue };
             let Ok(path) = Path::of(ledger, account) else { continue };
             let above = if path.len > 1 { path.accounts[1] } else { root };
-            self.enter(index, above, path.log_weights[0]);
+            self.enter(index, above);
+        }
+    }
+
+    /// Takes the weights of all accounts anew.
+    fn weigh(&mut self, ledger: &Ledger) {
+        for (index, seat) in (0..).zip(&mut self.seats) {
+            let account = ledger.tree().account_at(index);
+            if let Some(Ok(weight)) = account.map(|account| ledger.weight(account)) {
+                seat.log_weight = libm::log(weight);
+            }
         }
     }
 
@@ -354,6 +374,7 @@ impl Fairness {
         ledger: &Ledger,
         words: &mut Words<'_>,
     ) -> Result<(), Error> {
+        self.weigh(ledger);
         for index in 0..self.root() {
             if ledger.tree().account_at(index).is_some() {
                 let level = words.next_real("usage", f64::NEG_INFINITY, LEVEL_MAX)?;
@@ -367,9 +388,17 @@ impl Fairness {
 /// Highest logarithm: 584 years in the shortest memory, a tenth of a second.
 const LEVEL_MAX: f64 = 1e12;
 
+/// Of the work of a request: nothing where all are alike.
+fn logarithm(work: u32) -> f64 {
+    if work == 1 { 0.0 } else { libm::log(f64::from(work)) }
+}
+
 /// `ln(e^a + e^b)`.
 fn sum(a: f64, b: f64) -> f64 {
     let (low, high) = if a < b { (a, b) } else { (b, a) };
+    if low == f64::NEG_INFINITY {
+        return high;
+    }
     high + libm::log1p(libm::exp(low - high))
 }
 

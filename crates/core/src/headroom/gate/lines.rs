@@ -90,8 +90,8 @@ impl Line {
     }
 
     fn faded_to(&self, now: Nanos) -> f64 {
-        if self.started == 0.0 {
-            return 0.0;
+        if self.started == 0.0 || now == self.faded {
+            return self.started;
         }
         self.started * libm::exp(-now.saturating_sub(self.faded).as_seconds() / RATE_S)
     }

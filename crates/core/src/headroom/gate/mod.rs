@@ -32,7 +32,7 @@
 //! turned away.
 //!
 //! # Bounds and cost
-//! O(levels * log accounts + classes) a call; 56 bytes a request, 96 for each account and class.
+//! O(levels * log accounts + classes) a call; 56 bytes a request, 104 for each account and class.
 //! Whoever waits is told an end by its target: it starts, expires, or is displaced, as soon as the
 //! host asks ([`Gate::next_event`]). `lines` bounds what a guaranteed class waits for others, and
 //! `fairness` what an account gets, so that nobody starves.
@@ -159,6 +159,11 @@ impl Gate {
             .classes
             .iter()
             .map(|class| Line::new(change::target(policy, class), class.guaranteed_ratio));
+        let mut fairness: Box<[Fairness]> =
+            policy.classes.iter().map(|_| Fairness::new(accounts_max)).collect();
+        for (account, named) in policy_accounts.iter().zip(&policy.accounts) {
+            fairness.iter_mut().for_each(|it| it.open(account.index(), named.weight));
+        }
         Ok(Self {
             rules: policy.gate,
             z: change::deviations(&policy.gate),
@@ -169,7 +174,7 @@ impl Gate {
             policy_accounts,
             requests: Slab::new("ticket", policy.limits.requests_max)?,
             lines: lines.collect(),
-            fairness: policy.classes.iter().map(|_| Fairness::new(accounts_max)).collect(),
+            fairness,
             given_up: List::EMPTY,
             drain: Drain::default(),
             running: 0,
@@ -246,13 +251,13 @@ impl Gate {
         if self.drain.ended() < ENDS_NEEDED {
             return Some(ShedReason::NotEnoughData);
         }
-        let room = self.missing(class);
-        if room <= 0.0 {
+        if self.starts_in_time(class) {
             return None;
         }
         let newcomer = (memories(self.now, self.rules.usage_memory), work);
         let fairness = &self.fairness[class as usize];
-        let victims = fairness.victims(&self.requests, &self.ledger, path, newcomer, room);
+        let missing = || self.missing(class);
+        let victims = fairness.victims(&self.requests, &self.ledger, path, newcomer, missing);
         let Some((mut index, count)) = victims else { return Some(ShedReason::Late) };
         for _ in 0..count {
             let older = self.requests.at(index).map_or(NONE, |request| request.older);

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! # Bounds and cost
-//! O(classes); 50 halvings for `retry_after`.
+//! O(classes); some ten steps of false position for `retry_after`.
 
 use super::confidence::Pace;
 use super::{ENDS_NEEDED, Gate, Outlook};
@@ -73,16 +73,18 @@ impl Gate {
         Pace { per_s, samples: self.drain.samples().max(1.0) }
     }
 
-    /// Work that must go from before a newcomer of a class so that it starts in time; not above 0
-    /// if it does as it is.
-    pub(super) fn missing(&self, class: u32) -> f64 {
-        let (pace, starts, z) =
-            (self.pace(class), self.starts_before(class), self.z + self.caution);
+    /// Whether a newcomer of a class starts in time, as likely as the policy wants it.
+    pub(super) fn starts_in_time(&self, class: u32) -> bool {
         let target_s = self.lines[class as usize].target.as_seconds();
-        if pace.time_s(starts, z) <= target_s {
-            return 0.0;
-        }
-        let most = pace.starts_within(target_s, z);
+        self.pace(class).time_s(self.starts_before(class), self.z + self.caution) <= target_s
+    }
+
+    /// Work that must go from before a newcomer of a class that would not start in time, so that it
+    /// does.
+    pub(super) fn missing(&self, class: u32) -> f64 {
+        let target_s = self.lines[class as usize].target.as_seconds();
+        let most = self.pace(class).starts_within(target_s, self.z + self.caution);
+        let starts = self.starts_before(class);
         let excess = (starts - most).max(f64::MIN_POSITIVE) * self.drain.work_mean();
         // Not even the next end comes in time: nobody who gives way helps.
         if most < 1.0 { f64::INFINITY } else { excess }

@@ -7,7 +7,8 @@
 use alloc::boxed::Box;
 use alloc::vec;
 
-use super::{Index, NONE};
+use super::{Index, NONE, Set, add_in_place, find_behind};
+use crate::route::board::{GROUP_BLOCKS, LANES};
 use crate::route::options::{RouterOptions, TIERS, Tier};
 use crate::units::Nanos;
 
@@ -15,45 +16,101 @@ use crate::units::Nanos;
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(in crate::route) struct Matched(pub(in crate::route) [u32; TIERS]);
 
+/// Who of 64 replicas is still in.
+#[derive(Clone, Copy, Debug)]
+struct Crowd {
+    /// For each tier.
+    live: [u64; TIERS],
+    /// The last block at which it had a holder, plus one; zero once it is out.
+    seen: u32,
+}
+
+/// How far each replica holds the prompt.
 #[derive(Debug)]
-pub(super) struct Walk {
+struct Found {
     /// Of the present walk.
     stamp: u64,
     /// By replica: the walk that found it, and what it found.
     matched: Box<[(u64, Matched)]>,
-    /// By group: who is still in, for each tier.
-    live: Box<[[u64; TIERS]]>,
-    /// By group: the last block at which it had a holder, plus one.
-    seen: Box<[u32]>,
+    /// By replica: leading blocks that it holds anywhere; zero for those not found.
+    held: Box<[[f32; LANES]]>,
+    /// Who holds most of the prompt, and how much.
+    longest: u32,
+    longest_len: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Walk {
+    found: Found,
+    crowds: Box<[Crowd]>,
     /// Groups in which anybody is still in.
     groups: Box<[u32]>,
     groups_len: u32,
+    /// Groups in which anybody was in at the beginning.
+    begun: Box<[u32]>,
+    begun_len: u32,
     /// Of the blocks found, in order: where they are, and the least recent use so far.
     path: Box<[(u32, Nanos)]>,
     path_len: u32,
-    /// Who holds most of the prompt.
-    longest: u32,
+}
+
+impl Found {
+    /// Replicas of a group, by tier, held `count` blocks there and no more.
+    fn drop_out(&mut self, group: u32, gone: [u64; TIERS], count: u32) {
+        let [device, host, disk] = gone;
+        let mut left = device | host | disk;
+        if disk != 0 && count > self.longest_len {
+            // The last to drop out has most; of several, the first.
+            self.longest = group * u64::BITS + disk.trailing_zeros();
+            self.longest_len = count;
+        }
+        while left != 0 {
+            let bit = left & left.wrapping_neg();
+            left ^= bit;
+            let replica = (group * u64::BITS + bit.trailing_zeros()) as usize;
+            let Some((stamp, matched)) = self.matched.get_mut(replica) else { continue };
+            if device & host & disk & bit != 0 {
+                (*stamp, *matched) = (self.stamp, Matched([count; TIERS]));
+            } else {
+                if *stamp != self.stamp {
+                    (*stamp, *matched) = (self.stamp, Matched::default());
+                }
+                for (matched, gone) in matched.0.iter_mut().zip(gone) {
+                    *matched = if gone & bit == 0 { *matched } else { count };
+                }
+            }
+            self.held[replica / LANES][replica % LANES] = matched.0[Tier::Disk as usize] as f32;
+        }
+    }
 }
 
 impl Walk {
     pub(super) fn new(options: &RouterOptions) -> Self {
         let groups = options.groups() as usize;
-        Self {
+        let matched = vec![(0, Matched::default()); options.replicas_max as usize];
+        let found = Found {
             stamp: 0,
-            matched: vec![(0, Matched::default()); options.replicas_max as usize]
-                .into_boxed_slice(),
-            live: vec![[0; TIERS]; groups].into_boxed_slice(),
-            seen: vec![0; groups].into_boxed_slice(),
+            matched: matched.into_boxed_slice(),
+            held: vec![[0.0; LANES]; groups * GROUP_BLOCKS].into_boxed_slice(),
+            longest: NONE,
+            longest_len: 0,
+        };
+        let crowd = Crowd { live: [0; TIERS], seen: 0 };
+        Self {
+            found,
+            crowds: vec![crowd; groups].into_boxed_slice(),
             groups: vec![0; groups].into_boxed_slice(),
             groups_len: 0,
+            begun: vec![0; groups].into_boxed_slice(),
+            begun_len: 0,
             path: vec![(0, Nanos::ZERO); options.prompt_blocks_max as usize].into_boxed_slice(),
             path_len: 0,
-            longest: NONE,
         }
     }
 
     pub(super) const fn bytes_needed(options: &RouterOptions) -> u64 {
-        let each = size_of::<[u64; TIERS]>() + 2 * size_of::<u32>();
+        let held = GROUP_BLOCKS * size_of::<[f32; LANES]>();
+        let each = size_of::<Crowd>() + 2 * size_of::<u32>() + held;
         let matched = options.replicas_max as u64 * size_of::<(u64, Matched)>() as u64;
         let path = options.prompt_blocks_max as u64 * size_of::<(u32, Nanos)>() as u64;
         matched + path + options.groups() as u64 * each as u64
@@ -61,27 +118,85 @@ impl Walk {
 
     /// Groups of 64 replicas.
     pub(super) const fn groups(&self) -> u32 {
-        self.live.len() as u32
+        self.crowds.len() as u32
     }
 
-    /// `count` blocks were held by all of `replicas` (of a group) in a tier, and no more.
-    fn drop_out(&mut self, group: u32, tier: usize, replicas: u64, count: u32) {
-        let mut left = replicas;
-        while left != 0 {
-            let replica = group * u64::BITS + left.trailing_zeros();
-            left &= left - 1;
-            let Some((stamp, matched)) = self.matched.get_mut(replica as usize) else { continue };
-            if *stamp != self.stamp {
-                (*stamp, *matched) = (self.stamp, Matched::default());
+    /// A walk begins.
+    fn begin(&mut self) {
+        self.found.stamp += 1;
+        for group in &self.begun[..self.begun_len as usize] {
+            let first = *group as usize * GROUP_BLOCKS;
+            self.found.held[first..first + GROUP_BLOCKS].fill([0.0; LANES]);
+        }
+        (self.groups_len, self.begun_len, self.path_len) = (0, 0, 0);
+        (self.found.longest, self.found.longest_len) = (NONE, 0);
+    }
+
+    /// The first block: who holds it is in. `false` if nobody does.
+    fn begins(&mut self, sets: &[Set], first: u32) -> bool {
+        let mut at = first;
+        while let Some(set) = sets.get(at as usize) {
+            self.crowds[set.group as usize] = Crowd { live: set.by_speed(), seen: 1 };
+            self.groups[self.groups_len as usize] = set.group;
+            self.begun[self.groups_len as usize] = set.group;
+            self.groups_len += 1;
+            at = set.next;
+        }
+        self.begun_len = self.groups_len;
+        self.groups_len > 0
+    }
+
+    /// The block with `count` before it: who does not hold it drops out. `false` if nobody is left.
+    fn goes_on(&mut self, sets: &[Set], first: u32, count: u32) -> bool {
+        let Self { crowds, found, .. } = self;
+        let (mut at, mut groups, mut emptied) = (first, 0, false);
+        while let Some(set) = sets.get(at as usize) {
+            at = set.next;
+            let Some(crowd) = crowds.get_mut(set.group as usize) else { continue };
+            if crowd.seen != count {
+                continue;
             }
-            matched.0[tier] = count;
-            if tier == Tier::Disk as usize && count > 0 {
-                // The last to drop out has most; of several, the first.
-                let most = self.matched.get(self.longest as usize);
-                if most.is_none_or(|(_, most)| most.0[tier] < count) {
-                    self.longest = replica;
-                }
+            (crowd.seen, groups) = (count + 1, groups + 1);
+            let (held, live) = (set.by_speed(), crowd.live);
+            let gone = [live[0] & !held[0], live[1] & !held[1], live[2] & !held[2]];
+            if gone[0] | gone[1] | gone[2] != 0 {
+                crowd.live = [live[0] & held[0], live[1] & held[1], live[2] & held[2]];
+                emptied |= crowd.live[Tier::Disk as usize] == 0;
+                found.drop_out(set.group, gone, count);
             }
+        }
+        if emptied || groups != self.groups_len {
+            self.drop_groups(count);
+        }
+        self.groups_len > 0
+    }
+
+    /// Groups in which nobody holds the block, or nobody is left, are out.
+    fn drop_groups(&mut self, count: u32) {
+        let mut kept = 0;
+        for place in 0..self.groups_len {
+            let group = self.groups[place as usize];
+            let Crowd { live, seen } = self.crowds[group as usize];
+            if seen == count + 1 && live[Tier::Disk as usize] != 0 {
+                self.groups[kept as usize] = group;
+                kept += 1;
+                continue;
+            }
+            if seen != count + 1 {
+                self.found.drop_out(group, live, count);
+            }
+            self.crowds[group as usize].seen = 0;
+        }
+        self.groups_len = kept;
+    }
+
+    /// Who is still in holds all blocks of the path.
+    fn ends(&mut self) {
+        for place in 0..self.groups_len {
+            let group = self.groups[place as usize];
+            let live = core::mem::take(&mut self.crowds[group as usize].live);
+            self.crowds[group as usize].seen = 0;
+            self.found.drop_out(group, live, self.path_len);
         }
     }
 }
@@ -90,106 +205,54 @@ impl Index {
     /// Finds out how far each replica holds the blocks of a prompt, at most as many as there is
     /// room for.
     pub(in crate::route) fn walk(&mut self, hashes: &[u64]) {
-        let walk = &mut self.walk;
-        walk.stamp += 1;
-        (walk.groups_len, walk.path_len, walk.longest) = (0, 0, NONE);
-        let mut least = Nanos::MAX;
-        for (count, hash) in (0_u32..).zip(hashes).take(self.walk.path.len()) {
-            let block = self.find(*hash);
-            if block == NONE {
-                break;
-            }
-            least = least.min(self.blocks[block as usize].used);
-            self.walk.path[count as usize] = (block, least);
-            self.walk.path_len = count + 1;
-            if count == 0 {
-                self.walk_begins(block);
-            } else {
-                self.walk_on(block, count);
-            }
-            if self.walk.groups_len == 0 {
-                // Blocks that are known behind it are of nobody who has all before.
-                self.walk.path_len = count;
-                break;
-            }
-        }
-        let walk = &mut self.walk;
-        for place in 0..walk.groups_len {
-            let group = walk.groups[place as usize];
-            let live = walk.live[group as usize];
-            for (tier, replicas) in live.into_iter().enumerate() {
-                walk.drop_out(group, tier, replicas, walk.path_len);
-            }
-            walk.seen[group as usize] = 0;
-        }
-    }
-
-    /// The first block: who holds it is in.
-    fn walk_begins(&mut self, block: u32) {
-        let mut at = self.blocks[block as usize].sets;
-        while at != NONE {
-            let set = &self.sets[at as usize];
+        let Self { buckets, blocks, sets, walk, .. } = self;
+        walk.begin();
+        let mut path = core::mem::take(&mut walk.path);
+        let (mut least, mut last, mut len) = (Nanos::MAX, NONE, 0);
+        // Where one group alone is left: what its set was like.
+        let (mut alone, mut before) = (NONE, [0; TIERS]);
+        for (hash, place) in hashes.iter().zip(&mut path) {
+            let index = find_behind(buckets, blocks, last, *hash);
+            let Some(block) = blocks.get(index as usize) else { break };
+            let Some(set) = sets.get(block.sets as usize) else { break };
+            (last, least) = (index, least.min(block.used));
+            *place = (index, least);
             let [device, host, disk] = set.held;
-            let walk = &mut self.walk;
-            walk.live[set.group as usize] = [device, device | host, device | host | disk];
-            walk.seen[set.group as usize] = 1;
-            walk.groups[walk.groups_len as usize] = set.group;
-            walk.groups_len += 1;
-            at = set.next;
+            let change = (device ^ before[0]) | (host ^ before[1]) | (disk ^ before[2]);
+            // Held by whom the block before is held by: nobody drops out.
+            if change != 0 || set.group != alone || set.next != NONE {
+                if let Some(crowd) = walk.crowds.get_mut(alone as usize) {
+                    crowd.seen = len;
+                }
+                let anybody = match len {
+                    0 => walk.begins(sets, block.sets),
+                    _ => walk.goes_on(sets, block.sets, len),
+                };
+                if !anybody {
+                    // Blocks that are known behind it are of nobody who has all before.
+                    break;
+                }
+                let is_alone = walk.groups_len == 1 && set.next == NONE;
+                (alone, before) = (if is_alone { set.group } else { NONE }, set.held);
+            }
+            len += 1;
         }
+        walk.path = path;
+        walk.path_len = len;
+        walk.ends();
     }
 
-    /// The block with `count` before it: who does not hold it drops out.
-    fn walk_on(&mut self, block: u32, count: u32) {
-        let mut at = self.blocks[block as usize].sets;
-        while at != NONE {
-            let set = self.sets[at as usize];
-            let group = set.group as usize;
-            if self.walk.seen[group] == count {
-                let [device, host, disk] = set.held;
-                let held = [device, device | host, device | host | disk];
-                for (tier, held) in held.into_iter().enumerate() {
-                    let live = self.walk.live[group][tier];
-                    if live & !held != 0 {
-                        self.walk.live[group][tier] = live & held;
-                        self.walk.drop_out(set.group, tier, live & !held, count);
-                    }
-                }
-                self.walk.seen[group] = count + 1;
-            }
-            at = set.next;
-        }
-        self.walk_drops_groups(count);
-    }
-
-    /// Groups in which nobody holds the block, or nobody is left, are out.
-    fn walk_drops_groups(&mut self, count: u32) {
-        let walk = &mut self.walk;
-        let mut kept = 0;
-        for place in 0..walk.groups_len {
-            let group = walk.groups[place as usize];
-            let live = walk.live[group as usize];
-            if walk.seen[group as usize] != count + 1 {
-                for (tier, replicas) in live.into_iter().enumerate() {
-                    walk.drop_out(group, tier, replicas, count);
-                }
-                walk.seen[group as usize] = 0;
-            } else if live[Tier::Disk as usize] != 0 {
-                walk.groups[kept as usize] = group;
-                kept += 1;
-            } else {
-                walk.seen[group as usize] = 0;
-            }
-        }
-        walk.groups_len = kept;
+    /// Leading blocks of the prompt of the last walk that each replica holds in any tier.
+    pub(in crate::route) fn held(&self) -> &[[f32; LANES]] {
+        &self.walk.found.held
     }
 
     /// What the last walk found of a replica; where it is said to forget what nobody used since
     /// `since`, only blocks used later.
     pub(in crate::route) fn matched(&self, replica: u32, since: Nanos) -> Matched {
         let walk = &self.walk;
-        let mut matched = match walk.matched.get(replica as usize) {
-            Some((stamp, matched)) if *stamp == walk.stamp => *matched,
+        let mut matched = match walk.found.matched.get(replica as usize) {
+            Some((stamp, matched)) if *stamp == walk.found.stamp => *matched,
             _ => return Matched::default(),
         };
         if since > Nanos::ZERO {
@@ -205,7 +268,7 @@ impl Index {
 
     /// Who holds most of the prompt of the last walk.
     pub(in crate::route) fn longest(&self) -> Option<u32> {
-        (self.walk.longest != NONE).then_some(self.walk.longest)
+        (self.walk.found.longest != NONE).then_some(self.walk.found.longest)
     }
 
     /// A replica will hold the blocks of the prompt of the last walk, all of them, once it has
@@ -218,19 +281,45 @@ impl Index {
         for hash in new.iter().rev() {
             self.hold(now, *hash, replica, Tier::Device);
         }
-        for (place, hash) in found.iter().enumerate().rev() {
-            let (block, _) = self.walk.path[place];
-            if self.blocks[block as usize].hash == *hash && self.is_in_use(block) {
-                self.use_block(now, block);
-                self.add(block, replica, Tier::Device);
-            } else {
-                self.hold(now, *hash, replica, Tier::Device);
-            }
+        let mut left = found.len();
+        while left > 0 {
+            left -= self.hold_run(now, &found[..left], replica);
         }
     }
 
-    /// True unless the block was forgotten since it was found.
-    fn is_in_use(&self, block: u32) -> bool {
-        self.blocks[block as usize].sets != NONE
+    /// A replica will hold the last of these blocks, which a walk found, and as many before it as
+    /// were used right after each other: these move to the front together, as one by one they
+    /// would. Returns how many.
+    fn hold_run(&mut self, now: Nanos, found: &[u64], replica: u32) -> usize {
+        let Matched([known, ..]) = self.matched(replica, Nanos::ZERO);
+        let Self { blocks, sets, walk, .. } = self;
+        let path = &walk.path[..found.len()];
+        let (mut first, mut last, mut len) = (NONE, NONE, 0);
+        for (place, (hash, (index, _))) in found.iter().zip(path).enumerate().rev() {
+            let Some(block) = blocks.get_mut(*index as usize) else { break };
+            // One that was forgotten meanwhile, or that others were used after.
+            let follows = len == 0 || block.older == last;
+            if block.hash != *hash || block.sets == NONE || !follows {
+                break;
+            }
+            block.used = now;
+            first = if len == 0 { *index } else { first };
+            (last, len) = (*index, len + 1);
+            // A set may take the place of the oldest block, which must not be one of a run.
+            let held = place < known as usize;
+            if !held && !add_in_place(sets, block.sets, replica, Tier::Device) {
+                break;
+            }
+        }
+        if len == 0 {
+            self.hold(now, found[found.len() - 1], replica, Tier::Device);
+            return 1;
+        }
+        if self.newest != last {
+            self.detach_run(first, last);
+            self.append_run(first, last);
+        }
+        self.add(last, replica, Tier::Device);
+        len
     }
 }
