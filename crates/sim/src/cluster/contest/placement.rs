@@ -37,7 +37,8 @@ impl Placement {
         rules.order = rampmeter::policy::PendingOrder::Arrival;
         match self {
             Self::Fixed(measure) => {
-                (rules.measure, rules.shadow_price, rules.interference_weight) = (measure, 1.0, 0.0);
+                (rules.measure, rules.shadow_price, rules.interference_weight) =
+                    (measure, 1.0, 0.0);
             }
             Self::Pinned(shadow_price) => rules.shadow_price = shadow_price,
             Self::Rampmeter => rules.shadow_price = 0.0,

@@ -3,14 +3,15 @@
 //! # Where it comes from
 //! Nodes: every tenth of a list. Shapes: those of a list of tasks that ask for GPUs; interactive ones
 //! for one at most. Run times: interactive ones are exponential; those of batch work are drawn from a
-//! trace of jobs, cut to [`BATCH_S`]. Arrivals are Poisson, and so many that both classes together ask
-//! for the load given of all GPUs. With bursts the rate of interactive work changes between two.
+//! trace of jobs, cut to [`BATCH_S`]. Tasks are drawn until those of each class ask for its part of the
+//! load given, and come at independent times: Poisson arrivals, given what they ask for, so that a short
+//! run is at its load. With bursts the rate of interactive work changes between two.
 //!
 //! Without such lists [`Ground::generated`] makes up a cluster of the same size.
 
 use rampmeter::Nanos;
 use rampmeter::fleet::{Demand, DeviceDemand};
-use rand::{Rng, RngExt};
+use rand::RngExt;
 use rand_distr::{Distribution, Exp1, LogNormal};
 
 use super::super::jobs::JobList;
@@ -21,10 +22,11 @@ use crate::trace::seed::{Purpose, random_stream};
 pub const INTERACTIVE_S: f64 = 400.0;
 
 /// Share of the GPU-seconds asked for that is interactive.
-pub const INTERACTIVE_SHARE: f64 = 0.25;
+pub const INTERACTIVE_SHARE: f64 = 0.15;
 
-/// Batch tasks run for so many seconds at least and at most: from a minute to a working day.
-pub const BATCH_S: [f64; 2] = [60.0, 28_800.0];
+/// Batch tasks run for so many seconds at least and at most: from a minute to four hours, so that a
+/// cluster is full soon and a run is short.
+pub const BATCH_S: [f64; 2] = [60.0, 14_400.0];
 
 /// Share of the time that bursts last, and how long one does on average, in seconds.
 const BURST_SHARE: f64 = 0.25;
@@ -157,7 +159,9 @@ impl Ground {
         let batch: Vec<Demand> = shapes.iter().filter(fits).copied().collect();
         let small = |demand: &&Demand| demand.gpu_milli() <= 1_000;
         let interactive: Vec<Demand> = batch.iter().filter(small).copied().collect();
-        durations_s.iter_mut().for_each(|run_s| *run_s = run_s.clamp(BATCH_S[0], BATCH_S[1]));
+        for run_s in &mut durations_s {
+            *run_s = run_s.clamp(BATCH_S[0], BATCH_S[1]);
+        }
         let is_empty = batch.is_empty() || interactive.is_empty() || durations_s.is_empty();
         (!is_empty).then_some(Self { name, nodes, batch, interactive, durations_s })
     }
@@ -171,39 +175,36 @@ impl Ground {
     /// What comes with one seed.
     #[must_use]
     pub fn traffic(&self, load: &Load, seed: u64) -> Traffic {
-        let asked = load.load * self.gpus();
-        let task_gpus = mean(self.interactive.iter().map(gpus));
-        let batch_gpus = mean(self.batch.iter().map(gpus));
-        let batch_s = mean(self.durations_s.iter().copied());
-        let rate = INTERACTIVE_SHARE * asked / (task_gpus * INTERACTIVE_S);
-        let batch_rate = (1.0 - INTERACTIVE_SHARE) * asked / (batch_gpus * batch_s);
+        let asked = load.load * self.gpus() * load.span_s;
         let mut random = random_stream(seed, Purpose::Tasks, 1);
-        let mut arrivals = self.interactive(load, rate, seed);
-        for at in poisson(batch_rate, load.span_s, &mut random) {
-            let run_s = self.durations_s[random.random_range(0..self.durations_s.len())];
-            let demand = self.batch[random.random_range(0..self.batch.len())];
-            arrivals.push(arrival(at, run_s, demand, false));
+        let mut times = random_stream(seed, Purpose::Arrivals, 1);
+        let modulation = Modulation::new(load, seed);
+        let mut arrivals = Vec::new();
+        for is_interactive in [true, false] {
+            let share = if is_interactive { INTERACTIVE_SHARE } else { 1.0 - INTERACTIVE_SHARE };
+            let shapes = if is_interactive { &self.interactive } else { &self.batch };
+            let mut left = share * asked;
+            while left > 0.0 {
+                let run_s = if is_interactive {
+                    INTERACTIVE_S * Distribution::<f64>::sample(&Exp1, &mut random)
+                } else {
+                    self.durations_s[random.random_range(0..self.durations_s.len())]
+                };
+                let demand = shapes[random.random_range(0..shapes.len())];
+                left -= gpus(&demand) * run_s;
+                let part = times.random::<f64>();
+                let at = if is_interactive { modulation.at(part) } else { part * load.span_s };
+                arrivals.push(arrival(at, run_s, demand, is_interactive));
+            }
         }
         arrivals.sort_by_key(|arrival| arrival.at);
+        let task_gpus = mean(self.interactive.iter().map(gpus));
+        let tasks = INTERACTIVE_SHARE * load.load * self.gpus() / task_gpus;
         Traffic {
             arrivals,
             counted_from: Nanos::from_seconds(load.warm_s),
-            interactive: [rate * INTERACTIVE_S, task_gpus],
+            interactive: [tasks, task_gpus],
         }
-    }
-
-    fn interactive(&self, load: &Load, rate: f64, seed: u64) -> Vec<Arrival> {
-        let mut random = random_stream(seed, Purpose::Arrivals, 1);
-        let times = match load.bursts {
-            Bursts::Poisson => poisson(rate, load.span_s, &mut random),
-            Bursts::Times(times) => bursts(rate, times, load.span_s, seed, &mut random),
-        };
-        let mut task = |at: f64| {
-            let run_s: f64 = Exp1.sample(&mut random);
-            let demand = self.interactive[random.random_range(0..self.interactive.len())];
-            arrival(at, INTERACTIVE_S * run_s, demand, true)
-        };
-        times.into_iter().map(&mut task).collect()
     }
 }
 
@@ -223,33 +224,42 @@ fn fits_somewhere(demand: &Demand, nodes: &NodeList) -> bool {
     nodes.nodes.iter().any(fits)
 }
 
-/// Times of independent arrivals at a rate, until the end.
-fn poisson(rate: f64, span_s: f64, random: &mut impl Rng) -> Vec<f64> {
-    let mut times = Vec::new();
-    let mut at = gap(random) / rate;
-    while at < span_s {
-        times.push(at);
-        at += gap(random) / rate;
-    }
-    times
+/// When interactive work comes: stretches of time, each with a part of all of it.
+struct Modulation {
+    /// Where each begins, in seconds and as a part of all work; the last is the end.
+    stretches: Vec<(f64, f64)>,
 }
 
-/// The same at a rate that changes: in bursts it is `times` the mean, and less else.
-fn bursts(rate: f64, times: f64, span_s: f64, seed: u64, random: &mut impl Rng) -> Vec<f64> {
-    let quiet = (1.0 - BURST_SHARE * times) / (1.0 - BURST_SHARE);
-    let quiet_s = BURST_S * (1.0 - BURST_SHARE) / BURST_SHARE;
-    let mut modulation = random_stream(seed, Purpose::Modulation, 1);
-    let (mut arrivals, mut begin, mut is_burst) = (Vec::new(), 0.0, false);
-    while begin < span_s {
-        let (factor, stays_s) = if is_burst { (times, BURST_S) } else { (quiet, quiet_s) };
-        let end = (begin + stays_s * gap(&mut modulation)).min(span_s);
-        let here = poisson(rate * factor, end - begin, random);
-        arrivals.extend(here.into_iter().map(|at| begin + at));
-        (begin, is_burst) = (end, !is_burst);
+impl Modulation {
+    fn new(load: &Load, seed: u64) -> Self {
+        let times = match load.bursts {
+            Bursts::Poisson => 1.0,
+            Bursts::Times(times) => times,
+        };
+        let quiet = (1.0 - BURST_SHARE * times) / (1.0 - BURST_SHARE);
+        let quiet_s = BURST_S * (1.0 - BURST_SHARE) / BURST_SHARE;
+        let mut random = random_stream(seed, Purpose::Modulation, 1);
+        let (mut at, mut done, mut is_burst) = (0.0, 0.0, false);
+        let mut stretches = vec![(0.0, 0.0)];
+        while at < load.span_s {
+            let (rate, mean_s) = if is_burst { (times, BURST_S) } else { (quiet, quiet_s) };
+            let stays_s: f64 = mean_s * Distribution::<f64>::sample(&Exp1, &mut random);
+            let end = (at + stays_s).min(load.span_s);
+            (done, at, is_burst) = (done + rate * (end - at), end, !is_burst);
+            stretches.push((at, done));
+        }
+        for (_, part) in &mut stretches {
+            *part /= done;
+        }
+        Self { stretches }
     }
-    arrivals
-}
 
-fn gap(random: &mut impl Rng) -> f64 {
-    Exp1.sample(random)
+    /// The time by which this part of all has come.
+    fn at(&self, part: f64) -> f64 {
+        let after = self.stretches.partition_point(|(_, done)| *done <= part);
+        let last = self.stretches.len() - 1;
+        let (begin, end) =
+            (self.stretches[after.clamp(1, last) - 1], self.stretches[after.clamp(1, last)]);
+        begin.0 + (part - begin.1) / (end.1 - begin.1) * (end.0 - begin.0)
+    }
 }
