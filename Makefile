@@ -121,7 +121,7 @@ shared:
 
 # Peers at the best chunk for each load, and as engines ship them; measured traces if they are
 # there, generated ones otherwise.
-.PHONY: gains pressure clients routers routing
+.PHONY: gains pressure clients routers routing placement-contest
 COMMAND := $(CARGO) run --release --locked --package rampmeter-cli --
 ENGINE := llama-3.1-8b
 CODE_TRACE := $(wildcard $(RAMPMETER_SHARED)/traces/azure-llm-2023/AzureLLMInferenceTrace_code.csv)
@@ -156,3 +156,7 @@ routers: ## eight routers that tell each other what they served, beside one ledg
 
 routing: ## six routers in front of four replicas: prefixes, loads, a slow replica, a failing one
 	$(CARGO) run --release --locked --package rampmeter-sim --example routers_contest
+
+# CONTEST="SEEDS DAYS LIST FIRST_SEED TABLES": see the example.
+placement-contest: ## placement and hold rules by load, on a cluster that interactive and batch work share
+	$(CARGO) run --release --locked --package rampmeter-sim --example placement_contest $(CONTEST)

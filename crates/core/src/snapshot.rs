@@ -64,13 +64,16 @@ pub(crate) const DYNAMIC_BATCHER: Kind = Kind { desk: 2, version: 1 };
 pub(crate) const LEDGER: Kind = Kind { desk: 3, version: 1 };
 
 /// The placer.
-pub(crate) const PLACER: Kind = Kind { desk: 4, version: 1 };
+pub(crate) const PLACER: Kind = Kind { desk: 4, version: 2 };
 
 /// The desk of headroom.
 pub(crate) const HEADROOM: Kind = Kind { desk: 5, version: 1 };
 
 /// The gate.
 pub(crate) const GATE: Kind = Kind { desk: 6, version: 1 };
+
+/// The reserve that batch work leaves to urgent work.
+pub(crate) const RESERVE: Kind = Kind { desk: 8, version: 1 };
 
 /// The router.
 pub(crate) const ROUTER: Kind = Kind { desk: 7, version: 1 };

@@ -22,7 +22,8 @@
 //! by starting; right: by waiting, for this job and, as far as it is in their way, those behind.
 //!
 //! # What the host must do
-//! Ask for the job at the head of the batch queue when it would start. If it is held, **stop
+//! [`crate::place`] asks in its cycles ([`crate::place::held`]). A host without it:
+//! ask for the job at the head of the batch queue when it would start. If it is held, **stop
 //! backfill of batch work as well** until the next question: small jobs would else take what is
 //! held back, and large gangs would starve. Ask again when something ends, comes or starts. Urgent
 //! work is never asked about.
@@ -41,6 +42,10 @@
 //! Halfin and Whitt (1981), as in [`super::waiting::erlang`]; square-root staffing: Borst,
 //! Mandelbaum and Reiman, "Dimensioning large call centers", Operations Research 52 (2004).
 //! Constants: an experiment with 588 GPUs, `docs/policies/headroom.md`.
+
+mod state;
+
+pub use state::ReserveStats;
 
 use super::estimate::Moments;
 use super::shadow::EFFECTIVE;
@@ -116,6 +121,7 @@ pub struct Verdict {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reserve {
     rules: HoldRules,
+    class: u32,
     delay_value: f64,
     gpus: f64,
     waiting: u64,
@@ -143,6 +149,7 @@ impl Reserve {
         check_real("gpus", gpus, GPUS_MIN, GPUS_MAX)?;
         Ok(Self {
             rules: policy.hold,
+            class,
             delay_value: policy.classes[class as usize].delay_value,
             gpus,
             waiting: 0,
@@ -164,8 +171,15 @@ impl Reserve {
     /// As [`Policy::validate`]; [`Error::Range`] on `class`.
     pub fn apply(&mut self, policy: &Policy, class: u32) -> Result<(), Error> {
         let changed = Self::new(self.now, policy, class, self.gpus)?;
-        (self.rules, self.delay_value) = (changed.rules, changed.delay_value);
+        (self.rules, self.class) = (changed.rules, class);
+        self.delay_value = changed.delay_value;
         Ok(())
+    }
+
+    /// The class of urgent work, as an index into the policy's classes.
+    #[must_use]
+    pub const fn class(&self) -> u32 {
+        self.class
     }
 
     /// From now on there are so many GPUs.
@@ -333,7 +347,7 @@ impl Reserve {
         self.releases *= 1.0 - gained;
     }
 
-    fn check_time(&self, now: Nanos) -> Result<(), Error> {
+    pub(crate) fn check_time(&self, now: Nanos) -> Result<(), Error> {
         if now < self.now {
             return Err(Error::TimeReversed { now_ns: now.get(), last_ns: self.now.get() });
         }

@@ -14,7 +14,8 @@
 //!
 //! - to an earlier time, when something ended before it should have; or
 //! - to a later one, when its time has come and what should have ended has not, when one of its
-//!   nodes is lost, or when those that end for somebody else there take their time.
+//!   nodes is lost, or when those that end for somebody else there take their time; or
+//! - away, when its time has come and it is held for urgent work ([`super::held`]).
 //!
 //! Reserved tasks are tried first in every cycle, in the order of their starts: anywhere, and where
 //! they were promised if their time has come. So whatever else starts, a reserved task starts no
@@ -41,6 +42,7 @@
 use super::cycle::{Attempt, Cycle, CyclePlan};
 use super::future::Start;
 use super::gang::Gang;
+use super::held::Asked;
 use super::promises::{Place, Promise, Reservation};
 use super::shapes::Shape;
 use super::task::Task;
@@ -79,6 +81,7 @@ impl Placer {
         ledger: &mut Ledger,
         plan: &mut CyclePlan<'_>,
         cycle: &mut Cycle,
+        asked: &mut Asked<'_>,
     ) -> Result<(), Error> {
         let numbers = self.promises.next_number();
         let mut last = None;
@@ -91,6 +94,10 @@ impl Placer {
             let is_sound = self.is_sound(&promise);
             let is_due = promise.starts <= self.now || !is_sound;
             if !is_due && promise.given_back == self.given_back {
+                continue;
+            }
+            if self.is_promised_held_back(&promise, asked)? {
+                self.hold_promised(handle, is_due)?;
                 continue;
             }
             if !plan.has_room_to_start(cycle) {
@@ -108,6 +115,7 @@ impl Placer {
             match attempt {
                 Attempt::Started => {
                     self.forget_promise(handle)?;
+                    asked.started(&self.tasks.get(promise.task)?.task);
                     plan.start(cycle, promise.task);
                 }
                 Attempt::OverLimit if is_due => self.break_promise(handle)?,
@@ -115,6 +123,16 @@ impl Placer {
                 Attempt::NoRoom => self.renew(handle, is_due, plan, cycle)?,
             }
         }
+        Ok(())
+    }
+
+    /// A reserved task is held for urgent work. If its time has come it waits in its turn again, and
+    /// what it was promised is free for that.
+    fn hold_promised(&mut self, handle: Handle<Promise>, is_due: bool) -> Result<(), Error> {
+        if is_due {
+            return self.break_promise(handle);
+        }
+        self.promises.get_mut(handle)?.given_back = self.given_back;
         Ok(())
     }
 
@@ -352,6 +370,9 @@ impl Placer {
         let Some(number) = self.pending.shapes.of(index) else { return false };
         let Some(shape) = self.pending.shapes.shape(number) else { return false };
         let Some(Entry { task, .. }) = self.tasks.at(index) else { return false };
+        if self.is_like_held(task) {
+            return true;
+        }
         // What is because of what is promised, a start elsewhere may change.
         if !self.blocked.contains(shape, Some(number), Nanos::ZERO) {
             return false;

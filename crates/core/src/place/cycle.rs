@@ -10,6 +10,7 @@
 //! 2  reserved tasks, by their start                         backfill, promises
 //! 3  the others, by account (order), priority, arrival:     pending
 //!      over a limit of its account or of one above: passed over
+//!      batch work with room that is held for urgent work: it waits  held
 //!      room for as many members as it needs, at once: it starts
 //!      else: others end for it, it gets a reservation, it waits, or it holds up all behind it
 //! ```
@@ -32,6 +33,7 @@
 //! starts first only if it is out before or finds room beside it.
 
 use super::backfill::Blocked;
+use super::held::{Asked, Holding};
 use super::holdings::{amounts_of, held_by};
 use super::promises::Reservation;
 use super::shapes::Shape;
@@ -71,6 +73,8 @@ pub struct Cycle {
     pub no_room: u32,
     /// Of them, how many would exceed a limit of their account or of one above it.
     pub over_limit: u32,
+    /// Of them, how many are batch work that is held for urgent work: [`Placer::cycle_holding`].
+    pub held: u32,
     /// Others that were not looked at: known, like all that were left in their queue, to find no
     /// room.
     pub passed_over: u32,
@@ -131,17 +135,44 @@ impl Placer {
         ledger: &mut Ledger,
         plan: &mut CyclePlan<'_>,
     ) -> Result<Cycle, Error> {
+        self.cycle_asking(now, ledger, plan, &mut Asked::new(None))
+    }
+
+    /// The same, but that batch work waits where `holding` says so: see [`crate::place::held`].
+    ///
+    /// # Errors
+    /// As [`Placer::cycle`] and [`Holding::check`]; [`Error::Range`] on `urgent_class` that is no
+    /// class of the policy.
+    pub fn cycle_holding(
+        &mut self,
+        now: Nanos,
+        ledger: &mut Ledger,
+        plan: &mut CyclePlan<'_>,
+        holding: &dyn Holding,
+    ) -> Result<Cycle, Error> {
+        self.cycle_asking(now, ledger, plan, &mut Asked::new(Some(holding)))
+    }
+
+    fn cycle_asking(
+        &mut self,
+        now: Nanos,
+        ledger: &mut Ledger,
+        plan: &mut CyclePlan<'_>,
+        asked: &mut Asked<'_>,
+    ) -> Result<Cycle, Error> {
         self.check_now(now)?;
         self.check_order(ledger)?;
+        self.check_asked(now, asked)?;
         self.settle(now, ledger)?;
         self.begin_call();
+        self.begin_asking(asked);
         let mut cycle = Cycle::default();
-        self.keep_promises(ledger, plan, &mut cycle)?;
+        self.keep_promises(ledger, plan, &mut cycle, asked)?;
         if cycle.more {
             return Ok(cycle);
         }
         self.announce_all(ledger)?;
-        let passed = self.pass(ledger, plan, &mut cycle);
+        let passed = self.pass(ledger, plan, &mut cycle, asked);
         self.withdraw_all(ledger)?;
         self.cycles += u64::from(!cycle.more);
         passed.map(|()| cycle)
@@ -152,6 +183,7 @@ impl Placer {
         ledger: &mut Ledger,
         plan: &mut CyclePlan<'_>,
         cycle: &mut Cycle,
+        asked: &mut Asked<'_>,
     ) -> Result<(), Error> {
         let tasks_max = match self.rules.cycle_tasks_max {
             0 => u32::MAX,
@@ -168,7 +200,7 @@ impl Placer {
                 return Ok(());
             }
             cycle.looked_at += 1;
-            again = match self.look_at(ledger, id, plan, cycle)? {
+            again = match self.look_at(ledger, id, plan, cycle, asked)? {
                 Blocked::HoldsUp => return Ok(()),
                 Blocked::NotNow => {
                     cycle.more = true;
@@ -195,9 +227,15 @@ impl Placer {
         id: TaskId,
         plan: &mut CyclePlan<'_>,
         cycle: &mut Cycle,
+        asked: &mut Asked<'_>,
     ) -> Result<Blocked, Error> {
+        if self.is_held_back(ledger, id, asked)? {
+            cycle.held += 1;
+            return Ok(Blocked::Waits);
+        }
         match self.try_start(ledger, id, false)? {
             Attempt::Started => {
+                asked.started(&self.tasks.get(id)?.task);
                 plan.start(cycle, id);
                 Ok(Blocked::Leaves)
             }
@@ -313,7 +351,7 @@ impl Placer {
 }
 
 /// Whether the account of a task, and everybody above it, may hold what it wants, too.
-fn is_within_limits(ledger: &Ledger, task: &Task) -> Result<bool, Error> {
+pub(super) fn is_within_limits(ledger: &Ledger, task: &Task) -> Result<bool, Error> {
     let is_known = ledger.tree().account_at(task.account.index()) == Some(task.account);
     if ledger.resources() == 0 || !is_known {
         return Ok(true);

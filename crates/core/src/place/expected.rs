@@ -28,6 +28,9 @@ pub enum Because {
     Reserved,
     /// There is room then, if all that runs or waits before it ends when it said.
     Ends,
+    /// The last cycle held batch work like it for urgent work: it is the earliest that there is
+    /// room, and how long it is held nobody knows.
+    Held,
     /// More wait before it than were looked at: it is the earliest that it can be.
     ManyBefore,
     /// Whoever is in its way did not say how long it runs: no time is known.
@@ -68,6 +71,9 @@ impl Placer {
         let found = self.earliest(&entry.task);
         self.forget_from(numbers)?;
         Ok(match found {
+            Some(start) if self.is_like_held(&entry.task) => {
+                Expected { at: Some(start.at), because: Because::Held }
+            }
             Some(start) => Expected { at: Some(start.at), because },
             None => Expected { at: None, because: self.why_never(&entry.task) },
         })

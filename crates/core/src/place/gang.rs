@@ -83,6 +83,23 @@ impl Placer {
         Ok(Ok(()))
     }
 
+    /// Whether a pending task would start now: it is placed, and taken back.
+    pub(super) fn would_start(&mut self, id: TaskId) -> Result<bool, Error> {
+        let task = self.tasks.get(id)?.task;
+        let needed = task.members_needed();
+        if self.members.vacant_len() < needed {
+            return Ok(false);
+        }
+        self.look_around(&task);
+        let before = Gang::new(&task, id.index());
+        let mut gang = before;
+        if self.place_gang(&mut gang, needed, needed)?.is_err() {
+            return Ok(false);
+        }
+        self.undo(&mut gang, &before)?;
+        Ok(true)
+    }
+
     /// Before nodes are compared for a task: what of the placer is worked out for it alone.
     pub(super) fn look_around(&mut self, task: &Task) {
         self.domains.refresh(&self.fleet);

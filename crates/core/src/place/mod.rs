@@ -40,6 +40,7 @@ pub mod expected;
 mod extras;
 mod future;
 mod gang;
+pub mod held;
 pub mod holdings;
 mod horizon;
 mod interference;
@@ -80,6 +81,7 @@ use crate::units::Nanos;
 use blocked::Blocked;
 use domains::Domains;
 use future::Future;
+use held::Held;
 use holdings::Holdings;
 use horizon::Horizon;
 use members::Members;
@@ -94,6 +96,7 @@ use warm::Warm;
 pub use cycle::{Cycle, CyclePlan};
 pub use entry::{Entry, Placed, Stage};
 pub use expected::{Because, Expected};
+pub use held::Holding;
 pub use holdings::RESOURCES;
 pub use mix::MixEntry;
 pub use price::Price;
@@ -165,6 +168,8 @@ pub struct Placer {
     early_ends: u64,
     /// The pass that goes on, or the next one: calls of `cycle` until one says that it is over.
     cycles: u64,
+    /// Batch work that the last cycle held back for urgent work.
+    held: Option<Held>,
     scratch: Scratch,
     now: Nanos,
     /// Whether a cycle looks at everybody anew, to compare.
@@ -235,6 +240,7 @@ impl Placer {
             given_back: 0,
             early_ends: 0,
             cycles: 1,
+            held: None,
             scratch: Scratch::new(&fleet, options)?,
             now: Nanos::ZERO,
             #[cfg(test)]

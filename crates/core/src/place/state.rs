@@ -8,7 +8,7 @@
 //! the past can tell:
 //!
 //! ```text
-//! now, counters, the shadow price if the host has said one
+//! now, counters, the shadow price if the host has said one, what was held
 //! the fleet, and what its nodes keep              fleet::state, warm
 //! tasks, then the members of those that run       entry, members
 //! what is told, reservations, who waits           holdings, promises, pending
@@ -149,6 +149,7 @@ impl Placer {
             given_back,
             early_ends,
             cycles,
+            held: _,
             // These mean nothing between two calls.
             future: _,
             scratch: _,
@@ -164,6 +165,7 @@ impl Placer {
         }
         save((*shadow_price_told).into());
         save(if *shadow_price_told { shadow_price.to_bits() } else { 0 });
+        self.save_held(save);
         fleet.save_state(save);
         warm.save_state(fleet, save);
         tasks.save_state(save, Entry::save_state);
@@ -188,6 +190,7 @@ impl Placer {
         if is_told {
             self.set_shadow_price(shadow_price)?;
         }
+        self.load_held(words)?;
         self.fleet.load_state(words)?;
         self.warm.load_state(&self.fleet, words)?;
         self.load_tasks(words)?;

@@ -41,6 +41,8 @@ pub struct Why {
     pub members_needed: u32,
     /// Of the nodes that lack something the nearest one.
     pub nearest: Option<Nearest>,
+    /// The last cycle held batch work like it for urgent work: it waits even where there is room.
+    pub held: bool,
 }
 
 /// A node that could nearly take a member, and what it lacks.
@@ -78,7 +80,7 @@ impl Why {
     /// True if it could start now.
     #[must_use]
     pub const fn starts(&self) -> bool {
-        self.members_fit >= self.members_needed
+        self.members_fit >= self.members_needed && !self.held
     }
 }
 
@@ -93,6 +95,7 @@ impl Placer {
         self.check_now(now)?;
         task.check(self.delay_values.len() as u32, self.options.task_members_max)?;
         self.look_around(task);
+        let held = self.is_like_held(task);
         let Self { scratch, fleet, domains, crowds, promises, .. } = self;
         scratch.fleet.copy_from(fleet)?;
         let mut room = Room { now, fleet: &mut scratch.fleet, domains, crowds, promises };
@@ -106,6 +109,7 @@ impl Placer {
             members_fit: 0,
             members_needed: needed,
             nearest: None,
+            held,
         };
         let mut begin = 0;
         while let Some(run) = domains.next(within, begin) {

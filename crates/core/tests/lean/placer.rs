@@ -7,10 +7,11 @@ use rampmeter::fleet::{
     Demand, DeviceDemand, DeviceSpec, Fleet, FleetOptions, Hold, LayoutId, ModelId, NodeId,
     NodeSpec, Sharing,
 };
+use rampmeter::headroom::hold::BatchJob;
 use rampmeter::place::compact::Move;
 use rampmeter::place::what_if::Change;
 use rampmeter::place::{
-    CyclePlan, MixEntry, Placed, Placer, PlacerOptions, Reservation, Resized, TaskId,
+    CyclePlan, Holding, MixEntry, Placed, Placer, PlacerOptions, Reservation, Resized, TaskId,
 };
 use rampmeter::policy::{Account, Backfill, Measure, PendingOrder, PlacementRules, Policy};
 use rampmeter::share::{AccountId, AccountQuota, Amounts, Ledger, LedgerOptions};
@@ -66,6 +67,26 @@ fn policies(prng: &mut Prng) -> [Policy; 5] {
     other.classes = other.classes[..1].into();
     other.accounts = [Account::new("one", 1.0)].into();
     [first, second, third, wrong, other]
+}
+
+/// A rule that keeps so many GPUs free, for a class that may not be there.
+struct Keeps {
+    gpus: f64,
+    class: u64,
+}
+
+impl Holding for Keeps {
+    fn urgent_class(&self) -> u32 {
+        self.class as u32
+    }
+
+    fn check(&self, _: Nanos) -> Result<(), rampmeter::Error> {
+        Ok(())
+    }
+
+    fn holds(&self, _: Nanos, job: &BatchJob) -> bool {
+        job.gpus_free - job.gpus < self.gpus
+    }
 }
 
 /// A host that keeps nothing but arrays.
@@ -259,8 +280,20 @@ impl LeanPlacer {
             ending: &mut ending[..ending_max],
             reserved: &mut reserved[..reserved_max],
         };
-        let answer = self.placer.cycle(now, &mut self.ledger, &mut plan);
-        let cycle = self.log.note("cycle", answer).unwrap_or_default();
+        let cycle = if self.prng.chance(50) {
+            let answer = self.placer.cycle(now, &mut self.ledger, &mut plan);
+            self.log.note("cycle", answer).unwrap_or_default()
+        } else {
+            let keeps =
+                Keeps { gpus: self.prng.below(6) as f64, class: self.prng.below(9) / 8 * 7 };
+            let answer = self.placer.cycle_holding(now, &mut self.ledger, &mut plan, &keeps);
+            self.log.note("cycle_holding", answer).unwrap_or_default()
+        };
+        self.note_some("held", cycle.held);
+        let (task, class) = (self.task_id(), self.prng.below(4) as u32);
+        let answer = self.placer.batch_job(task, class);
+        self.log.note("batch_job", answer);
+        self.log.told("held_back", self.placer.held_back());
         self.log.told("plan", (started, ending, reserved));
         self.note_some("started", cycle.started_len);
         self.note_some("made to end in a cycle", cycle.ending_len);

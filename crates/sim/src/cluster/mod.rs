@@ -16,6 +16,7 @@
 //! command; which nodes a job gets is up to the same compiled [`rampmeter::place::Placer`] that
 //! hosts embed. [`outcome`] says what users felt.
 
+pub mod contest;
 mod csv;
 pub mod discipline;
 mod error;
