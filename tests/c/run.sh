@@ -102,7 +102,8 @@ if have valgrind "leaks and threads"; then
 fi
 for package in rampmeter rampmeter-static; do
     build gcc $package "-std=c99 -O1" tests/c/no_allocation.c "$work/no_allocation"
-    say "$package: $("$work/no_allocation")"
+    found=$("$work/no_allocation") || fail "$package allocates"
+    say "$package: $found"
 done
 
 # CMake, in a folder that was moved: nothing may point to where it was installed.
@@ -115,4 +116,5 @@ if have cmake "the CMake package"; then
     say "CMake: $(grep -o '[0-9]* tests failed out of [0-9]*\|100% tests passed.*' "$work/out" | head -1)"
 fi
 
-say "fuzzer: $(tests/c/fuzz.sh "${FUZZ_SECONDS:-60}" "${FUZZ_SEED:-1}")"
+found=$(tests/c/fuzz.sh "${FUZZ_SECONDS:-60}" "${FUZZ_SEED:-1}") || fail "the fuzzer ended with $?"
+say "fuzzer: $found"

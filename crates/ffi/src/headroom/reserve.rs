@@ -5,7 +5,7 @@ use rampmeter::headroom::hold::{BatchJob, HoldReason, Reserve};
 
 use crate::boundary::{Guarded, change, create, desk, destroy, look, object};
 use crate::error::rampmeter_error;
-use crate::memory::{OutSized, take, versioned};
+use crate::memory::{Out, OutSized, array, array_mut, take, versioned};
 use crate::policy::rampmeter_policy;
 use crate::status::rampmeter_status;
 
@@ -66,6 +66,35 @@ pub struct rampmeter_hold_verdict {
     pub sigma: f64,
 }
 versioned!(rampmeter_hold_verdict, 40);
+
+/// What a reserve knows. Set `size` before.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rampmeter_stats_reserve {
+    /// Bytes of this structure as the caller knows it.
+    pub size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Urgent requests that wait.
+    pub waiting: u64,
+    /// Urgent requests that run.
+    pub running: u64,
+    /// GPUs that there are.
+    pub gpus: f64,
+    /// Urgent requests that come, a second.
+    pub rate_per_s: f64,
+    /// How long they run on average, in seconds; 0 before one has ended.
+    pub run_s: f64,
+    /// GPUs of one on average; 0 before one has come.
+    pub request_gpus: f64,
+    /// Mean of those that run and wait, by rate and run time.
+    pub load: f64,
+    /// Standard deviation of those that run and wait, as it is used.
+    pub sigma: f64,
+    /// GPUs that batch work releases, a second.
+    pub released_per_s: f64,
+}
+versioned!(rampmeter_stats_reserve, 80);
 
 /// Creates a reserve for urgent work of this class on a cluster of so many GPUs (0.001 to 1e9), from
 /// `now_ns` on.
@@ -198,6 +227,100 @@ pub unsafe extern "C" fn rampmeter_reserve_released(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe { change(reserve, error, |reserve| Ok(reserve.released(Nanos(now_ns), gpus)?)) }
+}
+
+/// What a reserve knows, as of the last call.
+///
+/// Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+/// the reserve. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rampmeter_reserve_stats(
+    reserve: *const rampmeter_reserve,
+    stats: *mut rampmeter_stats_reserve,
+    error: *mut rampmeter_error,
+) -> rampmeter_status {
+    // SAFETY: the caller keeps what the head of the header asks of pointers.
+    unsafe {
+        look(reserve, error, |reserve| {
+            let (out, stats) = (OutSized::new(stats, "stats")?, reserve.stats());
+            out.set(rampmeter_stats_reserve {
+                size: 0,
+                reserved: 0,
+                waiting: stats.waiting,
+                running: stats.running,
+                gpus: stats.gpus,
+                rate_per_s: stats.rate_per_s,
+                run_s: stats.run_s,
+                request_gpus: stats.request_gpus,
+                load: stats.load,
+                sigma: stats.sigma,
+                released_per_s: stats.released_per_s,
+            });
+            Ok(())
+        })
+    }
+}
+
+/// Bytes that rampmeter_reserve_save() will write now.
+///
+/// Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes the
+/// reserve. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rampmeter_reserve_snapshot_bytes(
+    reserve: *const rampmeter_reserve,
+    bytes: *mut u64,
+    error: *mut rampmeter_error,
+) -> rampmeter_status {
+    // SAFETY: the caller keeps what the head of the header asks of pointers.
+    unsafe {
+        look(reserve, error, |reserve| {
+            Out::new(bytes, "bytes")?.set(reserve.snapshot_bytes());
+            Ok(())
+        })
+    }
+}
+
+/// Writes all state into `out`; `*written` is its length.
+///
+/// Fails: E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while
+/// nobody changes the reserve. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rampmeter_reserve_save(
+    reserve: *const rampmeter_reserve,
+    out: *mut u8,
+    capacity: usize,
+    written: *mut usize,
+    error: *mut rampmeter_error,
+) -> rampmeter_status {
+    // SAFETY: the caller keeps what the head of the header asks of pointers.
+    unsafe {
+        look(reserve, error, |reserve| {
+            let written = Out::new(written, "written")?;
+            written.set(reserve.save(array_mut(out, capacity, "out")?)?);
+            Ok(())
+        })
+    }
+}
+
+/// Creates a reserve from `len` bytes that rampmeter_reserve_save() wrote. `policy` and class are
+/// those that it had, or changed ones.
+///
+/// Fails: E_SNAPSHOT, and as rampmeter_reserve_create(). Ownership, and so on: as there. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rampmeter_reserve_restore(
+    policy: *const rampmeter_policy,
+    class_index: u32,
+    bytes: *const u8,
+    len: usize,
+    out: *mut *mut rampmeter_reserve,
+    error: *mut rampmeter_error,
+) -> rampmeter_status {
+    // SAFETY: the caller keeps what the head of the header asks of pointers.
+    unsafe {
+        create(out, error, || {
+            Ok(Reserve::restore(desk(policy)?, class_index, array(bytes, len, "bytes")?)?)
+        })
+    }
 }
 
 /// Whether this batch job, the one at the head of its queue, waits now. If it does, stop backfill of

@@ -2,7 +2,7 @@
 
 use rampmeter::Nanos;
 use rampmeter::fleet::Lack;
-use rampmeter::place::TaskId;
+use rampmeter::place::{Because, TaskId};
 use rampmeter::place::compact::Move;
 
 use super::life::{RAMPMETER_LACK_NONE, lack_of};
@@ -24,12 +24,25 @@ pub const RAMPMETER_EXPECTED_STARTED: u8 = 0;
 pub const RAMPMETER_EXPECTED_RESERVED: u8 = 1;
 /// There is room then, if all that runs or waits before it ends when it said.
 pub const RAMPMETER_EXPECTED_ENDS: u8 = 2;
+/// The last cycle held batch work like it for urgent work: it is the earliest that there is room, and
+/// how long it is held nobody knows.
+pub const RAMPMETER_EXPECTED_HELD: u8 = 3;
 /// More wait before it than were looked at: it is the earliest that it can be.
-pub const RAMPMETER_EXPECTED_MANY_BEFORE: u8 = 3;
+pub const RAMPMETER_EXPECTED_MANY_BEFORE: u8 = 4;
 /// Whoever is in its way did not say how long it runs: no time is known.
-pub const RAMPMETER_EXPECTED_UNKNOWN: u8 = 4;
+pub const RAMPMETER_EXPECTED_UNKNOWN: u8 = 5;
 /// It would not find room if nothing else ran.
-pub const RAMPMETER_EXPECTED_NEVER_FITS: u8 = 5;
+pub const RAMPMETER_EXPECTED_NEVER_FITS: u8 = 6;
+
+const _: () = {
+    assert!(RAMPMETER_EXPECTED_STARTED == Because::Started as u8);
+    assert!(RAMPMETER_EXPECTED_RESERVED == Because::Reserved as u8);
+    assert!(RAMPMETER_EXPECTED_ENDS == Because::Ends as u8);
+    assert!(RAMPMETER_EXPECTED_HELD == Because::Held as u8);
+    assert!(RAMPMETER_EXPECTED_MANY_BEFORE == Because::ManyBefore as u8);
+    assert!(RAMPMETER_EXPECTED_UNKNOWN == Because::Unknown as u8);
+    assert!(RAMPMETER_EXPECTED_NEVER_FITS == Because::NeverFits as u8);
+};
 
 /// What a placer holds, and how full it is. What is promised to somebody for later counts as free.
 /// Set `size` before.
@@ -98,8 +111,10 @@ pub struct rampmeter_why {
     pub nearest_lack: u8,
     /// 1: it could start now.
     pub starts: u8,
+    /// 1: the last cycle held batch work like it for urgent work: it waits even where there is room.
+    pub held: u8,
     /// 0.
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 5],
 }
 versioned!(rampmeter_why, 112);
 
@@ -224,7 +239,8 @@ pub unsafe extern "C" fn rampmeter_placer_why(
                 nearest_needs: nearest.map_or(0, |nearest| nearest.needs),
                 nearest_lack: nearest.map_or(RAMPMETER_LACK_NONE, |nearest| lack_of(nearest.lack)),
                 starts: why.starts().into(),
-                reserved: [0; 6],
+                held: why.held.into(),
+                reserved: [0; 5],
             });
             Ok(())
         })

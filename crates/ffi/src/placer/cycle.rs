@@ -1,11 +1,12 @@
 //! Cycles: who of all that wait starts now, who is promised a start, and who ends for others.
 
 use rampmeter::Nanos;
-use rampmeter::place::{CyclePlan, Reservation, TaskId};
+use rampmeter::place::{Cycle, CyclePlan, Reservation, TaskId};
 
 use super::rampmeter_placer;
-use crate::boundary::{change_both, look};
-use crate::error::rampmeter_error;
+use crate::boundary::{change_both, desk, look};
+use crate::error::{Fault, rampmeter_error};
+use crate::headroom::rampmeter_reserve;
 use crate::ledger::rampmeter_ledger;
 use crate::memory::{Out, OutSized, array_mut, take, versioned};
 use crate::status::rampmeter_status;
@@ -73,8 +74,49 @@ pub struct rampmeter_cycle {
     pub replays: u32,
     /// 1: not everybody was looked at: call again.
     pub more: u32,
+    /// Of those that were looked at, how many are batch work that is held for urgent work; see
+    /// rampmeter_placer_cycle_holding().
+    pub held: u32,
+    /// 0.
+    pub reserved: u32,
 }
-versioned!(rampmeter_cycle, 40);
+versioned!(rampmeter_cycle, 48);
+
+impl From<Cycle> for rampmeter_cycle {
+    fn from(cycle: Cycle) -> Self {
+        Self {
+            size: 0,
+            started_len: cycle.started_len,
+            ending_len: cycle.ending_len,
+            reserved_len: cycle.reserved_len,
+            looked_at: cycle.looked_at,
+            no_room: cycle.no_room,
+            over_limit: cycle.over_limit,
+            passed_over: cycle.passed_over,
+            replays: cycle.replays,
+            more: cycle.more.into(),
+            held: cycle.held,
+            reserved: 0,
+        }
+    }
+}
+
+/// The caller's arrays as the core writes them.
+///
+/// # Safety
+/// As [`array_mut`].
+unsafe fn arrays<'a>(plan: &rampmeter_cycle_plan) -> Result<CyclePlan<'a>, Fault> {
+    let (started, ending) = (plan.started.cast::<TaskId>(), plan.ending.cast::<TaskId>());
+    let reserved = plan.reserved.cast::<Reservation>();
+    // SAFETY: passed on; the layouts are the same, and any number is a handle.
+    unsafe {
+        Ok(CyclePlan {
+            started: array_mut(started, plan.started_capacity as usize, "plan.started")?,
+            ending: array_mut(ending, plan.ending_capacity as usize, "plan.ending")?,
+            reserved: array_mut(reserved, plan.reserved_capacity as usize, "plan.reserved")?,
+        })
+    }
+}
 
 /// Goes over the pending tasks, in order, and starts those that find room without breaking a promise
 /// to somebody before them. The ledger is told what starts now, and what started and ended since
@@ -99,28 +141,57 @@ pub unsafe extern "C" fn rampmeter_placer_cycle(
     unsafe {
         change_both(placer, ledger, error, |placer, ledger| {
             let (out, plan) = (OutSized::new(cycle, "cycle")?, take(plan, "plan")?);
-            let tasks = |tasks: *mut u64, capacity: u32, argument| {
-                array_mut(tasks.cast::<TaskId>(), capacity as usize, argument)
-            };
-            let reserved = plan.reserved.cast::<Reservation>();
-            let mut plan = CyclePlan {
-                started: tasks(plan.started, plan.started_capacity, "plan.started")?,
-                ending: tasks(plan.ending, plan.ending_capacity, "plan.ending")?,
-                reserved: array_mut(reserved, plan.reserved_capacity as usize, "plan.reserved")?,
-            };
-            let cycle = placer.cycle(Nanos(now_ns), ledger, &mut plan)?;
-            out.set(rampmeter_cycle {
-                size: 0,
-                started_len: cycle.started_len,
-                ending_len: cycle.ending_len,
-                reserved_len: cycle.reserved_len,
-                looked_at: cycle.looked_at,
-                no_room: cycle.no_room,
-                over_limit: cycle.over_limit,
-                passed_over: cycle.passed_over,
-                replays: cycle.replays,
-                more: cycle.more.into(),
-            });
+            out.set(placer.cycle(Nanos(now_ns), ledger, &mut arrays(&plan)?)?.into());
+            Ok(())
+        })
+    }
+}
+
+/// As rampmeter_placer_cycle(), but batch work waits where the reserve says that urgent work needs
+/// the room. Batch is every class behind that of the reserve. The first batch task with room that is
+/// held keeps all batch work behind it from starting in this pass; urgent work goes on. Tell the
+/// reserve of urgent work that comes, starts and ends, and call again when time has passed while
+/// something is held.
+///
+/// Fails: as rampmeter_placer_cycle(), and E_RANGE for a reserve of a class that the placer does not
+/// have. And so on: as there; the reserve is only looked at. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rampmeter_placer_cycle_holding(
+    placer: *mut rampmeter_placer,
+    now_ns: u64,
+    ledger: *mut rampmeter_ledger,
+    reserve: *const rampmeter_reserve,
+    plan: *const rampmeter_cycle_plan,
+    cycle: *mut rampmeter_cycle,
+    error: *mut rampmeter_error,
+) -> rampmeter_status {
+    // SAFETY: as above.
+    unsafe {
+        change_both(placer, ledger, error, |placer, ledger| {
+            let (out, plan) = (OutSized::new(cycle, "cycle")?, take(plan, "plan")?);
+            let (mut plan, reserve) = (arrays(&plan)?, desk(reserve)?);
+            let done = placer.cycle_holding(Nanos(now_ns), ledger, &mut plan, reserve)?;
+            out.set(done.into());
+            Ok(())
+        })
+    }
+}
+
+/// The batch task for which there was room and that the last cycle held back for urgent work, and
+/// with it all batch work behind it; 0: none was.
+///
+/// Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes the
+/// placer. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rampmeter_placer_held_back(
+    placer: *const rampmeter_placer,
+    task: *mut u64,
+    error: *mut rampmeter_error,
+) -> rampmeter_status {
+    // SAFETY: the caller keeps what the head of the header asks of pointers.
+    unsafe {
+        look(placer, error, |placer| {
+            Out::new(task, "task")?.set(placer.held_back().map_or(0, TaskId::to_raw));
             Ok(())
         })
     }
