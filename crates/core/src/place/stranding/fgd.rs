@@ -34,11 +34,14 @@ use alloc::vec;
 
 use super::mix::{Frozen, SHAPES_MAX};
 use super::models::SLOTS_MAX;
-use super::shape::{BIAS_MILLI, DEVICES_MAX, Move, Prices, Sight};
+use super::shape::{DEVICES_MAX, Move, Portion, Prices, Sight};
 use crate::fleet::device::WHOLE_MILLI;
 
 /// Scores are below this.
 const SCORES: usize = 100;
+
+/// A cost of no steps, below zero: costs reach 5,294 either way.
+const LEAST_MILLI: i16 = 10_000;
 
 /// Amounts of which a shape asks for one, and less than the least of them.
 const LEVELS_MAX: usize = SHAPES_MAX + 1;
@@ -64,8 +67,8 @@ pub(super) struct Tables {
     steps: [i64; SCORES - 1],
     /// By how much the score rises with the decrease, where it rises most.
     scores_per_unit: f64,
-    /// Cost of each score, with the bias.
-    costs: [u32; SCORES],
+    /// Cost of each score, in thousandths of devices above the least that can be said.
+    costs: [i16; SCORES],
 }
 
 impl Tables {
@@ -73,7 +76,7 @@ impl Tables {
         let rows = SLOTS_MAX * LEVELS_MAX;
         let cost = |score: usize| {
             let odds = (score as f64 + 0.5) / (SCORES as f64 - 0.5 - score as f64);
-            (f64::from(BIAS_MILLI) + 0.5 - f64::from(WHOLE_MILLI) * libm::log(odds)) as u32
+            (f64::from(LEAST_MILLI) + 0.5 - f64::from(WHOLE_MILLI) * libm::log(odds)) as i16
         };
         Self {
             cpu_milli: [0; SHAPES_MAX],
@@ -250,6 +253,7 @@ impl FragmentsOf<'_> {
 
 impl Prices for FragmentsOf<'_> {
     type Level = Level;
+    type Taken = Portion;
 
     fn with_cpu_left(&self, cpu_milli: u32) -> Level {
         let mut level = Level { cpu: 0, row: 0, devices: 0, of_left: [0; DEVICES_MAX], several: 0 };
@@ -267,7 +271,32 @@ impl Prices for FragmentsOf<'_> {
         }
     }
 
-    fn cost(&self, level: &Level, moves: &[Move]) -> u32 {
+    fn taken(&self, portion: Portion) -> Portion {
+        portion
+    }
+
+    fn steps_of(&self, level: &Level, taken: &Portion) -> i16 {
+        let Self { tables, sight, .. } = self;
+        let Portion { count, milli } = *taken;
+        if !taken.is_share() {
+            let idle = tables.remainder(level.row, WHOLE_MILLI) * i64::from(count);
+            let several = tables.several(level.row, sight.whole - count);
+            return self.cost_of(level.devices - idle - several);
+        }
+        // The score only falls with what is left in fragments.
+        let mut least = i64::MAX;
+        for (left, own) in sight.left().iter().zip(&level.of_left) {
+            let Some(to_milli) = left.milli.checked_sub(milli) else { continue };
+            let mut change = tables.remainder(level.row, to_milli) - own;
+            if left.milli == WHOLE_MILLI {
+                change += level.several - tables.several(level.row, sight.whole - 1);
+            }
+            least = least.min(change);
+        }
+        self.cost_of(level.devices - level.several + least)
+    }
+
+    fn steps(&self, level: &Level, moves: &[Move]) -> i16 {
         let (mut after, mut whole) = (level.devices, self.sight.whole);
         for taken in moves {
             let Move { slot, count, from_milli, to_milli } = *taken;
@@ -277,17 +306,17 @@ impl Prices for FragmentsOf<'_> {
             after += i64::from(count) * change;
             whole -= if from_milli == WHOLE_MILLI { count } else { 0 };
         }
-        after -= self.tables.several(level.row, whole);
-        self.tables.costs[self.tables.score(self.before - after)]
+        self.cost_of(after - self.tables.several(level.row, whole))
     }
 
-    fn cost_of_share(&self, level: &Level, left: usize, to_milli: u16) -> u32 {
-        let change = self.tables.remainder(level.row, to_milli) - level.of_left[left];
-        let several = match self.sight.left()[left].milli {
-            WHOLE_MILLI => self.tables.several(level.row, self.sight.whole - 1),
-            _ => level.several,
-        };
-        let after = level.devices + change - several;
+    fn milli(steps: i16) -> i64 {
+        i64::from(steps) - i64::from(LEAST_MILLI)
+    }
+}
+
+impl FragmentsOf<'_> {
+    /// The cost where so much is fragmented.
+    fn cost_of(&self, after: i64) -> i16 {
         self.tables.costs[self.tables.score(self.before - after)]
     }
 }

@@ -32,11 +32,12 @@ mod rows;
 use alloc::boxed::Box;
 use alloc::vec;
 
-use super::shape::Shape;
+use super::shape::{Shape, ShapeRows};
 use crate::fleet::{Fleet, ModelId, ModelSet};
 use crate::heap::{Forest, NONE};
 use levels::Sizes;
 use nodes::{Idle, Wanted};
+use rows::Rows;
 
 /// Columns in a block: half a cache line of costs.
 const BLOCK: usize = 16;
@@ -68,14 +69,7 @@ const NO_MODEL: u8 = u8::MAX;
 /// What a shape costs on a node.
 pub(super) trait Pricing {
     /// Cost of each shape on the node with this index, in steps; [`NEVER`] where there is no room.
-    /// The places of the shapes come in the order of the CPU that they take.
-    fn price_rows(
-        &self,
-        fleet: &Fleet,
-        index: u32,
-        rows: (&[Shape], &[u8]),
-        out: &mut [i16; ROWS_MAX],
-    );
+    fn price_rows(&self, fleet: &Fleet, index: u32, rows: ShapeRows<'_>, out: &mut [i16; ROWS_MAX]);
     /// The same cost in milli-GPU, without what the model costs.
     fn milli_of(&self, steps: i16) -> i64;
     /// What is added on all nodes with devices of a model, in milli-GPU.
@@ -115,13 +109,7 @@ enum Place {
 
 #[derive(Debug)]
 pub(super) struct Matrix {
-    shapes: Box<[Shape]>,
-    /// Rows, the one whose shape takes the least CPU first; of the first `rows_len`.
-    by_cpu: [u8; ROWS_MAX],
-    /// When each row was last asked for.
-    used: Box<[u64]>,
-    rows_len: usize,
-    asked: u64,
+    rows: Rows,
     /// `[block][row][column of the block]`.
     costs: Box<[i16]>,
     /// `[chunk][row][block of the chunk]`: steps, then index of the node.
@@ -160,11 +148,7 @@ impl Matrix {
         let nodes = nodes_max as usize;
         let column = Column { next: NONE, version: 0 };
         Self {
-            by_cpu: [0; ROWS_MAX],
-            shapes: vec![Shape::default(); ROWS_MAX].into_boxed_slice(),
-            used: vec![0; ROWS_MAX].into_boxed_slice(),
-            rows_len: 0,
-            asked: 0,
+            rows: Rows::new(),
             costs: vec![NEVER; blocks * ROWS_MAX * BLOCK].into_boxed_slice(),
             least: vec![NOTHING; blocks * ROWS_MAX].into_boxed_slice(),
             chunks: vec![NOTHING; groups * sizes.chunks_per_group * ROWS_MAX].into_boxed_slice(),
@@ -195,11 +179,11 @@ impl Matrix {
         let columns = blocks * BLOCK * (size_of::<Column>() + size_of::<u32>());
         let groups =
             sizes.groups * (ROWS_MAX * (sizes.chunks_per_group + 1) * size_of::<u64>() + 1);
-        let row = size_of::<Shape>() + size_of::<u64>();
         let nodes = nodes_max as usize * (size_of::<Place>() + size_of::<u32>());
         let kind = size_of::<Idle>() + ROWS_MAX * size_of::<i16>();
-        let fixed = KINDS_MAX * kind + ROWS_MAX * row;
-        (costs + columns + groups + nodes + fixed) as u64 + Forest::<u32>::bytes_needed(nodes_max)
+        (costs + columns + groups + nodes + KINDS_MAX * kind) as u64
+            + Rows::bytes_needed()
+            + Forest::<u32>::bytes_needed(nodes_max)
     }
 
     /// The cheapest node for a shape among those with accepted models, but for those that `except`
@@ -299,8 +283,7 @@ impl Matrix {
     }
 
     fn price_column(&mut self, fleet: &Fleet, pricing: &impl Pricing, column: u32, index: u32) {
-        let rows = (&self.shapes[..self.rows_len], &self.by_cpu[..self.rows_len]);
-        pricing.price_rows(fleet, index, rows, &mut self.out);
+        pricing.price_rows(fleet, index, self.rows.all(), &mut self.out);
         self.columns[column as usize].version = pricing.version();
         self.write_column(column, index);
     }

@@ -156,10 +156,49 @@ fn is_given(device: &Device) -> bool {
     device.health == Health::Ready && !matches!(device.spec.sharing, Sharing::Partitioned(_))
 }
 
-/// A measure that can price what is taken of one node.
+/// What of one node's devices a shape takes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Portion {
+    pub(super) count: u8,
+    pub(super) milli: u16,
+}
+
+impl Portion {
+    pub(super) const fn of(shape: Shape) -> Self {
+        Self { count: shape.count, milli: shape.milli }
+    }
+
+    /// Whether it is a part of one device.
+    pub(super) const fn is_share(self) -> bool {
+        self.count == 1 && self.milli < WHOLE_MILLI
+    }
+}
+
+/// One of several shapes that are priced together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Row {
+    pub(super) cpu_milli: u32,
+    /// Place of what it takes of devices among all that is taken of them.
+    pub(super) portion: u8,
+    /// Place of its price.
+    pub(super) at: u8,
+}
+
+/// Shapes that are priced together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ShapeRows<'a> {
+    /// The one that takes the least CPU first.
+    pub(super) by_cpu: &'a [Row],
+    /// What they take of devices, each once.
+    pub(super) portions: &'a [Portion],
+}
+
+/// A measure that can price what is taken of one node, in steps of its own.
 pub(super) trait Prices {
     /// What is the same for all that leave the node as much CPU.
     type Level;
+    /// What is the same for all that take as much of its devices.
+    type Taken: Copy;
 
     fn with_cpu_left(&self, cpu_milli: u32) -> Self::Level;
 
@@ -168,18 +207,18 @@ pub(super) trait Prices {
         *level = self.with_cpu_left(cpu_milli);
     }
 
-    /// Thousandths of devices that are lost where these devices are taken, plus [`BIAS_MILLI`].
-    fn cost(&self, level: &Self::Level, moves: &[Move]) -> u32;
+    /// What is known of a portion for which there is room, on a node whose devices are all of one
+    /// slot.
+    fn taken(&self, portion: Portion) -> Self::Taken;
 
-    /// The same where one device of those in this place of [`Sight::left`] goes to so much; for a
-    /// node whose devices are all of one slot.
-    fn cost_of_share(&self, level: &Self::Level, left: usize, to_milli: u16) -> u32;
+    /// What is lost where it is taken, of a share where it is taken best.
+    fn steps_of(&self, level: &Self::Level, taken: &Self::Taken) -> i16;
+
+    /// What is lost where these devices are taken.
+    fn steps(&self, level: &Self::Level, moves: &[Move]) -> i16;
+
+    /// So many steps in thousandths of devices.
+    fn milli(steps: i16) -> i64;
 }
-
-/// Added to costs, so that none is below zero: an upper bound of what a node can be worth. Each of
-/// 16 devices at most 1,000, and as much again for each size of gang.
-pub(in crate::place) const BIAS_MILLI: u32 = 300_000;
-
-const _: () = assert!(BIAS_MILLI as usize > DEVICES_MAX * DEVICES_MAX * WHOLE_MILLI as usize);
 
 const _: () = assert!(SLOTS_MAX <= u8::MAX as usize);

@@ -37,7 +37,7 @@ use alloc::vec;
 use super::gangs::Gangs;
 use super::mix::{Frozen, SHAPES_MAX, Weighted};
 use super::models::{Lanes, SLOTS_MAX};
-use super::shape::{BIAS_MILLI, DEVICES_MAX, Move, Prices, Shape, Sight};
+use super::shape::{DEVICES_MAX, Move, Portion, Prices, Shape, Sight};
 use crate::fleet::device::WHOLE_MILLI;
 
 /// Chance that no further task looks at a device, over that of one that could use it.
@@ -47,9 +47,28 @@ const HAZARD_DEVICE: f32 = 0.1;
 const HAZARD_NODE: f32 = 0.02;
 
 /// Costs are whole multiples of this, and the rest is left to ties: finer ones follow noise.
-pub(super) const UNIT_MILLI: u32 = 100;
+const UNIT_MILLI: u32 = 100;
 
-const _: () = assert!(BIAS_MILLI.is_multiple_of(UNIT_MILLI));
+/// One device, in the unit that prices are looked up in: whole numbers, so that what is least is
+/// the same in whatever order it is looked for.
+pub(super) const DEVICE: i64 = 1 << DEVICE_BITS;
+
+const DEVICE_BITS: u32 = 16;
+
+/// Units in a device.
+const UNITS: i64 = (WHOLE_MILLI as u32 / UNIT_MILLI) as i64;
+
+/// Units that nothing costs, so that no cost is below zero: an upper bound of what a node can be
+/// worth. Each of 16 devices at most 1,000, and as much again for each size of gang.
+const BIAS: i64 = 3_000;
+
+const _: () = assert!(BIAS > (DEVICES_MAX * DEVICES_MAX) as i64 * UNITS);
+
+/// Parts of the way from one amount of CPU of which Psi is known to the next, as a power of two.
+const PART_BITS: u32 = 10;
+
+/// What amounts of CPU are multiplied with has so many bits behind the point.
+const SCALE_BITS: u32 = 20;
 
 /// Between two remainders of which `u` is known.
 const FILL_STEP: u16 = 10;
@@ -66,10 +85,16 @@ pub(super) struct Tables {
     fill: Box<[Lanes]>,
     /// Psi, for each amount of CPU all numbers of devices.
     psi: Box<[Lanes]>,
+    /// The same in [`DEVICE`]s, by slot: what prices are looked up in. Neither falls where more
+    /// devices are left.
+    fill_worth: Box<[i32]>,
+    psi_worth: Box<[i32]>,
     /// Numbers of devices for which Psi is known.
     devices_len: usize,
     /// Between two amounts of CPU, in thousandths of a core.
     cpu_step: f32,
+    /// Parts of the way between them for each thousandth of a core, with [`SCALE_BITS`].
+    cpu_scale: u64,
     /// Weights of the shapes of the mix.
     weights: Box<[Lanes]>,
     /// Their sum, over shapes of one device and over all.
@@ -84,8 +109,11 @@ impl Tables {
         Self {
             fill: vec![[0.0; SLOTS_MAX]; FILL_LEN + 1].into_boxed_slice(),
             psi: vec![[0.0; SLOTS_MAX]; CPU_LEN * devices_len].into_boxed_slice(),
+            fill_worth: vec![0; SLOTS_MAX * (FILL_LEN + 1)].into_boxed_slice(),
+            psi_worth: vec![0; SLOTS_MAX * CPU_LEN * devices_len].into_boxed_slice(),
             devices_len,
             cpu_step: 1.0,
+            cpu_scale: 0,
             weights: vec![[0.0; SLOTS_MAX]; SHAPES_MAX].into_boxed_slice(),
             singles: [0.0; SLOTS_MAX],
             all: [0.0; SLOTS_MAX],
@@ -94,8 +122,9 @@ impl Tables {
     }
 
     pub(super) const fn bytes_needed(devices_per_node_max: u32) -> u64 {
-        let lanes = FILL_LEN + 1 + CPU_LEN * (devices_per_node_max as usize + 2) + SHAPES_MAX;
-        (lanes * size_of::<Lanes>()) as u64
+        let known = FILL_LEN + 1 + CPU_LEN * (devices_per_node_max as usize + 2);
+        let worth = known * SLOTS_MAX * size_of::<i32>();
+        ((known + SHAPES_MAX) * size_of::<Lanes>() + worth) as u64
     }
 
     /// Steps of [`Tables::step`] until the tables are complete.
@@ -113,7 +142,9 @@ impl Tables {
                 add(&mut self.singles, weights);
             }
         }
-        self.cpu_step = cpu_max_milli.div_ceil(CPU_LEN as u32 - 2).max(1) as f32;
+        let step = cpu_max_milli.div_ceil(CPU_LEN as u32 - 2).max(1);
+        self.cpu_step = step as f32;
+        self.cpu_scale = (1_u64 << (PART_BITS + SCALE_BITS)).div_ceil(u64::from(step));
     }
 
     /// Works out one entry. O(shapes).
@@ -144,8 +175,16 @@ impl Tables {
         }
         let value = sums.value(HAZARD_DEVICE, &self.singles);
         self.fill[at] = value;
-        if at + 1 == FILL_LEN {
+        let last = at + 1 == FILL_LEN;
+        if last {
             self.fill[FILL_LEN] = value;
+        }
+        for (slot, value) in value.into_iter().enumerate() {
+            let worth = &mut self.fill_worth[slot * (FILL_LEN + 1)..][..FILL_LEN + 1];
+            worth[at] = in_devices(value);
+            if last {
+                worth[FILL_LEN] = worth[at];
+            }
         }
     }
 
@@ -179,15 +218,25 @@ impl Tables {
             sums.uses(weights, milli, &value, own);
         }
         self.psi[at] = sums.value(HAZARD_NODE, &self.all);
+        for (slot, value) in self.psi[at].into_iter().enumerate() {
+            let at = slot * self.psi.len() + at;
+            let fewer = if devices == 0 { 0 } else { self.psi_worth[at - 1] };
+            self.psi_worth[at] = in_devices(value).max(fewer);
+        }
     }
 
-    /// What of a remainder will be used.
-    fn fill(&self, slot: u8, milli: u16) -> f32 {
+    /// What of a remainder will be used, in [`DEVICE`]s.
+    fn fill(&self, slot: u8, milli: u16) -> i64 {
         let at = usize::from(milli / FILL_STEP).min(FILL_LEN - 1);
-        let part = f32::from(milli % FILL_STEP) / f32::from(FILL_STEP);
-        let (low, high) = (self.fill[at][usize::from(slot)], self.fill[at + 1][usize::from(slot)]);
-        low + (high - low) * part
+        let worth = &self.fill_worth[usize::from(slot) * (FILL_LEN + 1) + at..][..2];
+        let (low, high) = (i64::from(worth[0]), i64::from(worth[1]));
+        low + (high - low) * i64::from(milli % FILL_STEP) / i64::from(FILL_STEP)
     }
+}
+
+/// Thousandths of devices, in [`DEVICE`]s.
+fn in_devices(milli: f32) -> i32 {
+    (milli * (DEVICE as f32 / f32::from(WHOLE_MILLI)) + 0.5) as i32
 }
 
 /// Adds a part of a known entry to a value; of the entry that is being worked out the part itself.
@@ -238,97 +287,143 @@ pub(super) struct ValueOf<'a> {
     tables: &'a Tables,
     sight: &'a Sight,
     /// `u` of what is left of devices.
-    left: [f32; DEVICES_MAX],
+    left: [i64; DEVICES_MAX],
     /// Its sum over devices.
-    idle: f32,
-    before: f32,
+    idle: i64,
+    before: i64,
 }
 
 impl<'a> ValueOf<'a> {
     pub(super) fn new(tables: &'a Tables, sight: &'a Sight) -> Self {
-        let mut idle = 0.0;
-        let mut known = [0.0; DEVICES_MAX];
+        let mut idle = 0;
+        let mut known = [0; DEVICES_MAX];
         for (left, known) in sight.left().iter().zip(&mut known) {
             *known = tables.fill(left.slot, left.milli);
-            idle += f32::from(left.count) * *known;
+            idle += i64::from(left.count) * *known;
         }
-        let mut node = Self { tables, sight, left: known, idle, before: 0.0 };
-        let line = node.with_cpu_left(sight.cpu_milli);
-        node.before = line.at(idle) + line.places;
+        let mut node = Self { tables, sight, left: known, idle, before: 0 };
+        let level = node.with_cpu_left(sight.cpu_milli);
+        node.before = level.psi(node.spot(idle)) + level.places;
         node
+    }
+
+    /// Where Psi is looked up if so much of devices will be used.
+    fn spot(&self, idle: i64) -> Spot {
+        let column = (idle >> DEVICE_BITS).clamp(0, self.tables.devices_len as i64 - 2);
+        Spot { column: column as usize, part: (idle - (column << DEVICE_BITS)).max(0) }
+    }
+
+    /// The cost where the node is worth so much afterwards.
+    fn steps_to(&self, after: i64) -> i16 {
+        (((self.before - after) * UNITS >> DEVICE_BITS) + BIAS) as i16
+    }
+
+    /// What the node is worth with so many whole devices left.
+    fn after(&self, level: &Level<'_>, spot: Spot, whole: u8) -> i64 {
+        let as_before = whole == self.sight.whole;
+        let places =
+            if as_before { level.places } else { self.tables.gangs.value(whole, level.cpu_milli) };
+        level.psi(spot) + places
     }
 }
 
-impl<'a> Prices for ValueOf<'a> {
-    type Level = Line<'a>;
+/// What of a node's devices will be used: the numbers between which it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spot {
+    column: usize,
+    part: i64,
+}
 
-    fn with_cpu_left(&self, cpu_milli: u32) -> Line<'a> {
-        let (len, psi) = (self.tables.devices_len, &self.tables.psi);
-        let x = cpu_milli as f32 / self.tables.cpu_step;
-        let row = (x as usize).min(CPU_LEN - 2);
-        let places = self.tables.gangs.value(self.sight.whole, cpu_milli);
-        Line {
-            places,
-            low: &psi[row * len..][..len],
-            high: &psi[(row + 1) * len..][..len],
-            part: (x - row as f32).min(1.0),
-            slot: usize::from(self.sight.slot),
-            cpu_milli,
-        }
+/// What is taken of devices: where most is left without a whole one, and with whole ones.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    parts: Option<Spot>,
+    whole: Option<Spot>,
+    /// Whole devices that are left then.
+    whole_left: u8,
+}
+
+impl<'a> Prices for ValueOf<'a> {
+    type Level = Level<'a>;
+    type Taken = Taken;
+
+    fn with_cpu_left(&self, cpu_milli: u32) -> Level<'a> {
+        let Tables { devices_len: len, psi_worth, cpu_scale, gangs, .. } = self.tables;
+        let x = u64::from(cpu_milli) * cpu_scale >> SCALE_BITS;
+        let row = ((x >> PART_BITS) as usize).min(CPU_LEN - 2);
+        let part = (x - ((row as u64) << PART_BITS)).min(1 << PART_BITS);
+        let begin = (usize::from(self.sight.slot) * CPU_LEN + row) * len;
+        let (low, high) = psi_worth[begin..][..2 * len].split_at(*len);
+        let places = gangs.value(self.sight.whole, cpu_milli);
+        Level { places, low, high, part: part as i64, cpu_milli }
     }
 
-    fn cost(&self, level: &Line<'a>, moves: &[Move]) -> u32 {
+    fn taken(&self, portion: Portion) -> Taken {
+        let Self { tables, sight, idle, .. } = self;
+        let mut taken = Taken { parts: None, whole: None, whole_left: sight.whole };
+        if !portion.is_share() {
+            let used = i64::from(portion.count) * tables.fill(sight.slot, WHOLE_MILLI);
+            taken.whole = Some(self.spot(idle - used));
+            taken.whole_left -= portion.count;
+            return taken;
+        }
+        let mut most = None;
+        for (left, own) in sight.left().iter().zip(self.left) {
+            let Some(to_milli) = left.milli.checked_sub(portion.milli) else { continue };
+            let idle = idle + tables.fill(left.slot, to_milli) - own;
+            if left.milli == WHOLE_MILLI {
+                taken.whole = Some(self.spot(idle));
+                taken.whole_left -= 1;
+            } else {
+                most = most.max(Some(idle));
+            }
+        }
+        taken.parts = most.map(|idle| self.spot(idle));
+        taken
+    }
+
+    fn steps_of(&self, level: &Level<'a>, taken: &Taken) -> i16 {
+        let parts = taken.parts.map(|spot| level.psi(spot) + level.places);
+        let whole = taken.whole.map(|spot| self.after(level, spot, taken.whole_left));
+        self.steps_to(parts.max(whole).unwrap_or(self.before))
+    }
+
+    fn steps(&self, level: &Level<'a>, moves: &[Move]) -> i16 {
         let (mut idle, mut whole) = (self.idle, self.sight.whole);
         for taken in moves {
             let Move { slot, count, from_milli, to_milli } = *taken;
             let change = self.tables.fill(slot, to_milli) - self.tables.fill(slot, from_milli);
-            idle += f32::from(count) * change;
+            idle += i64::from(count) * change;
             whole -= if from_milli == WHOLE_MILLI { count } else { 0 };
         }
-        self.lost(level, idle, whole)
+        self.steps_to(self.after(level, self.spot(idle), whole))
     }
 
-    fn cost_of_share(&self, level: &Line<'a>, left: usize, to_milli: u16) -> u32 {
-        let own = self.sight.left()[left];
-        let idle = self.idle + (self.tables.fill(own.slot, to_milli) - self.left[left]);
-        self.lost(level, idle, self.sight.whole - u8::from(own.milli == WHOLE_MILLI))
+    fn milli(steps: i16) -> i64 {
+        (i64::from(steps) - BIAS) * i64::from(UNIT_MILLI)
     }
 }
 
-impl ValueOf<'_> {
-    /// The cost where so much is left, and so many whole devices.
-    fn lost(&self, level: &Line<'_>, idle: f32, whole: u8) -> u32 {
-        let as_before = whole == self.sight.whole;
-        let places =
-            if as_before { level.places } else { self.tables.gangs.value(whole, level.cpu_milli) };
-        let after = level.at(idle) + places;
-        let units = (self.before - after) / UNIT_MILLI as f32 + (BIAS_MILLI / UNIT_MILLI) as f32;
-        units as u32 * UNIT_MILLI
-    }
-}
-
-/// Psi for one amount of CPU.
-pub(super) struct Line<'a> {
+/// A node with some CPU left.
+pub(super) struct Level<'a> {
     /// What the places for gangs are worth if no whole device is taken.
-    places: f32,
-    low: &'a [Lanes],
-    high: &'a [Lanes],
-    part: f32,
-    slot: usize,
+    places: i64,
+    /// Psi for the amounts of CPU below and above.
+    low: &'a [i32],
+    high: &'a [i32],
+    part: i64,
     cpu_milli: u32,
 }
 
-impl Line<'_> {
-    fn at(&self, idle: f32) -> f32 {
-        let y = (idle / 1_000.0).max(0.0);
-        let column = (y as usize).min(self.low.len() - 2);
-        let part = y - column as f32;
-        let of = |row: &[Lanes]| {
-            let (left, right) = (row[column][self.slot], row[column + 1][self.slot]);
-            left + (right - left) * part
+impl Level<'_> {
+    /// Does not fall where more is left: what is cut off is cut off downwards everywhere.
+    fn psi(&self, Spot { column, part }: Spot) -> i64 {
+        let of = |line: &[i32]| {
+            let (left, right) = (i64::from(line[column]), i64::from(line[column + 1]));
+            left + ((right - left) * part >> DEVICE_BITS)
         };
         let (low, high) = (of(self.low), of(self.high));
-        low + (high - low) * self.part
+        low + ((high - low) * self.part >> PART_BITS)
     }
 }
 

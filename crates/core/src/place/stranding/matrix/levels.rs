@@ -119,7 +119,7 @@ impl Matrix {
         let mut own = chunks.start + block % sizes.blocks_per_chunk;
         let mut above = blocks.start + chunk % sizes.chunks_per_group;
         let mut cost_at = block * ROWS_MAX * BLOCK + at;
-        for row in 0..self.rows_len {
+        for row in 0..self.rows.len() {
             let cost = self.out[row];
             let old = core::mem::replace(&mut self.costs[cost_at], cost);
             if old != cost {

@@ -46,8 +46,7 @@ impl Matrix {
     pub(super) fn price_kind(&mut self, fleet: &Fleet, pricing: &impl Pricing, at: usize) {
         let (Idle { root, version, .. }, now) = (self.kinds[at], Some(pricing.version()));
         if version != now {
-            let rows = (&self.shapes[..self.rows_len], &self.by_cpu[..self.rows_len]);
-            pricing.price_rows(fleet, root, rows, &mut self.out);
+            pricing.price_rows(fleet, root, self.rows.all(), &mut self.out);
             self.idle_costs[at * ROWS_MAX..][..ROWS_MAX].copy_from_slice(&self.out);
             self.kinds[at].version = now;
         }
