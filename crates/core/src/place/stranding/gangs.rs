@@ -145,15 +145,18 @@ impl Gangs {
         }
     }
 
-    /// What the places on a node are worth, in [`DEVICE`]s.
-    pub(super) fn value(&self, whole: u8, cpu_milli: u32) -> i64 {
-        let mut value = 0;
+    /// What the places on a node are worth, in [`DEVICE`]s, and the least CPU with which it has as
+    /// many.
+    pub(super) fn value(&self, whole: u8, cpu_milli: u32) -> (i64, u32) {
+        let (mut value, mut least_milli) = (0, 0);
         for gang in self.list() {
             if gang.count > whole {
                 break;
             }
-            value += gang.price * i64::from(gang.places(whole, cpu_milli));
+            let places = gang.places(whole, cpu_milli);
+            value += gang.price * i64::from(places);
+            least_milli = least_milli.max(places * gang.cpu_milli);
         }
-        value
+        (value, least_milli)
     }
 }

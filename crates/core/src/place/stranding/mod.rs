@@ -168,10 +168,13 @@ impl Stranding {
         if self.measure == Measure::Value {
             self.models.step(self.arrivals, fleet, &self.slots, &self.mix);
         }
-        if self.arrivals.is_multiple_of(ROLL_EVERY)
-            && let (Some(matrix), pricer) = self.matrix_and_pricer()
-        {
-            matrix.roll(fleet, &pricer);
+        let is_turn = self.arrivals.is_multiple_of(ROLL_EVERY);
+        if let (Some(matrix), pricer) = self.matrix_and_pricer() {
+            if is_turn {
+                matrix.roll(fleet, &pricer);
+            } else {
+                matrix.roll_kind(fleet, &pricer);
+            }
         }
     }
 

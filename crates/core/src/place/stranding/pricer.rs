@@ -68,11 +68,27 @@ impl Pricing for Pricer<'_> {
         out: &mut [i16; ROWS_MAX],
     ) {
         out.fill(NEVER);
-        let sight = Sight::of(fleet, index, self.slots);
+        let sight = Sight::of_alike(fleet, index, self.slots);
         match self.tables {
             Tables::Value(both) => price_rows(&ValueOf::new(&both[0], &sight), &sight, rows, out),
             Tables::Fgd(both) => price_rows(&FragmentsOf::new(&both[0], &sight), &sight, rows, out),
             Tables::None => {}
+        }
+    }
+
+    fn price_row(&self, fleet: &Fleet, index: u32, shape: Shape) -> i16 {
+        // As a rule most nodes have no room, and say so at once.
+        if fleet.at(index).is_none_or(|node| node.cpu_free_milli < shape.cpu_milli) {
+            return NEVER;
+        }
+        let sight = Sight::of_alike(fleet, index, self.slots);
+        if !has_room(&sight, Portion::of(shape)) {
+            return NEVER;
+        }
+        match self.tables {
+            Tables::Value(both) => price_row(&ValueOf::new(&both[0], &sight), &sight, shape),
+            Tables::Fgd(both) => price_row(&FragmentsOf::new(&both[0], &sight), &sight, shape),
+            Tables::None => NEVER,
         }
     }
 
@@ -120,8 +136,14 @@ fn price_rows<P: Prices>(
             level_cpu = cpu_milli;
             prices.lower(&mut level, cpu_milli);
         }
-        out[usize::from(*at)] = prices.steps_of(&level, taken);
+        out[usize::from(*at)] = prices.steps_of(&mut level, taken);
     }
+}
+
+/// What a shape for which there is room costs on a node.
+fn price_row<P: Prices>(prices: &P, sight: &Sight, shape: Shape) -> i16 {
+    let mut level = prices.with_cpu_left(sight.cpu_milli - shape.cpu_milli);
+    prices.steps_of(&mut level, &prices.taken(Portion::of(shape)))
 }
 
 /// Whether so much is left of devices.

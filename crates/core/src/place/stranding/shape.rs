@@ -31,6 +31,11 @@ impl Shape {
         Some(Self { cpu_milli: demand.cpu_milli, count, milli })
     }
 
+    /// All of it in one word, in the order of the CPU that it takes.
+    pub(super) const fn word(self) -> u64 {
+        (self.cpu_milli as u64) << 32 | (self.milli as u64) << 8 | self.count as u64
+    }
+
     /// Thousandths of devices that it takes.
     pub(super) const fn gpu_milli(self) -> u32 {
         self.count as u32 * self.milli as u32
@@ -119,6 +124,21 @@ impl Sight {
         sight
     }
 
+    /// A ready node whose devices are all ready, of one model and given in one way.
+    pub(super) fn of_alike(fleet: &Fleet, index: u32, slots: &Slots) -> Self {
+        let mut sight = Self::of_cpu(fleet.at(index).map_or(0, |node| node.cpu_free_milli));
+        let devices = fleet.devices_at(index);
+        if let Some(first) = devices.first() {
+            sight.slot = slots.of(first.spec.model);
+            sight.shared = first.spec.sharing == Sharing::Shared;
+            sight.slots = [sight.slot; DEVICES_MAX];
+        }
+        for (at, device) in devices.iter().enumerate() {
+            sight.add(at, device.free_milli);
+        }
+        sight
+    }
+
     /// So much is left of a device whose slot is known.
     pub(super) fn add(&mut self, at: usize, milli: u16) {
         self.free_milli[at] = milli;
@@ -203,16 +223,14 @@ pub(super) trait Prices {
     fn with_cpu_left(&self, cpu_milli: u32) -> Self::Level;
 
     /// Makes of a level that with as much CPU or less.
-    fn lower(&self, level: &mut Self::Level, cpu_milli: u32) {
-        *level = self.with_cpu_left(cpu_milli);
-    }
+    fn lower(&self, level: &mut Self::Level, cpu_milli: u32);
 
     /// What is known of a portion for which there is room, on a node whose devices are all of one
     /// slot.
     fn taken(&self, portion: Portion) -> Self::Taken;
 
     /// What is lost where it is taken, of a share where it is taken best.
-    fn steps_of(&self, level: &Self::Level, taken: &Self::Taken) -> i16;
+    fn steps_of(&self, level: &mut Self::Level, taken: &Self::Taken) -> i16;
 
     /// What is lost where these devices are taken.
     fn steps(&self, level: &Self::Level, moves: &[Move]) -> i16;

@@ -91,8 +91,8 @@ pub(super) struct Tables {
     psi_worth: Box<[i32]>,
     /// Numbers of devices for which Psi is known.
     devices_len: usize,
-    /// Between two amounts of CPU, in thousandths of a core.
-    cpu_step: f32,
+    /// How far each shape of the mix goes back in Psi.
+    back: Box<[Back]>,
     /// Parts of the way between them for each thousandth of a core, with [`SCALE_BITS`].
     cpu_scale: u64,
     /// Weights of the shapes of the mix.
@@ -112,7 +112,7 @@ impl Tables {
             fill_worth: vec![0; SLOTS_MAX * (FILL_LEN + 1)].into_boxed_slice(),
             psi_worth: vec![0; SLOTS_MAX * CPU_LEN * devices_len].into_boxed_slice(),
             devices_len,
-            cpu_step: 1.0,
+            back: vec![Back::default(); SHAPES_MAX].into_boxed_slice(),
             cpu_scale: 0,
             weights: vec![[0.0; SLOTS_MAX]; SHAPES_MAX].into_boxed_slice(),
             singles: [0.0; SLOTS_MAX],
@@ -124,7 +124,8 @@ impl Tables {
     pub(super) const fn bytes_needed(devices_per_node_max: u32) -> u64 {
         let known = FILL_LEN + 1 + CPU_LEN * (devices_per_node_max as usize + 2);
         let worth = known * SLOTS_MAX * size_of::<i32>();
-        ((known + SHAPES_MAX) * size_of::<Lanes>() + worth) as u64
+        let shapes = SHAPES_MAX * (size_of::<Lanes>() + size_of::<Back>());
+        (known * size_of::<Lanes>() + shapes + worth) as u64
     }
 
     /// Steps of [`Tables::step`] until the tables are complete.
@@ -135,16 +136,17 @@ impl Tables {
     /// Before the first step: the largest node has so much CPU. O(shapes).
     pub(super) fn begin(&mut self, mix: &Frozen, cpu_max_milli: u32) {
         (self.singles, self.all) = ([0.0; SLOTS_MAX], [0.0; SLOTS_MAX]);
-        for (own, weights) in mix.shapes().iter().zip(&mut self.weights) {
+        let step = cpu_max_milli.div_ceil(CPU_LEN as u32 - 2).max(1);
+        self.cpu_scale = (1_u64 << (PART_BITS + SCALE_BITS)).div_ceil(u64::from(step));
+        for ((own, weights), back) in mix.shapes().iter().zip(&mut self.weights).zip(&mut self.back)
+        {
+            *back = Back::of(own.shape, step);
             *weights = own.by_slot.map(|weight| weight as f32);
             add(&mut self.all, weights);
             if own.shape.count == 1 {
                 add(&mut self.singles, weights);
             }
         }
-        let step = cpu_max_milli.div_ceil(CPU_LEN as u32 - 2).max(1);
-        self.cpu_step = step as f32;
-        self.cpu_scale = (1_u64 << (PART_BITS + SCALE_BITS)).div_ceil(u64::from(step));
     }
 
     /// Works out one entry. O(shapes).
@@ -191,31 +193,24 @@ impl Tables {
     fn psi_at(&mut self, cpu: usize, devices: usize, shapes: &[Weighted]) {
         let (at, idle) = (cpu * self.devices_len + devices, (devices as u32 * 1_000) as f32);
         let mut sums = Sums::default();
-        for (Weighted { shape, .. }, weights) in shapes.iter().zip(&self.weights) {
-            let x = cpu as f32 - shape.cpu_milli as f32 / self.cpu_step;
-            if x < 0.0 {
+        for ((own, weights), back) in shapes.iter().zip(&self.weights).zip(&self.back) {
+            if back.cpu > cpu {
                 continue;
             }
-            let milli = shape.gpu_milli() as f32;
-            if milli > idle {
+            if back.devices > devices {
                 sums.uses(weights, idle, &[0.0; SLOTS_MAX], 0.0);
                 continue;
             }
-            let y = (idle - milli) / 1_000.0;
-            let (row, column) = (x as usize, y as usize);
-            let (x, y) = (x - row as f32, y - column as f32);
-            let corner = row * self.devices_len + column;
+            let corner = (cpu - back.cpu) * self.devices_len + devices - back.devices;
+            let above = corner + self.devices_len;
             let mut value = [0.0; SLOTS_MAX];
-            let mut own = 0.0;
-            for (point, weight) in [
-                (corner, (1.0 - x) * (1.0 - y)),
-                (corner + 1, (1.0 - x) * y),
-                (corner + self.devices_len, x * (1.0 - y)),
-                (corner + self.devices_len + 1, x * y),
-            ] {
-                own += add_point(&mut value, &self.psi, point, at, weight);
+            let mut part = 0.0;
+            for (point, weight) in
+                [corner, corner + 1, above, above + 1].into_iter().zip(back.parts)
+            {
+                part += add_point(&mut value, &self.psi, point, at, weight);
             }
-            sums.uses(weights, milli, &value, own);
+            sums.uses(weights, own.shape.gpu_milli() as f32, &value, part);
         }
         self.psi[at] = sums.value(HAZARD_NODE, &self.all);
         for (slot, value) in self.psi[at].into_iter().enumerate() {
@@ -231,6 +226,28 @@ impl Tables {
         let worth = &self.fill_worth[usize::from(slot) * (FILL_LEN + 1) + at..][..2];
         let (low, high) = (i64::from(worth[0]), i64::from(worth[1]));
         low + (high - low) * i64::from(milli % FILL_STEP) / i64::from(FILL_STEP)
+    }
+}
+
+/// From an entry of Psi to those between which a node is when it has taken a shape.
+#[derive(Clone, Copy, Debug, Default)]
+struct Back {
+    /// Amounts of CPU and devices back to the lower ones.
+    cpu: usize,
+    devices: usize,
+    /// How much each of the four counts: the lower one, that with one device more, and both with
+    /// the next amount of CPU.
+    parts: [f32; 4],
+}
+
+impl Back {
+    fn of(shape: Shape, cpu_step: u32) -> Self {
+        let (cpu, devices) =
+            (shape.cpu_milli.div_ceil(cpu_step), shape.gpu_milli().div_ceil(1_000));
+        let x = (cpu * cpu_step - shape.cpu_milli) as f32 / cpu_step as f32;
+        let y = (devices * 1_000 - shape.gpu_milli()) as f32 / 1_000.0;
+        let parts = [(1.0 - x) * (1.0 - y), (1.0 - x) * y, x * (1.0 - y), x * y];
+        Self { cpu: cpu as usize, devices: devices as usize, parts }
     }
 }
 
@@ -303,14 +320,15 @@ impl<'a> ValueOf<'a> {
         }
         let mut node = Self { tables, sight, left: known, idle, before: 0 };
         let level = node.with_cpu_left(sight.cpu_milli);
-        node.before = level.psi(node.spot(idle)) + level.places;
+        node.before =
+            level.psi(node.spot(idle)) + tables.gangs.value(sight.whole, sight.cpu_milli).0;
         node
     }
 
     /// Where Psi is looked up if so much of devices will be used.
     fn spot(&self, idle: i64) -> Spot {
         let column = (idle >> DEVICE_BITS).clamp(0, self.tables.devices_len as i64 - 2);
-        Spot { column: column as usize, part: (idle - (column << DEVICE_BITS)).max(0) }
+        Spot { column: column as u32, part: (idle - (column << DEVICE_BITS)).max(0) as u32 }
     }
 
     /// The cost where the node is worth so much afterwards.
@@ -318,20 +336,21 @@ impl<'a> ValueOf<'a> {
         (((self.before - after) * UNITS >> DEVICE_BITS) + BIAS) as i16
     }
 
-    /// What the node is worth with so many whole devices left.
-    fn after(&self, level: &Level<'_>, spot: Spot, whole: u8) -> i64 {
-        let as_before = whole == self.sight.whole;
-        let places =
-            if as_before { level.places } else { self.tables.gangs.value(whole, level.cpu_milli) };
-        level.psi(spot) + places
+    /// What places for gangs are worth with so many whole devices left.
+    fn places(&self, level: &mut Level<'_>, whole: u8) -> i64 {
+        let known = &mut level.places[usize::from(whole)];
+        if level.cpu_milli < known.1 {
+            *known = self.tables.gangs.value(whole, level.cpu_milli);
+        }
+        known.0
     }
 }
 
 /// What of a node's devices will be used: the numbers between which it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spot {
-    column: usize,
-    part: i64,
+    column: u32,
+    part: u32,
 }
 
 /// What is taken of devices: where most is left without a whole one, and with whole ones.
@@ -348,14 +367,20 @@ impl<'a> Prices for ValueOf<'a> {
     type Taken = Taken;
 
     fn with_cpu_left(&self, cpu_milli: u32) -> Level<'a> {
-        let Tables { devices_len: len, psi_worth, cpu_scale, gangs, .. } = self.tables;
+        let places = [(0, u32::MAX); DEVICES_MAX + 1];
+        let mut level = Level { places, low: &[], high: &[], part: 0, cpu_milli };
+        self.lower(&mut level, cpu_milli);
+        level
+    }
+
+    fn lower(&self, level: &mut Level<'a>, cpu_milli: u32) {
+        let Tables { devices_len: len, psi_worth, cpu_scale, .. } = self.tables;
         let x = u64::from(cpu_milli) * cpu_scale >> SCALE_BITS;
         let row = ((x >> PART_BITS) as usize).min(CPU_LEN - 2);
-        let part = (x - ((row as u64) << PART_BITS)).min(1 << PART_BITS);
         let begin = (usize::from(self.sight.slot) * CPU_LEN + row) * len;
-        let (low, high) = psi_worth[begin..][..2 * len].split_at(*len);
-        let places = gangs.value(self.sight.whole, cpu_milli);
-        Level { places, low, high, part: part as i64, cpu_milli }
+        (level.low, level.high) = psi_worth[begin..][..2 * len].split_at(*len);
+        level.part = (x - ((row as u64) << PART_BITS)).min(1 << PART_BITS) as i64;
+        level.cpu_milli = cpu_milli;
     }
 
     fn taken(&self, portion: Portion) -> Taken {
@@ -382,10 +407,16 @@ impl<'a> Prices for ValueOf<'a> {
         taken
     }
 
-    fn steps_of(&self, level: &Level<'a>, taken: &Taken) -> i16 {
-        let parts = taken.parts.map(|spot| level.psi(spot) + level.places);
-        let whole = taken.whole.map(|spot| self.after(level, spot, taken.whole_left));
-        self.steps_to(parts.max(whole).unwrap_or(self.before))
+    #[inline]
+    fn steps_of(&self, level: &mut Level<'a>, taken: &Taken) -> i16 {
+        let mut most = i64::MIN;
+        if let Some(spot) = taken.parts {
+            most = level.psi(spot) + self.places(level, self.sight.whole);
+        }
+        if let Some(spot) = taken.whole {
+            most = most.max(level.psi(spot) + self.places(level, taken.whole_left));
+        }
+        self.steps_to(most)
     }
 
     fn steps(&self, level: &Level<'a>, moves: &[Move]) -> i16 {
@@ -396,7 +427,8 @@ impl<'a> Prices for ValueOf<'a> {
             idle += i64::from(count) * change;
             whole -= if from_milli == WHOLE_MILLI { count } else { 0 };
         }
-        self.steps_to(self.after(level, self.spot(idle), whole))
+        let places = self.tables.gangs.value(whole, level.cpu_milli).0;
+        self.steps_to(level.psi(self.spot(idle)) + places)
     }
 
     fn milli(steps: i16) -> i64 {
@@ -406,8 +438,8 @@ impl<'a> Prices for ValueOf<'a> {
 
 /// A node with some CPU left.
 pub(super) struct Level<'a> {
-    /// What the places for gangs are worth if no whole device is taken.
-    places: i64,
+    /// What places for gangs are worth by whole devices left, and down to how much CPU.
+    places: [(i64, u32); DEVICES_MAX + 1],
     /// Psi for the amounts of CPU below and above.
     low: &'a [i32],
     high: &'a [i32],
@@ -418,6 +450,7 @@ pub(super) struct Level<'a> {
 impl Level<'_> {
     /// Does not fall where more is left: what is cut off is cut off downwards everywhere.
     fn psi(&self, Spot { column, part }: Spot) -> i64 {
+        let (column, part) = (column as usize, i64::from(part));
         let of = |line: &[i32]| {
             let (left, right) = (i64::from(line[column]), i64::from(line[column + 1]));
             left + ((right - left) * part >> DEVICE_BITS)

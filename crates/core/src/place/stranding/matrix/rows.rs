@@ -3,8 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec;
 
-use super::levels::least_of;
-use super::{BLOCK, Matrix, NEVER, Pricing, ROWS_MAX};
+use super::{BLOCK, Matrix, NEVER, Place, Pricing, ROWS_MAX};
 use crate::fleet::Fleet;
 use crate::heap::NONE;
 use crate::place::stranding::shape::{Portion, Row, Shape, ShapeRows};
@@ -13,6 +12,8 @@ use crate::place::stranding::shape::{Portion, Row, Shape, ShapeRows};
 #[derive(Debug)]
 pub(super) struct Rows {
     shapes: Box<[Shape]>,
+    /// Shapes as words, in the order of `by_cpu`.
+    words: Box<[u64]>,
     /// When each row was last asked for.
     used: Box<[u64]>,
     by_cpu: Box<[Row]>,
@@ -26,6 +27,7 @@ impl Rows {
     pub(super) fn new() -> Self {
         Self {
             shapes: vec![Shape::default(); ROWS_MAX].into_boxed_slice(),
+            words: vec![0; ROWS_MAX].into_boxed_slice(),
             used: vec![0; ROWS_MAX].into_boxed_slice(),
             by_cpu: vec![Row::default(); ROWS_MAX].into_boxed_slice(),
             portions: vec![Portion::default(); ROWS_MAX].into_boxed_slice(),
@@ -36,7 +38,7 @@ impl Rows {
     }
 
     pub(super) const fn bytes_needed() -> u64 {
-        let row = size_of::<(Shape, u64)>() + size_of::<Row>() + size_of::<Portion>();
+        let row = size_of::<(Shape, u64, u64)>() + size_of::<Row>() + size_of::<Portion>();
         (ROWS_MAX * row) as u64
     }
 
@@ -55,21 +57,28 @@ impl Rows {
     /// The row of a shape, and whether it has become that of the shape only now.
     fn of(&mut self, shape: Shape) -> (usize, bool) {
         self.asked += 1;
-        let found = self.shapes[..self.len].iter().position(|other| *other == shape);
-        let row = found.unwrap_or_else(|| {
-            let row = if self.len < ROWS_MAX {
-                self.len += 1;
-                self.len - 1
-            } else {
-                let oldest = self.used.iter().enumerate().min_by_key(|(_, used)| **used);
-                oldest.map_or(0, |(row, _)| row)
-            };
-            self.shapes[row] = shape;
-            self.sort();
-            row
-        });
+        let found = self.words[..self.len].binary_search(&shape.word());
+        let row = match found {
+            Ok(at) => usize::from(self.by_cpu[at].at),
+            Err(_) => self.add(shape),
+        };
         self.used[row] = self.asked;
-        (row, found.is_none())
+        (row, found.is_err())
+    }
+
+    /// A row for one more shape: that which was not asked for for the longest time if all are in
+    /// use.
+    fn add(&mut self, shape: Shape) -> usize {
+        let row = if self.len < ROWS_MAX {
+            self.len += 1;
+            self.len - 1
+        } else {
+            let oldest = self.used.iter().enumerate().min_by_key(|(_, used)| **used);
+            oldest.map_or(0, |(row, _)| row)
+        };
+        self.shapes[row] = shape;
+        self.sort();
+        row
     }
 
     /// Orders rows by CPU, and finds which take the same of devices. O(rows^2).
@@ -84,7 +93,10 @@ impl Rows {
             self.by_cpu[at] =
                 Row { cpu_milli: shape.cpu_milli, portion: portion as u8, at: at as u8 };
         }
-        self.by_cpu[..self.len].sort_unstable_by_key(|row| (row.cpu_milli, row.portion));
+        let Self { by_cpu, words, shapes, len, .. } = self;
+        let word = |row: &Row| shapes[usize::from(row.at)].word();
+        by_cpu[..*len].sort_unstable_by_key(word);
+        words.iter_mut().zip(&by_cpu[..*len]).for_each(|(own, row)| *own = word(row));
     }
 }
 
@@ -100,36 +112,31 @@ impl Matrix {
 
     /// Costs of a shape on the node of each column, and on idle nodes.
     fn fill_row(&mut self, fleet: &Fleet, pricing: &impl Pricing, row: usize, shape: Shape) {
-        let by_cpu = [Row { cpu_milli: shape.cpu_milli, portion: 0, at: 0 }];
-        let portions = [Portion::of(shape)];
-        let rows = ShapeRows { by_cpu: &by_cpu, portions: &portions };
-        let price = |index: u32| {
-            let mut out = [NEVER; ROWS_MAX];
-            pricing.price_rows(fleet, index, rows, &mut out);
-            out[0]
-        };
         for (at, idle) in self.kinds[..self.kinds_len].iter_mut().enumerate() {
             if idle.root == NONE {
                 idle.version = None;
-            } else if idle.version == Some(pricing.version()) {
-                self.idle_costs[at * ROWS_MAX + row] = price(idle.root);
+            } else {
+                let own = pricing.price_row(fleet, idle.root, shape);
+                self.idle_costs[at * ROWS_MAX + row] = own;
             }
         }
-        let sizes = self.sizes;
-        for block in 0..self.groups_len * sizes.blocks_per_group() {
-            let costs = &mut self.costs[(block * ROWS_MAX + row) * BLOCK..][..BLOCK];
-            for (cost, node) in costs.iter_mut().zip(&self.nodes[block * BLOCK..][..BLOCK]) {
-                *cost = if *node == NONE { NEVER } else { price(*node) };
-            }
-            self.least[sizes.of_block(block, row)] = self.least_of_block(block, row);
+        let (sizes, all) = (self.sizes, self.groups_len * self.sizes.columns_per_group());
+        for (costs, node) in self.costs[..all].iter_mut().zip(&self.nodes) {
+            let is_there = self.places.get(*node as usize) == Some(&Place::Column);
+            costs[row] = if is_there { pricing.price_row(fleet, *node, shape) } else { NEVER };
         }
-        for group in 0..self.groups_len {
-            let chunks = sizes.of_group(group, row);
-            let first = group * sizes.chunks_per_group;
-            for (chunk, at) in (first..).zip(chunks.clone()) {
-                self.chunks[at] = least_of(&self.least[sizes.of_chunk(chunk, row)]);
-            }
-            self.top[row * sizes.groups + group] = least_of(&self.chunks[chunks]);
+        let least =
+            |of: &[[i16; ROWS_MAX]]| of.iter().fold(NEVER, |least, own| least.min(own[row]));
+        for (block, columns) in self.blocks.iter_mut().zip(self.costs[..all].chunks(BLOCK)) {
+            block[row] = least(columns);
+        }
+        for (chunk, blocks) in
+            self.chunks.iter_mut().zip(self.blocks.chunks(sizes.blocks_per_chunk))
+        {
+            chunk[row] = least(blocks);
+        }
+        for (top, chunks) in self.top.iter_mut().zip(self.chunks.chunks(sizes.chunks_per_group)) {
+            top[row] = least(chunks);
         }
     }
 }
