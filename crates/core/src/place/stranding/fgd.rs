@@ -49,6 +49,11 @@ const GUESSES: usize = 1 << GUESS_BITS;
 
 const GUESS_BITS: u32 = 10;
 
+const GUESS_LAST: i64 = (1 << GUESS_BITS) - 1;
+
+/// That of no decrease at all.
+const GUESS_MIDDLE: i64 = 1 << (GUESS_BITS - 1);
+
 const GUESSES_PER_DEVICE: i64 = 100;
 
 /// What decreases are multiplied with has so many bits behind the point.
@@ -181,8 +186,8 @@ impl Tables {
 
     /// The score of a decrease: a few steps from the least that it can be.
     fn score(&self, decrease: i64) -> usize {
-        let guess = (decrease * self.guess_scale >> GUESS_SCALE_BITS) + GUESSES as i64 / 2;
-        let mut score = usize::from(self.guesses[guess.clamp(0, GUESSES as i64 - 1) as usize]);
+        let guess = ((decrease * self.guess_scale) >> GUESS_SCALE_BITS) + GUESS_MIDDLE;
+        let mut score = usize::from(self.guesses[guess.clamp(0, GUESS_LAST) as usize]);
         while self.steps[score] <= decrease {
             score += 1;
         }

@@ -62,7 +62,7 @@ const UNITS: i64 = (WHOLE_MILLI as u32 / UNIT_MILLI) as i64;
 /// worth. Each of 16 devices at most 1,000, and as much again for each size of gang.
 const BIAS: i64 = 3_000;
 
-const _: () = assert!(BIAS > (DEVICES_MAX * DEVICES_MAX) as i64 * UNITS);
+const _: () = assert!(BIAS as usize > DEVICES_MAX * DEVICES_MAX * UNITS as usize);
 
 /// Parts of the way from one amount of CPU of which Psi is known to the next, as a power of two.
 const PART_BITS: u32 = 10;
@@ -182,7 +182,7 @@ impl Tables {
             self.fill[FILL_LEN] = value;
         }
         for (slot, value) in value.into_iter().enumerate() {
-            let worth = &mut self.fill_worth[slot * (FILL_LEN + 1)..][..FILL_LEN + 1];
+            let worth = &mut self.fill_worth[slot * (FILL_LEN + 1)..][..=FILL_LEN];
             worth[at] = in_devices(value);
             if last {
                 worth[FILL_LEN] = worth[at];
@@ -327,13 +327,13 @@ impl<'a> ValueOf<'a> {
 
     /// Where Psi is looked up if so much of devices will be used.
     fn spot(&self, idle: i64) -> Spot {
-        let column = (idle >> DEVICE_BITS).clamp(0, self.tables.devices_len as i64 - 2);
+        let column = (idle >> DEVICE_BITS).clamp(0, i64::from(self.tables.devices_len as u32) - 2);
         Spot { column: column as u32, part: (idle - (column << DEVICE_BITS)).max(0) as u32 }
     }
 
     /// The cost where the node is worth so much afterwards.
     fn steps_to(&self, after: i64) -> i16 {
-        (((self.before - after) * UNITS >> DEVICE_BITS) + BIAS) as i16
+        ((((self.before - after) * UNITS) >> DEVICE_BITS) + BIAS) as i16
     }
 
     /// What places for gangs are worth with so many whole devices left.
@@ -375,11 +375,11 @@ impl<'a> Prices for ValueOf<'a> {
 
     fn lower(&self, level: &mut Level<'a>, cpu_milli: u32) {
         let Tables { devices_len: len, psi_worth, cpu_scale, .. } = self.tables;
-        let x = u64::from(cpu_milli) * cpu_scale >> SCALE_BITS;
+        let x = (u64::from(cpu_milli) * cpu_scale) >> SCALE_BITS;
         let row = ((x >> PART_BITS) as usize).min(CPU_LEN - 2);
         let begin = (usize::from(self.sight.slot) * CPU_LEN + row) * len;
         (level.low, level.high) = psi_worth[begin..][..2 * len].split_at(*len);
-        level.part = (x - ((row as u64) << PART_BITS)).min(1 << PART_BITS) as i64;
+        level.part = (x - ((row as u64) << PART_BITS)).min(1 << PART_BITS).cast_signed();
         level.cpu_milli = cpu_milli;
     }
 
@@ -453,10 +453,10 @@ impl Level<'_> {
         let (column, part) = (column as usize, i64::from(part));
         let of = |line: &[i32]| {
             let (left, right) = (i64::from(line[column]), i64::from(line[column + 1]));
-            left + ((right - left) * part >> DEVICE_BITS)
+            left + (((right - left) * part) >> DEVICE_BITS)
         };
         let (low, high) = (of(self.low), of(self.high));
-        low + ((high - low) * self.part >> PART_BITS)
+        low + (((high - low) * self.part) >> PART_BITS)
     }
 }
 
