@@ -1,7 +1,8 @@
-//! Instructions of the calls of the batch desk, counted by Valgrind: the same on a busy machine.
+//! Instructions of the calls of the batch desk, of a placement and of a cycle, counted by Valgrind:
+//! the same on a busy machine.
 //!
 //! Everything around the call happens outside the count: it starts and stops with the method of
-//! [`Desk`] that makes the call.
+//! [`Desk`], [`Cluster`] or [`Queue`] that makes the call.
 
 #![allow(missing_docs, reason = "the macros below write items without them")]
 
@@ -9,13 +10,21 @@ use std::hint::black_box;
 
 use gungraun::prelude::*;
 use gungraun::{Callgrind, EntryPoint};
+use rampmeter::policy::{Backfill, Measure, PendingOrder};
+use rampmeter_bench::cluster::Cluster;
 use rampmeter_bench::desk::Desk;
 use rampmeter_bench::grid::Point;
-use rampmeter_bench::instructions::{STEPS, SUBMISSIONS};
+use rampmeter_bench::instructions::{DECISIONS, PASSES, STEPS, SUBMISSIONS};
+use rampmeter_bench::queue::Queue;
 
 /// Counts only what happens inside this method of [`Desk`].
 fn within(method: &str) -> LibraryBenchmarkConfig {
-    let method = format!("rampmeter_bench::desk::Desk::{method}");
+    within_any(&format!("desk::Desk::{method}"))
+}
+
+/// The same for any method of this package.
+fn within_any(method: &str) -> LibraryBenchmarkConfig {
+    let method = format!("rampmeter_bench::{method}");
     let mut callgrind = Callgrind::with_args(["--cache-sim=no"]);
     callgrind.entry_point(EntryPoint::Custom(method));
     let mut config = LibraryBenchmarkConfig::default();
@@ -54,6 +63,30 @@ fn observe(mut desk: Box<Desk>) -> Box<Desk> {
     black_box(desk)
 }
 
-library_benchmark_group!(name = desk, benchmarks = [submit, form, observe]);
+#[library_benchmark(config = within_any("cluster::Cluster::place"))]
+#[bench::fgd(Cluster::new(1_213, Measure::Fgd), Cluster::prepare)]
+#[bench::value(Cluster::new(1_213, Measure::Value), Cluster::prepare)]
+#[bench::fgd_unseen(Cluster::new(1_213, Measure::Fgd), Cluster::prepare_unseen)]
+#[bench::value_unseen(Cluster::new(1_213, Measure::Value), Cluster::prepare_unseen)]
+fn place(mut cluster: Cluster, prepare: fn(&mut Cluster)) -> Cluster {
+    for _ in 0..DECISIONS {
+        prepare(&mut cluster);
+        black_box(cluster.place());
+    }
+    black_box(cluster)
+}
 
-main!(library_benchmark_groups = desk);
+#[library_benchmark(config = within_any("queue::Queue::cycle"))]
+#[bench::dominant_share_easy(Queue::new(PendingOrder::DominantShare, Backfill::Easy, false))]
+fn cycle(mut queue: Queue) -> Queue {
+    for _ in 0..PASSES {
+        queue.prepare(false);
+        black_box(queue.cycle());
+    }
+    black_box(queue)
+}
+
+library_benchmark_group!(name = desk, benchmarks = [submit, form, observe]);
+library_benchmark_group!(name = cluster, benchmarks = [place, cycle]);
+
+main!(library_benchmark_groups = desk, cluster);

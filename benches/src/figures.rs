@@ -12,11 +12,11 @@ use std::process::{Command, ExitCode};
 
 use rampmeter_bench::grid::Point;
 use rampmeter_bench::instructions::{Baseline, Verdict, compare, read};
-use rampmeter_bench::table::{Medians, render};
+use rampmeter_bench::table::{Medians, render, render_cluster};
 
 const BASELINE_HEAD: &str = "\
-# Instructions of one call, by call and by `running-waiting-accounts`: written by
-# `make instructions-update`, held by `make instructions`. See docs/guides/benchmarks.md.
+# Instructions of one call, by call and by `running-waiting-accounts`, or by what else it is counted
+# for: written by `make instructions-update`, held by `make instructions`. See docs/guides/benchmarks.md.
 
 ";
 
@@ -46,6 +46,7 @@ fn table(folder: &Path) -> Result<ExitCode, String> {
     let baseline = load(concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.toml"))?;
     println!("{}; commit {}; {}\n", machine(), commit(), compiler()?);
     println!("{}", render(&points, &medians, &baseline.counts));
+    println!("{}", render_cluster(folder, &baseline.counts)?);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -16,6 +16,22 @@ pub const SUBMISSIONS: u32 = 64;
 /// Steps in one count: one alone would be a step that happens to let two requests in, or none.
 pub const STEPS: u32 = 8;
 
+/// Placements in one count: a mean over so many sees every part of a round of the task mix.
+pub const DECISIONS: u32 = 512;
+
+/// Cycles in one count.
+pub const PASSES: u32 = 2;
+
+/// What is counted beside the batch desk: the call, its name in the bench, and how many of it make
+/// one count.
+pub const OTHERS: [(&str, &str, u32); 5] = [
+    ("place", "fgd", DECISIONS),
+    ("place", "value", DECISIONS),
+    ("place", "fgd_unseen", DECISIONS),
+    ("place", "value_unseen", DECISIONS),
+    ("cycle", "dominant_share_easy", PASSES),
+];
+
 /// Percent that a count may be above its baseline: room for a compiler that inlines a little
 /// differently after unrelated changes. Run again, the same program counts the same.
 pub const TOLERANCE_PERCENT: u64 = 3;
@@ -48,7 +64,7 @@ pub enum Verdict {
 #[derive(Deserialize)]
 struct Line {
     function_name: String,
-    /// `at_N`, the place of the size in [`Point::few`].
+    /// `at_N`, the place of the size in [`Point::few`]; the name of one of [`OTHERS`].
     id: String,
     profiles: Vec<Profile>,
 }
@@ -83,25 +99,56 @@ struct Values {
 /// # Errors
 /// What is wrong with the first line that cannot be read.
 pub fn read(lines: &str) -> Result<Counts, String> {
-    let points = Point::few();
     let mut counts = Counts::new();
     for text in lines.lines().filter(|line| !line.trim().is_empty()) {
         let line: Line = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let place = line.id.strip_prefix("at_").and_then(|place| place.parse::<usize>().ok());
-        let point = place.and_then(|place| points.get(place));
-        let call = Call::ALL.into_iter().find(|call| call.name() == line.function_name);
         let counted = line.profiles.first().and_then(|p| p.data.total.metrics.get("Ir"));
-        let (Some(point), Some(call), Some(counted)) = (point, call, counted) else {
+        let known = Count::all().into_iter().find(|count| count.is_of(&line));
+        let (Some(count), Some(counted)) = (known, counted) else {
             return Err(format!("unknown count: {} {}", line.function_name, line.id));
         };
-        let calls = if call == Call::Submit { SUBMISSIONS } else { STEPS };
-        let each = (counted.values.new / f64::from(calls)).round() as u64;
+        let each = (counted.values.new / f64::from(count.calls)).round() as u64;
         if each == 0 {
-            return Err(format!("{} {point}: nothing was counted", call.name()));
+            return Err(format!("{} {}: nothing was counted", count.call, count.size));
         }
-        counts.entry(call.name().into()).or_default().insert(point.to_string(), each);
+        counts.entry(count.call.into()).or_default().insert(count.size, each);
     }
     Ok(counts)
+}
+
+/// One of the counts that there should be.
+struct Count {
+    call: &'static str,
+    /// As the baseline and as the bench name it.
+    size: String,
+    id: String,
+    /// Calls that were counted together.
+    calls: u32,
+}
+
+impl Count {
+    fn all() -> Vec<Self> {
+        let of_call = |call: Call| {
+            let calls = if call == Call::Submit { SUBMISSIONS } else { STEPS };
+            Point::few().into_iter().enumerate().map(move |(at, point)| Self {
+                call: call.name(),
+                size: point.to_string(),
+                id: format!("at_{at}"),
+                calls,
+            })
+        };
+        let others = OTHERS.into_iter().map(|(call, id, calls)| Self {
+            call,
+            size: id.into(),
+            id: id.into(),
+            calls,
+        });
+        Call::ALL.into_iter().flat_map(of_call).chain(others).collect()
+    }
+
+    fn is_of(&self, line: &Line) -> bool {
+        self.call == line.function_name && self.id == line.id
+    }
 }
 
 /// Holds `counts` against the baseline; the text says what was found, one line each.
@@ -118,23 +165,21 @@ pub fn compare(baseline: &Baseline, counts: &Counts, compiler: &str) -> (Verdict
     }
     let mut verdict = Verdict::Passed;
     let mut less = false;
-    for call in Call::ALL.map(Call::name) {
-        for point in Point::few().iter().map(Point::to_string) {
-            let find = |counts: &Counts| counts.get(call)?.get(&point).copied();
-            let (Some(was), Some(is)) = (find(&baseline.counts), find(counts)) else {
-                let _ = writeln!(text, "{call:<8}{point:<20} missing");
-                verdict = Verdict::Failed;
-                continue;
-            };
-            let over = 100 * is > (100 + TOLERANCE_PERCENT) * was;
-            let mark = if over { "  TOO MANY" } else { "" };
-            if over {
-                verdict = Verdict::Failed;
-            }
-            less |= 100 * is < (100 - TOLERANCE_PERCENT) * was;
-            let percent = (is as f64 / was as f64 - 1.0) * 100.0;
-            let _ = writeln!(text, "{call:<8}{point:<20}{was:>12}{is:>12}{percent:>+8.2}%{mark}");
+    for Count { call, size, .. } in Count::all() {
+        let find = |counts: &Counts| counts.get(call)?.get(&size).copied();
+        let (Some(was), Some(is)) = (find(&baseline.counts), find(counts)) else {
+            let _ = writeln!(text, "{call:<8}{size:<20} missing");
+            verdict = Verdict::Failed;
+            continue;
+        };
+        let over = 100 * is > (100 + TOLERANCE_PERCENT) * was;
+        let mark = if over { "  TOO MANY" } else { "" };
+        if over {
+            verdict = Verdict::Failed;
         }
+        less |= 100 * is < (100 - TOLERANCE_PERCENT) * was;
+        let percent = (is as f64 / was as f64 - 1.0) * 100.0;
+        let _ = writeln!(text, "{call:<8}{size:<20}{was:>12}{is:>12}{percent:>+8.2}%{mark}");
     }
     let most = TOLERANCE_PERCENT;
     let _ = match verdict {
@@ -160,14 +205,12 @@ mod tests {
     const COMPILER: &str = "rustc 1.0.0 somewhere";
 
     fn counts(scale: impl Fn(&str, &str) -> f64) -> Counts {
-        let of_call = |call: &'static str| {
-            let count = |point: String| {
-                let each = (1_000.0 * scale(call, &point)) as u64;
-                (point, each)
-            };
-            (call.to_string(), Point::few().iter().map(Point::to_string).map(count).collect())
-        };
-        Call::ALL.map(Call::name).into_iter().map(of_call).collect()
+        let mut counts = Counts::new();
+        for Count { call, size, .. } in Count::all() {
+            let each = (1_000.0 * scale(call, &size)) as u64;
+            counts.entry(call.into()).or_default().insert(size, each);
+        }
+        counts
     }
 
     fn judge(counts: &Counts) -> Verdict {
@@ -219,6 +262,8 @@ mod tests {
         let point = Point::few()[1].to_string();
         assert_eq!(read_one("form", "at_1", 8_000).unwrap()["form"][&point], 1_000);
         assert_eq!(read_one("submit", "at_1", 64_000).unwrap()["submit"][&point], 1_000);
+        assert_eq!(read_one("place", "fgd", 5_120).unwrap()["place"]["fgd"], 10);
+        assert!(read_one("form", "fgd", 8_000).is_err());
         assert!(read_one("form", "at_12", 8_000).is_err());
         assert!(read_one("place", "at_1", 8_000).is_err());
         assert!(read_one("form", "at_1", 0).is_err(), "a count that never started");
