@@ -38,8 +38,8 @@ ablation: ## the same traffic with one key of the policy changed at a time
 	    --load 0.9,1,1.2 --seeds 3 --show gains --policy rampmeter,$$(echo *.toml | tr ' ' ',')
 
 bench: ## wall-clock of the hot paths next to a simple peer, and their budgets (BENCH=quick: less)
-	RAMPMETER_BENCH=$(BENCH) $(CARGO) bench --locked $(BENCHES) \
-	    --bench batch --bench outcome --bench share --bench route --bench gate
+	RAMPMETER_BENCH=$(BENCH) $(CARGO) bench --locked $(BENCHES) --bench batch --bench outcome \
+	    --bench share --bench route --bench gate --bench place --bench cycle
 	@$(FIGURES) table $(TARGET)/criterion
 
 instructions: ## instruction counts of the hot paths, held against the committed baseline

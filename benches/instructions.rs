@@ -1,5 +1,5 @@
-//! Instructions of the calls of the batch desk, of routing and of admission, counted by Valgrind:
-//! the same on a busy machine.
+//! Instructions of the calls of the batch desk, of routing and admission, of a placement and a cycle,
+//! counted by Valgrind: the same on a busy machine.
 //!
 //! Everything around the call happens outside the count: it starts and stops with the method of the
 //! fixture that makes the call.
@@ -10,10 +10,13 @@ use std::hint::black_box;
 
 use gungraun::prelude::*;
 use gungraun::{Callgrind, EntryPoint};
+use rampmeter::policy::{Backfill, Measure, PendingOrder};
+use rampmeter_bench::cluster::Cluster;
 use rampmeter_bench::desk::Desk;
 use rampmeter_bench::entrance::{Entrance, Found, ROUND};
 use rampmeter_bench::grid::Point;
-use rampmeter_bench::instructions::{ADMISSIONS, ROUTES, STEPS, SUBMISSIONS};
+use rampmeter_bench::instructions::{ADMISSIONS, DECISIONS, PASSES, ROUTES, STEPS, SUBMISSIONS};
+use rampmeter_bench::queue::Queue;
 use rampmeter_bench::replicas::Replicas;
 use rampmeter_bench::spots::{ROUTE_BLOCKS_COUNTED, ROUTE_REPLICAS};
 
@@ -83,7 +86,31 @@ fn admit(mut entrance: Box<Entrance>) -> Box<Entrance> {
     black_box(entrance)
 }
 
+#[library_benchmark(config = within("cluster::Cluster::place"))]
+#[bench::fgd(Cluster::new(1_213, Measure::Fgd), Cluster::prepare)]
+#[bench::value(Cluster::new(1_213, Measure::Value), Cluster::prepare)]
+#[bench::fgd_unseen(Cluster::new(1_213, Measure::Fgd), Cluster::prepare_unseen)]
+#[bench::value_unseen(Cluster::new(1_213, Measure::Value), Cluster::prepare_unseen)]
+fn place(mut cluster: Cluster, prepare: fn(&mut Cluster)) -> Cluster {
+    for _ in 0..DECISIONS {
+        prepare(&mut cluster);
+        black_box(cluster.place());
+    }
+    black_box(cluster)
+}
+
+#[library_benchmark(config = within("queue::Queue::cycle"))]
+#[bench::dominant_share_easy(Queue::new(PendingOrder::DominantShare, Backfill::Easy, false))]
+fn cycle(mut queue: Queue) -> Queue {
+    for _ in 0..PASSES {
+        queue.prepare(false);
+        black_box(queue.cycle());
+    }
+    black_box(queue)
+}
+
 library_benchmark_group!(name = desk, benchmarks = [submit, form, observe]);
 library_benchmark_group!(name = door, benchmarks = [route, admit]);
+library_benchmark_group!(name = cluster, benchmarks = [place, cycle]);
 
-main!(library_benchmark_groups = desk, door);
+main!(library_benchmark_groups = desk, door, cluster);

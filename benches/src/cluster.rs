@@ -64,6 +64,8 @@ pub struct Cluster {
     used_milli: u64,
     total_milli: u64,
     next: Task,
+    /// Shapes that came only once so far.
+    unseen: u32,
     out: [Hold; 1],
 }
 
@@ -140,11 +142,12 @@ impl Cluster {
             used_milli: 0,
             total_milli,
             next: Task::default(),
+            unseen: 0,
             out: [Hold::default()],
         };
         while !cluster.is_full() {
             cluster.prepare();
-            cluster.place();
+            cluster.start();
         }
         cluster
     }
@@ -168,11 +171,31 @@ impl Cluster {
         self.next = Task { account: AccountId::default(), member, ..Task::default() };
     }
 
-    /// Places it: the call that is measured. True if there was room.
+    /// The same, of a shape that has not come before.
+    ///
+    /// # Panics
+    /// Never: what runs is known.
+    pub fn prepare_unseen(&mut self) {
+        self.prepare();
+        self.unseen += 1;
+        // No core more, so that there is room as often as for the others.
+        let cpu_milli = &mut self.next.member.cpu_milli;
+        *cpu_milli = cpu_milli.saturating_sub(1 + self.unseen % 249);
+    }
+
+    /// Places it: the call that is measured. True if there was room. Valgrind finds it by its name:
+    /// it is never inlined.
     ///
     /// # Panics
     /// Never: the task is a valid one.
+    #[inline(never)]
     pub fn place(&mut self) -> bool {
+        self.start()
+    }
+
+    #[expect(clippy::inline_always, reason = "it must be part of the method that is counted")]
+    #[inline(always)]
+    fn start(&mut self) -> bool {
         let placed = self.placer.place(self.now, &self.next, &mut self.out).expect("it is valid");
         let Placed::Running { task, .. } = placed else { return false };
         let milli = self.next.member.gpu_milli();

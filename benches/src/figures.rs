@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode};
 
 use rampmeter_bench::grid::Point;
 use rampmeter_bench::instructions::{Baseline, Verdict, compare, read};
-use rampmeter_bench::table::{Medians, render, render_spots};
+use rampmeter_bench::table::{Medians, render, render_cluster, render_spots};
 
 const BASELINE_HEAD: &str = "\
 # Instructions of one call, by call and by its size (for the batch desk `running-waiting-accounts`):
@@ -47,6 +47,7 @@ fn table(folder: &Path) -> Result<ExitCode, String> {
     println!("{}; commit {}; {}\n", machine(), commit(), compiler()?);
     println!("{}", render(&points, &medians, &baseline.counts));
     println!("{}", render_spots(&medians, &baseline.counts));
+    println!("{}", render_cluster(folder, &baseline.counts)?);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -24,27 +24,28 @@ pub const ROUTES: u32 = 64;
 /// Requests admitted in one count.
 pub const ADMISSIONS: u32 = 4 * ROUND;
 
+/// Placements in one count: a mean over so many sees every part of a round of the task mix.
+pub const DECISIONS: u32 = 512;
+
+/// Cycles in one count.
+pub const PASSES: u32 = 2;
+
+/// What is counted of placement: the call, its name in the bench, and how many of it make
+/// one count.
+pub const CLUSTER: [(&str, &str, u32); 5] = [
+    ("place", "fgd", DECISIONS),
+    ("place", "value", DECISIONS),
+    ("place", "fgd_unseen", DECISIONS),
+    ("place", "value_unseen", DECISIONS),
+    ("cycle", "dominant_share_easy", PASSES),
+];
+
 /// Percent that a count may be above its baseline: room for a compiler that inlines a little
 /// differently after unrelated changes. Run again, the same program counts the same.
 pub const TOLERANCE_PERCENT: u64 = 3;
 
 /// Instructions of one call, by the name of the call and of the size.
 pub type Counts = BTreeMap<String, BTreeMap<String, u64>>;
-
-/// What is counted: call, size, and how many calls are in one count; the sizes of each call in the
-/// order of the benchmark.
-fn rows() -> Vec<(&'static str, String, u32)> {
-    let mut rows = Vec::new();
-    for call in Call::ALL {
-        let calls = if call == Call::Submit { SUBMISSIONS } else { STEPS };
-        rows.extend(Point::few().iter().map(|point| (call.name(), point.to_string(), calls)));
-    }
-    rows.extend(Spot::all().into_iter().map(|spot| {
-        let calls = if matches!(spot, Spot::Route(_)) { ROUTES } else { ADMISSIONS };
-        (spot.call(), spot.size(), calls)
-    }));
-    rows
-}
 
 /// The committed file.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -71,7 +72,7 @@ pub enum Verdict {
 #[derive(Deserialize)]
 struct Line {
     function_name: String,
-    /// `at_N`, the place of the size among those of the call.
+    /// `at_N`, the place of the size among those of the call; the name of one of [`CLUSTER`].
     id: String,
     profiles: Vec<Profile>,
 }
@@ -106,24 +107,63 @@ struct Values {
 /// # Errors
 /// What is wrong with the first line that cannot be read.
 pub fn read(lines: &str) -> Result<Counts, String> {
-    let rows = rows();
     let mut counts = Counts::new();
     for text in lines.lines().filter(|line| !line.trim().is_empty()) {
         let line: Line = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let place = line.id.strip_prefix("at_").and_then(|place| place.parse::<usize>().ok());
-        let mut sizes = rows.iter().filter(|(call, ..)| *call == line.function_name);
-        let row = place.and_then(|place| sizes.nth(place));
         let counted = line.profiles.first().and_then(|p| p.data.total.metrics.get("Ir"));
-        let (Some((call, size, calls)), Some(counted)) = (row, counted) else {
+        let known = Count::all().into_iter().find(|count| count.is_of(&line));
+        let (Some(count), Some(counted)) = (known, counted) else {
             return Err(format!("unknown count: {} {}", line.function_name, line.id));
         };
-        let each = (counted.values.new / f64::from(*calls)).round() as u64;
+        let each = (counted.values.new / f64::from(count.calls)).round() as u64;
         if each == 0 {
-            return Err(format!("{call} {size}: nothing was counted"));
+            return Err(format!("{} {}: nothing was counted", count.call, count.size));
         }
-        counts.entry((*call).into()).or_default().insert(size.clone(), each);
+        counts.entry(count.call.into()).or_default().insert(count.size, each);
     }
     Ok(counts)
+}
+
+/// One of the counts that there should be.
+struct Count {
+    call: &'static str,
+    /// As the baseline and as the bench name it.
+    size: String,
+    id: String,
+    /// Calls that were counted together.
+    calls: u32,
+}
+
+impl Count {
+    fn all() -> Vec<Self> {
+        let of_call = |call: Call| {
+            let calls = if call == Call::Submit { SUBMISSIONS } else { STEPS };
+            Point::few().into_iter().enumerate().map(move |(at, point)| Self {
+                call: call.name(),
+                size: point.to_string(),
+                id: format!("at_{at}"),
+                calls,
+            })
+        };
+        let mut all: Vec<Self> = Call::ALL.into_iter().flat_map(of_call).collect();
+        for spot in Spot::all() {
+            let calls = if matches!(spot, Spot::Route(_)) { ROUTES } else { ADMISSIONS };
+            let at = all.iter().filter(|count| count.call == spot.call()).count();
+            let (call, size) = (spot.call(), spot.size());
+            all.push(Self { call, size, id: format!("at_{at}"), calls });
+        }
+        all.extend(CLUSTER.map(|(call, id, calls)| Self {
+            call,
+            size: id.into(),
+            id: id.into(),
+            calls,
+        }));
+        all
+    }
+
+    fn is_of(&self, line: &Line) -> bool {
+        self.call == line.function_name && self.id == line.id
+    }
 }
 
 /// Holds `counts` against the baseline; the text says what was found, one line each.
@@ -140,7 +180,7 @@ pub fn compare(baseline: &Baseline, counts: &Counts, compiler: &str) -> (Verdict
     }
     let mut verdict = Verdict::Passed;
     let mut less = false;
-    for (call, size, _) in rows() {
+    for Count { call, size, .. } in Count::all() {
         let find = |counts: &Counts| counts.get(call)?.get(&size).copied();
         let (Some(was), Some(is)) = (find(&baseline.counts), find(counts)) else {
             let _ = writeln!(text, "{call:<8}{size:<20} missing");
@@ -181,7 +221,7 @@ mod tests {
 
     fn counts(scale: impl Fn(&str, &str) -> f64) -> Counts {
         let mut counts = Counts::new();
-        for (call, size, _) in rows() {
+        for Count { call, size, .. } in Count::all() {
             let each = (1_000.0 * scale(call, &size)) as u64;
             counts.entry(call.into()).or_default().insert(size, each);
         }
@@ -239,8 +279,10 @@ mod tests {
         assert_eq!(read_one("submit", "at_1", 64_000).unwrap()["submit"][&point], 1_000);
         assert_eq!(read_one("route", "at_1", 64_000).unwrap()["route"]["1024"], 1_000);
         assert_eq!(read_one("admit", "at_0", 64_000).unwrap()["admit"]["free"], 1_000);
-        assert!(read_one("form", "at_12", 8_000).is_err());
         assert!(read_one("route", "at_2", 8_000).is_err());
+        assert_eq!(read_one("place", "fgd", 5_120).unwrap()["place"]["fgd"], 10);
+        assert!(read_one("form", "fgd", 8_000).is_err());
+        assert!(read_one("form", "at_12", 8_000).is_err());
         assert!(read_one("place", "at_1", 8_000).is_err());
         assert!(read_one("form", "at_1", 0).is_err(), "a count that never started");
     }

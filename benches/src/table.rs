@@ -53,10 +53,9 @@ impl Medians {
 
     fn read_one(&mut self, folder: &Path, call: &'static str, who: String) -> Result<(), String> {
         let path: PathBuf = folder.join(call).join(&who).join("new/estimates.json");
-        let Ok(text) = std::fs::read_to_string(&path) else { return Ok(()) };
-        let read: Estimates =
-            serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-        self.0.insert((call, who), read.median.point_estimate);
+        if let Some(median) = median(&path)? {
+            self.0.insert((call, who), median);
+        }
         Ok(())
     }
 
@@ -153,6 +152,51 @@ pub fn render_spots(medians: &Medians, counts: &Counts) -> String {
          is two numbers behind a lock.\n",
     );
     text
+}
+
+/// Placements and cycles: as the bench names them, as they are counted (empty: they are not), and how
+/// many nanoseconds one may take: see the head of `benches/place.rs` and of `benches/cycle.rs`.
+const CLUSTER: [(&str, &str, f64); 11] = [
+    ("place/fgd_1213", "fgd", 2_000.0),
+    ("place/value_1213", "value", 3_500.0),
+    ("place/fgd_1213_unseen", "fgd_unseen", 40_000.0),
+    ("place/value_1213_unseen", "value_unseen", 40_000.0),
+    ("place/fgd_100000", "", 3_000.0),
+    ("place/value_100000", "", 5_250.0),
+    ("cycle/dominant_share_easy_100_ended", "dominant_share_easy", 20_000_000.0),
+    ("cycle/dominant_share_easy_nothing_ended", "", 20_000_000.0),
+    ("cycle/fair_tree_easy_100_ended", "", 20_000_000.0),
+    ("cycle/arrival_easy_100_ended", "", 20_000_000.0),
+    ("cycle/dominant_share_conservative_100_ended", "", 20_000_000.0),
+];
+
+/// The same table for placements and cycles, of what criterion last wrote below `folder`.
+///
+/// # Errors
+/// The file that cannot be read, and why.
+pub fn render_cluster(folder: &Path, counts: &Counts) -> Result<String, String> {
+    let mut rows = vec![["call", "ns", "instr", "max"].map(String::from).to_vec()];
+    for (name, counted, budget) in CLUSTER {
+        let time = median(&folder.join(name).join("new/estimates.json"))?;
+        let mark = if time.is_some_and(|time| time > budget) { " !" } else { "" };
+        let call = name.split('/').next().unwrap_or_default();
+        let counted = counts.get(call).and_then(|of| of.get(counted));
+        rows.push(vec![
+            name.into(),
+            time.map_or("-".into(), |ns| format!("{}{mark}", grouped(ns.round() as u64))),
+            counted.map_or("-".into(), |count| grouped(*count)),
+            grouped(budget as u64),
+        ]);
+    }
+    Ok(aligned(&rows))
+}
+
+/// The median in a file of criterion's, if there is one.
+fn median(path: &Path) -> Result<Option<f64>, String> {
+    let Ok(text) = std::fs::read_to_string(path) else { return Ok(None) };
+    let read: Estimates =
+        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(Some(read.median.point_estimate))
 }
 
 fn head() -> Vec<String> {

@@ -168,11 +168,17 @@ fn pick(devices: &[Device], usable: u16, demand: &Demand) -> Result<DeviceChoice
 /// Of the sets of devices in `fits` that are the same by `key`, the one with the fewest of those
 /// with enough.
 fn smallest(devices: &[Device], fits: u16, count: u32, key: fn(&Device) -> u8) -> Option<u16> {
-    devices
-        .iter()
-        .map(|device| fits & set_of(devices, |other| key(other) == key(device)))
-        .filter(|set| set.count_ones() >= count)
-        .min_by_key(|set| (set.count_ones(), set.trailing_zeros()))
+    let (mut best, mut rest) = (None, fits);
+    while let Some(first) = devices.get(rest.trailing_zeros() as usize) {
+        let set = fits & set_of(devices, |other| key(other) == key(first));
+        rest &= !set;
+        // Of equals the first.
+        let is_smaller = best.is_none_or(|best: u16| set.count_ones() < best.count_ones());
+        if set.count_ones() >= count && is_smaller {
+            best = Some(set);
+        }
+    }
+    best
 }
 
 /// The `count` devices of `from` with the least left, the lower index first.

@@ -2,8 +2,8 @@
 
 use rampmeter::Nanos;
 use rampmeter::fleet::Lack;
-use rampmeter::place::{Because, TaskId};
 use rampmeter::place::compact::Move;
+use rampmeter::place::{Because, TaskId};
 
 use super::life::{RAMPMETER_LACK_NONE, lack_of};
 use super::tasks::taken_task;

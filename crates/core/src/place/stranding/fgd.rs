@@ -34,11 +34,30 @@ use alloc::vec;
 
 use super::mix::{Frozen, SHAPES_MAX};
 use super::models::SLOTS_MAX;
-use super::shape::{BIAS_MILLI, DEVICES_MAX, Move, Prices, Sight};
+use super::shape::{DEVICES_MAX, Move, Portion, Prices, Sight};
 use crate::fleet::device::WHOLE_MILLI;
 
 /// Scores are below this.
 const SCORES: usize = 100;
+
+/// A cost of no steps, below zero: costs reach 5,294 either way.
+const LEAST_MILLI: i16 = 10_000;
+
+/// A decrease falls into one of so many guesses before its score is looked for. Beyond 5.12
+/// devices either way all decreases score the same.
+const GUESSES: usize = 1 << GUESS_BITS;
+
+const GUESS_BITS: u32 = 10;
+
+const GUESS_LAST: i64 = (1 << GUESS_BITS) - 1;
+
+/// That of no decrease at all.
+const GUESS_MIDDLE: i64 = 1 << (GUESS_BITS - 1);
+
+const GUESSES_PER_DEVICE: i64 = 100;
+
+/// What decreases are multiplied with has so many bits behind the point.
+const GUESS_SCALE_BITS: u32 = 48;
 
 /// Amounts of which a shape asks for one, and less than the least of them.
 const LEVELS_MAX: usize = SHAPES_MAX + 1;
@@ -60,12 +79,14 @@ pub(super) struct Tables {
     /// `W` by slot, level of CPU, number of devices.
     several: Box<[u32]>,
     total: i64,
-    /// Least decrease of `F` for a score of 1, 2 and so on.
-    steps: [i64; SCORES - 1],
-    /// By how much the score rises with the decrease, where it rises most.
-    scores_per_unit: f64,
-    /// Cost of each score, with the bias.
-    costs: [u32; SCORES],
+    /// Least decrease of `F` for a score of 1, 2 and so on; nothing scores more than the last.
+    steps: [i64; SCORES],
+    /// Of each guess a score that none of its decreases is below.
+    guesses: Box<[u8]>,
+    /// Guesses for each unit of decrease, with [`GUESS_SCALE_BITS`].
+    guess_scale: i64,
+    /// Cost of each score, in thousandths of devices above the least that can be said.
+    costs: [i16; SCORES],
 }
 
 impl Tables {
@@ -73,7 +94,7 @@ impl Tables {
         let rows = SLOTS_MAX * LEVELS_MAX;
         let cost = |score: usize| {
             let odds = (score as f64 + 0.5) / (SCORES as f64 - 0.5 - score as f64);
-            (f64::from(BIAS_MILLI) + 0.5 - f64::from(WHOLE_MILLI) * libm::log(odds)) as u32
+            (f64::from(LEAST_MILLI) + 0.5 - f64::from(WHOLE_MILLI) * libm::log(odds)) as i16
         };
         Self {
             cpu_milli: [0; SHAPES_MAX],
@@ -83,15 +104,16 @@ impl Tables {
             single: vec![0; rows * LEVELS_MAX].into_boxed_slice(),
             several: vec![0; rows * COUNTS].into_boxed_slice(),
             total: 0,
-            steps: [1; SCORES - 1],
-            scores_per_unit: 0.0,
+            steps: [i64::MAX; SCORES],
+            guesses: (0..GUESSES).map(least_score).collect(),
+            guess_scale: 0,
             costs: core::array::from_fn(cost),
         }
     }
 
     pub(super) const fn bytes_needed() -> u64 {
         let words = SLOTS_MAX * LEVELS_MAX * (LEVELS_MAX + COUNTS);
-        (words * size_of::<u32>()) as u64 + WHOLE_MILLI as u64 + 1
+        (words * size_of::<u32>() + GUESSES) as u64 + WHOLE_MILLI as u64 + 1
     }
 
     /// Steps of [`Tables::step`] until the tables are complete.
@@ -117,10 +139,9 @@ impl Tables {
             *level_of = level as u8;
         }
         self.total = mix.total.cast_signed();
-        // The slope of a sigmoid is a quarter where it is a half.
-        let unit = f64::from(WHOLE_MILLI) * mix.total.max(1) as f64;
-        self.scores_per_unit = SCORES as f64 / 4.0 / unit;
-        for (score, step) in (1..).zip(&mut self.steps) {
+        let unit = i64::from(WHOLE_MILLI) * self.total.max(1);
+        self.guess_scale = (GUESSES_PER_DEVICE << GUESS_SCALE_BITS) / unit;
+        for (score, step) in (1..).zip(&mut self.steps[..SCORES - 1]) {
             let odds = f64::from(score) / (SCORES as f64 - f64::from(score));
             let decrease = f64::from(WHOLE_MILLI) * mix.total as f64 * libm::log(odds);
             *step = libm::ceil(decrease) as i64;
@@ -163,24 +184,21 @@ impl Tables {
         i64::from(milli) * (self.total - i64::from(open))
     }
 
-    /// The score of a decrease: found from where the slope in the middle has it, never far away.
+    /// The score of a decrease: a few steps from the least that it can be.
     fn score(&self, decrease: i64) -> usize {
-        let guess = SCORES as f64 / 2.0 + decrease as f64 * self.scores_per_unit;
-        let mut score = (guess as usize).min(SCORES - 1);
-        while self.steps.get(score).is_some_and(|step| *step <= decrease) {
+        let guess = ((decrease * self.guess_scale) >> GUESS_SCALE_BITS) + GUESS_MIDDLE;
+        let mut score = usize::from(self.guesses[guess.clamp(0, GUESS_LAST) as usize]);
+        while self.steps[score] <= decrease {
             score += 1;
-        }
-        while score > 0 && self.steps[score - 1] > decrease {
-            score -= 1;
         }
         score
     }
+}
 
-    /// What of it is not, for tasks of several devices.
-    fn several(&self, row: usize, whole: u8) -> i64 {
-        let open = self.several[row * COUNTS + usize::from(whole)];
-        i64::from(WHOLE_MILLI) * i64::from(whole) * i64::from(open)
-    }
+/// The least score of a decrease that is guessed to be this one or the next lower one.
+fn least_score(guess: usize) -> u8 {
+    let devices = (guess as f64 - 1.0 - GUESSES as f64 / 2.0) / GUESSES_PER_DEVICE as f64;
+    if guess == 0 { 0 } else { (SCORES as f64 / (1.0 + libm::exp(-devices))) as u8 }
 }
 
 /// Sorts, and keeps each value once; how many there are.
@@ -219,11 +237,12 @@ impl<'a> FragmentsOf<'a> {
 }
 
 /// A node with some CPU left.
-pub(super) struct Level {
+pub(super) struct Level<'a> {
     /// How many of the amounts of CPU asked for are at most what is left.
     cpu: usize,
-    /// In the tables, for the slot of the node.
-    row: usize,
+    /// Of the tables what holds for that, for the slot of the node.
+    single: &'a [u32],
+    several_of: &'a [u32],
     /// Sum over devices, none of them taken.
     devices: i64,
     /// What of it one of those is that have as much left.
@@ -232,32 +251,51 @@ pub(super) struct Level {
     several: i64,
 }
 
-impl FragmentsOf<'_> {
+impl<'a> FragmentsOf<'a> {
     /// What follows from how many amounts of CPU are at most what is left.
-    fn set(&self, level: &mut Level, cpu: usize) {
+    fn set(&self, level: &mut Level<'a>, cpu: usize) {
+        let (tables, sight) = (self.tables, self.sight);
         let row = |slot: u8| usize::from(slot) * LEVELS_MAX + cpu;
+        let of_slot = |slot: u8| &tables.single[row(slot) * LEVELS_MAX..][..LEVELS_MAX];
         level.cpu = cpu;
-        level.row = row(self.sight.slot);
+        level.single = of_slot(sight.slot);
+        level.several_of = &tables.several[row(sight.slot) * COUNTS..][..COUNTS];
         level.devices = 0;
-        for ((left, at), own) in self.sight.left().iter().zip(self.levels).zip(&mut level.of_left) {
-            let open = self.tables.single[row(left.slot) * LEVELS_MAX + usize::from(at)];
-            *own = i64::from(left.milli) * (self.tables.total - i64::from(open));
+        for ((left, at), own) in sight.left().iter().zip(self.levels).zip(&mut level.of_left) {
+            let single = if left.slot == sight.slot { level.single } else { of_slot(left.slot) };
+            let open = single[usize::from(at)];
+            *own = i64::from(left.milli) * (tables.total - i64::from(open));
             level.devices += i64::from(left.count) * *own;
         }
-        level.several = self.tables.several(level.row, self.sight.whole);
+        level.several = level.several(sight.whole);
     }
 }
 
-impl Prices for FragmentsOf<'_> {
-    type Level = Level;
+impl Level<'_> {
+    /// What is not fragmented, for tasks of several devices.
+    fn several(&self, whole: u8) -> i64 {
+        i64::from(WHOLE_MILLI) * i64::from(whole) * i64::from(self.several_of[usize::from(whole)])
+    }
+}
 
-    fn with_cpu_left(&self, cpu_milli: u32) -> Level {
-        let mut level = Level { cpu: 0, row: 0, devices: 0, of_left: [0; DEVICES_MAX], several: 0 };
+impl<'a> Prices for FragmentsOf<'a> {
+    type Level = Level<'a>;
+    type Taken = Portion;
+
+    fn with_cpu_left(&self, cpu_milli: u32) -> Level<'a> {
+        let mut level = Level {
+            cpu: 0,
+            single: &[],
+            several_of: &[],
+            devices: 0,
+            of_left: [0; DEVICES_MAX],
+            several: 0,
+        };
         self.set(&mut level, self.tables.cpu_level(cpu_milli));
         level
     }
 
-    fn lower(&self, level: &mut Level, cpu_milli: u32) {
+    fn lower(&self, level: &mut Level<'a>, cpu_milli: u32) {
         let mut cpu = level.cpu;
         while cpu > 0 && self.tables.cpu_milli[cpu - 1] > cpu_milli {
             cpu -= 1;
@@ -267,7 +305,36 @@ impl Prices for FragmentsOf<'_> {
         }
     }
 
-    fn cost(&self, level: &Level, moves: &[Move]) -> u32 {
+    fn taken(&self, portion: Portion) -> Portion {
+        portion
+    }
+
+    #[inline]
+    fn steps_of(&self, level: &mut Level<'a>, taken: &Portion) -> i16 {
+        let Self { tables, sight, .. } = self;
+        let Portion { count, milli } = *taken;
+        let remainder = |milli: u16| {
+            let open = level.single[usize::from(tables.level_of[usize::from(milli)])];
+            i64::from(milli) * (tables.total - i64::from(open))
+        };
+        if !taken.is_share() {
+            let idle = remainder(WHOLE_MILLI) * i64::from(count);
+            return self.cost_of(level.devices - idle - level.several(sight.whole - count));
+        }
+        // The score only falls with what is left in fragments.
+        let mut least = i64::MAX;
+        for (left, own) in sight.left().iter().zip(&level.of_left) {
+            let Some(to_milli) = left.milli.checked_sub(milli) else { continue };
+            let mut change = remainder(to_milli) - own;
+            if left.milli == WHOLE_MILLI {
+                change += level.several - level.several(sight.whole - 1);
+            }
+            least = least.min(change);
+        }
+        self.cost_of(level.devices - level.several + least)
+    }
+
+    fn steps(&self, level: &Level<'a>, moves: &[Move]) -> i16 {
         let (mut after, mut whole) = (level.devices, self.sight.whole);
         for taken in moves {
             let Move { slot, count, from_milli, to_milli } = *taken;
@@ -277,17 +344,17 @@ impl Prices for FragmentsOf<'_> {
             after += i64::from(count) * change;
             whole -= if from_milli == WHOLE_MILLI { count } else { 0 };
         }
-        after -= self.tables.several(level.row, whole);
-        self.tables.costs[self.tables.score(self.before - after)]
+        self.cost_of(after - level.several(whole))
     }
 
-    fn cost_of_share(&self, level: &Level, left: usize, to_milli: u16) -> u32 {
-        let change = self.tables.remainder(level.row, to_milli) - level.of_left[left];
-        let several = match self.sight.left()[left].milli {
-            WHOLE_MILLI => self.tables.several(level.row, self.sight.whole - 1),
-            _ => level.several,
-        };
-        let after = level.devices + change - several;
+    fn milli(steps: i16) -> i64 {
+        i64::from(steps) - i64::from(LEAST_MILLI)
+    }
+}
+
+impl FragmentsOf<'_> {
+    /// The cost where so much is fragmented.
+    fn cost_of(&self, after: i64) -> i16 {
         self.tables.costs[self.tables.score(self.before - after)]
     }
 }

@@ -28,6 +28,7 @@
 
 use super::mix::{Frozen, Weighted};
 use super::shape::DEVICES_MAX;
+use super::value::DEVICE;
 use crate::fleet::device::WHOLE_MILLI;
 
 /// Sizes of gang: 2 to 16 devices.
@@ -44,8 +45,8 @@ pub(super) struct Gang {
     cpu_milli: u32,
     /// Places that an arrival wants, on average.
     need: f64,
-    /// Thousandths of devices that a place is worth.
-    price: f32,
+    /// What a place is worth, in [`DEVICE`]s.
+    price: i64,
 }
 
 impl Gang {
@@ -89,7 +90,7 @@ pub(super) struct Gangs {
 
 impl Gangs {
     pub(super) const NONE: Self = Self {
-        list: [Gang { count: 0, cpu_milli: 1, need: 0.0, price: 0.0 }; GANGS_MAX],
+        list: [Gang { count: 0, cpu_milli: 1, need: 0.0, price: 0 }; GANGS_MAX],
         len: 0,
         mean_milli: 0.0,
     };
@@ -121,7 +122,7 @@ impl Gangs {
                 count,
                 cpu_milli: ((cpu / weight) as u32).max(1),
                 need: need / f64::from(count),
-                price: 0.0,
+                price: 0,
             };
             gangs.len += 1;
         }
@@ -139,20 +140,23 @@ impl Gangs {
         for (gang, have) in self.list[..self.len].iter_mut().zip(have) {
             let wanted = gang.need * coming;
             let ratio = if wanted > 0.0 { *have as f64 / wanted } else { f64::INFINITY };
-            let worth = f64::from(gang.count) * f64::from(WHOLE_MILLI);
-            gang.price = (worth * libm::exp(-DECLINE * ratio)) as f32;
+            let worth = f64::from(gang.count) * DEVICE as f64;
+            gang.price = (worth * libm::exp(-DECLINE * ratio) + 0.5) as i64;
         }
     }
 
-    /// What the places on a node are worth, in thousandths of devices.
-    pub(super) fn value(&self, whole: u8, cpu_milli: u32) -> f32 {
-        let mut value = 0.0;
+    /// What the places on a node are worth, in [`DEVICE`]s, and the least CPU with which it has as
+    /// many.
+    pub(super) fn value(&self, whole: u8, cpu_milli: u32) -> (i64, u32) {
+        let (mut value, mut least_milli) = (0, 0);
         for gang in self.list() {
             if gang.count > whole {
                 break;
             }
-            value += gang.price * gang.places(whole, cpu_milli) as f32;
+            let places = gang.places(whole, cpu_milli);
+            value += gang.price * i64::from(places);
+            least_milli = least_milli.max(places * gang.cpu_milli);
         }
-        value
+        (value, least_milli)
     }
 }

@@ -2,22 +2,26 @@
 //!
 //! # How
 //! The cost of every shape in use (a row) on every node that is partly taken (a column) stands in a
-//! dense table, with the least of each block of 16 columns, of each chunk of blocks and of each group
-//! of chunks (`levels`). A choice reads the least of each group, and nothing else; what changes on a
-//! node reprices that node for all rows. Columns of a group are of one model, so that which models a
-//! task accepts, and what a model costs it, is settled once for a group.
+//! dense table, all rows of a column next to each other, with the least of each block of 16 columns,
+//! of each chunk of blocks and of each group of chunks (`levels`). What changes on a node reprices
+//! that node for all rows, and finds what is least for all rows at once. A choice reads the least of
+//! each group, and follows it down to its node. Columns of a group are of one model, so that which
+//! models a task accepts, and what a model costs it, is settled once for a group; and they are in
+//! the order of their nodes, so that the first of equals is the one with the lowest index.
 //!
 //! Nodes of which nothing is taken are kept apart, by kind: all of a kind cost the same, so that the
-//! one with the lowest index is priced when it is asked for. Nodes that are unlike others (several
-//! models, devices that are lost or cut into partitions) are priced one by one.
+//! one with the lowest index is priced for all. Nodes that are unlike others (several models, devices
+//! that are lost or cut into partitions) are priced one by one.
 //!
 //! When the tables behind the costs change, columns are priced anew one after the other, one every
-//! some arrivals ([`Matrix::roll`]): until it is its turn, a column has the cost of older tables.
+//! some arrivals ([`Matrix::roll`]), and kinds of idle nodes one with each other arrival: until it is
+//! its turn, a column or a kind has the cost of older tables.
 //!
 //! # Bounds and cost
 //! Choosing is O(groups), with at most [`GROUPS_MAX`] and one for each model; a change is O(rows); a
-//! shape without a row is O(nodes), and takes the row that was not asked for for the longest time.
-//! Memory is 2.5 bytes for each row and column.
+//! shape without a row is O(nodes), and takes the row that was not asked for for the longest time. A
+//! node that comes with the number of one that is gone, and with other devices, moves columns of one
+//! group. Memory is 2.2 bytes for each row and column.
 //!
 //! # What it is bad at
 //! Fleets of nodes that are all unlike each other.
@@ -32,13 +36,14 @@ mod rows;
 use alloc::boxed::Box;
 use alloc::vec;
 
-use super::shape::Shape;
+use super::shape::{Shape, ShapeRows};
 use crate::fleet::{Fleet, ModelId, ModelSet};
 use crate::heap::{Forest, NONE};
 use levels::Sizes;
 use nodes::{Idle, Wanted};
+use rows::Rows;
 
-/// Columns in a block: half a cache line of costs.
+/// Columns in a block.
 const BLOCK: usize = 16;
 
 /// Rows: the shapes of the public list (91) and some to spare.
@@ -54,13 +59,10 @@ const MODELS_MAX: u32 = 16;
 const KINDS_MAX: usize = 64;
 
 /// Columns that are looked at for one to price anew.
-const ROLL_LOOKS: u32 = 16;
+const ROLL_LOOKS: usize = 16;
 
 /// There is no room.
 pub(super) const NEVER: i16 = i16::MAX;
-
-/// Nothing, in a list of least costs.
-const NOTHING: u64 = u64::MAX;
 
 /// The model of nodes without devices.
 const NO_MODEL: u8 = u8::MAX;
@@ -68,14 +70,9 @@ const NO_MODEL: u8 = u8::MAX;
 /// What a shape costs on a node.
 pub(super) trait Pricing {
     /// Cost of each shape on the node with this index, in steps; [`NEVER`] where there is no room.
-    /// The places of the shapes come in the order of the CPU that they take.
-    fn price_rows(
-        &self,
-        fleet: &Fleet,
-        index: u32,
-        rows: (&[Shape], &[u8]),
-        out: &mut [i16; ROWS_MAX],
-    );
+    fn price_rows(&self, fleet: &Fleet, index: u32, rows: ShapeRows<'_>, out: &mut [i16; ROWS_MAX]);
+    /// The same for one shape.
+    fn price_row(&self, fleet: &Fleet, index: u32, shape: Shape) -> i16;
     /// The same cost in milli-GPU, without what the model costs.
     fn milli_of(&self, steps: i16) -> i64;
     /// What is added on all nodes with devices of a model, in milli-GPU.
@@ -91,12 +88,15 @@ pub(in crate::place) struct Candidate {
     pub(in crate::place) index: u32,
 }
 
+/// Columns next to each other, all of one model.
 #[derive(Clone, Copy, Debug)]
-struct Column {
-    /// Next vacant column of the model.
-    next: u32,
-    /// Of the tables that its costs are of.
-    version: u32,
+struct Group {
+    /// Place of the model.
+    model: u8,
+    /// Columns of nodes.
+    len: u32,
+    /// No node in it has a lower index.
+    first: u32,
 }
 
 /// Where a node is kept.
@@ -107,38 +107,35 @@ enum Place {
     Out,
     /// Among the idle ones of its kind.
     Idle(u8),
-    /// In a column.
-    Column(u32),
+    /// In its column.
+    Column,
     /// Among those that are unlike others.
     Odd(u32),
 }
 
 #[derive(Debug)]
 pub(super) struct Matrix {
-    shapes: Box<[Shape]>,
-    /// Rows, the one whose shape takes the least CPU first; of the first `rows_len`.
-    by_cpu: [u8; ROWS_MAX],
-    /// When each row was last asked for.
-    used: Box<[u64]>,
-    rows_len: usize,
-    asked: u64,
-    /// `[block][row][column of the block]`.
-    costs: Box<[i16]>,
-    /// `[chunk][row][block of the chunk]`: steps, then index of the node.
-    least: Box<[u64]>,
-    /// `[group][row][chunk of the group]`: the same over the blocks of a chunk.
-    chunks: Box<[u64]>,
-    /// `[row][group]`: the same over the chunks of a group.
-    top: Box<[u64]>,
-    columns: Box<[Column]>,
+    rows: Rows,
+    /// Of each column the cost of each row.
+    costs: Box<[[i16; ROWS_MAX]]>,
+    /// Of each block the least cost of each row.
+    blocks: Box<[[i16; ROWS_MAX]]>,
+    /// The same over the blocks of a chunk.
+    chunks: Box<[[i16; ROWS_MAX]]>,
+    /// The same over the chunks of a group.
+    top: Box<[[i16; ROWS_MAX]]>,
+    /// Of which tables the costs of each column are.
+    versions: Box<[u32]>,
     /// Index of the node of each column; `NONE`: of none.
     nodes: Box<[u32]>,
-    /// Of each group the place of its model in `models`; of the first `groups_len`.
-    groups: Box<[u8]>,
+    /// The column of each node, as long as it is there and has devices of one model: of a group
+    /// they are in the order of the nodes. `NONE`: it has none.
+    columns_of: Box<[u32]>,
+    groups: Box<[Group]>,
     groups_len: usize,
     sizes: Sizes,
-    /// Models that have groups, each with its first vacant column.
-    models: [(u8, u32); MODELS_MAX as usize],
+    /// Models that have groups.
+    models: [u8; MODELS_MAX as usize],
     models_len: usize,
     places: Box<[Place]>,
     idle: Forest<u32>,
@@ -149,8 +146,9 @@ pub(super) struct Matrix {
     odd: Box<[u32]>,
     odd_len: usize,
     out: [i16; ROWS_MAX],
-    /// Column that is priced anew next.
-    next: u32,
+    /// Column, and kind of idle nodes, that is looked at next.
+    next: usize,
+    next_kind: usize,
 }
 
 impl Matrix {
@@ -158,23 +156,20 @@ impl Matrix {
         let sizes = Sizes::new(nodes_max);
         let (groups, blocks) = (sizes.groups, sizes.groups * sizes.blocks_per_group());
         let nodes = nodes_max as usize;
-        let column = Column { next: NONE, version: 0 };
+        let never = |len: usize| vec![[NEVER; ROWS_MAX]; len].into_boxed_slice();
         Self {
-            by_cpu: [0; ROWS_MAX],
-            shapes: vec![Shape::default(); ROWS_MAX].into_boxed_slice(),
-            used: vec![0; ROWS_MAX].into_boxed_slice(),
-            rows_len: 0,
-            asked: 0,
-            costs: vec![NEVER; blocks * ROWS_MAX * BLOCK].into_boxed_slice(),
-            least: vec![NOTHING; blocks * ROWS_MAX].into_boxed_slice(),
-            chunks: vec![NOTHING; groups * sizes.chunks_per_group * ROWS_MAX].into_boxed_slice(),
-            top: vec![NOTHING; groups * ROWS_MAX].into_boxed_slice(),
-            columns: vec![column; blocks * BLOCK].into_boxed_slice(),
+            rows: Rows::new(),
+            costs: never(blocks * BLOCK),
+            blocks: never(blocks),
+            chunks: never(groups * sizes.chunks_per_group),
+            top: never(groups),
+            versions: vec![0; blocks * BLOCK].into_boxed_slice(),
             nodes: vec![NONE; blocks * BLOCK].into_boxed_slice(),
-            groups: vec![0; groups].into_boxed_slice(),
+            columns_of: vec![NONE; nodes].into_boxed_slice(),
+            groups: vec![Group { model: 0, len: 0, first: NONE }; groups].into_boxed_slice(),
             groups_len: 0,
             sizes,
-            models: [(NO_MODEL, NONE); MODELS_MAX as usize],
+            models: [NO_MODEL; MODELS_MAX as usize],
             models_len: 0,
             places: vec![Place::Out; nodes].into_boxed_slice(),
             idle: Forest::new(nodes_max),
@@ -185,21 +180,22 @@ impl Matrix {
             odd_len: 0,
             out: [NEVER; ROWS_MAX],
             next: 0,
+            next_kind: 0,
         }
     }
 
     pub(super) const fn bytes_needed(nodes_max: u32) -> u64 {
         let sizes = Sizes::new(nodes_max);
         let blocks = sizes.groups * sizes.blocks_per_group();
-        let costs = blocks * ROWS_MAX * (BLOCK * size_of::<i16>() + size_of::<u64>());
-        let columns = blocks * BLOCK * (size_of::<Column>() + size_of::<u32>());
-        let groups =
-            sizes.groups * (ROWS_MAX * (sizes.chunks_per_group + 1) * size_of::<u64>() + 1);
-        let row = size_of::<Shape>() + size_of::<u64>();
-        let nodes = nodes_max as usize * (size_of::<Place>() + size_of::<u32>());
+        let lists = blocks * (BLOCK + 1) + sizes.groups * (sizes.chunks_per_group + 1);
+        let costs = lists * size_of::<[i16; ROWS_MAX]>();
+        let columns = blocks * BLOCK * 2 * size_of::<u32>();
+        let groups = sizes.groups * size_of::<Group>();
+        let nodes = nodes_max as usize * (size_of::<Place>() + 2 * size_of::<u32>());
         let kind = size_of::<Idle>() + ROWS_MAX * size_of::<i16>();
-        let fixed = KINDS_MAX * kind + ROWS_MAX * row;
-        (costs + columns + groups + nodes + fixed) as u64 + Forest::<u32>::bytes_needed(nodes_max)
+        (costs + columns + groups + nodes + KINDS_MAX * kind) as u64
+            + Rows::bytes_needed()
+            + Forest::<u32>::bytes_needed(nodes_max)
     }
 
     /// The cheapest node for a shape among those with accepted models, but for those that `except`
@@ -215,28 +211,35 @@ impl Matrix {
         let row = self.row_of(fleet, pricing, shape);
         let is_accepted =
             |model: u8| shape.count == 0 || accepted.contains(ModelId(model)) && model != NO_MODEL;
-        let mut best: Option<Candidate> = None;
-        let mut offer = |(steps, index): (i16, u32), model: u8| {
-            let model_milli = pricing.model_milli(model_of(model), shape);
-            let own = Candidate { milli: pricing.milli_of(steps) + model_milli, index };
-            best = Some(best.map_or(own, |best| best.min(own)));
+        let milli_of = |steps: i16, model: u8| {
+            pricing.milli_of(steps) + pricing.model_milli(model_of(model), shape)
         };
-        let least = self.least_of_models(row, except);
-        for ((model, _), least) in self.models[..self.models_len].iter().zip(least) {
-            if least != NOTHING && is_accepted(*model) {
-                offer(((least >> 32) as i16, least as u32), *model);
-            }
-        }
+        let mut best: Option<Candidate> = None;
         for at in 0..self.kinds_len {
             let Idle { kind, root, .. } = self.kinds[at];
             if root == NONE || !is_accepted(kind.model) {
                 continue;
             }
-            self.price_kind(fleet, pricing, at);
+            if self.kinds[at].version.is_none() {
+                self.price_kind(fleet, pricing, at);
+            }
             let steps = self.idle_costs[at * ROWS_MAX + row];
             let index = if except.contains(&root) { self.idle_but(root, except) } else { root };
             if steps != NEVER && index != NONE {
-                offer((steps, index), kind.model);
+                let own = Candidate { milli: milli_of(steps, kind.model), index };
+                best = Some(best.map_or(own, |best| best.min(own)));
+            }
+        }
+        let least = self.least_of_models(row, except);
+        for (at, (model, steps)) in self.models[..self.models_len].iter().zip(least).enumerate() {
+            if steps == NEVER || !is_accepted(*model) {
+                continue;
+            }
+            let milli = milli_of(steps, *model);
+            if best.is_none_or(|best| milli <= best.milli) {
+                let index = self.first_of_model(row, at, steps, except);
+                let own = Candidate { milli, index };
+                best = Some(best.map_or(own, |best| best.min(own)));
             }
         }
         best
@@ -245,7 +248,7 @@ impl Matrix {
     /// Of which tables the costs of a node are; `None` for one that is priced when it is asked for.
     pub(super) fn version_of(&self, index: u32) -> Option<u32> {
         match self.places.get(index as usize) {
-            Some(Place::Column(column)) => Some(self.columns[*column as usize].version),
+            Some(Place::Column) => Some(self.versions[self.columns_of[index as usize] as usize]),
             _ => None,
         }
     }
@@ -260,29 +263,34 @@ impl Matrix {
         let wanted = self.wanted(fleet, index);
         let place = self.places[index as usize];
         let stays = match (place, wanted) {
-            (Place::Column(column), Wanted::Column(model)) => self.model_at(column) == model,
             (Place::Idle(kind), Wanted::Idle(wanted)) => kind == wanted,
-            (Place::Odd(_), Wanted::Odd) | (Place::Out, Wanted::Out) => true,
+            (Place::Column, Wanted::Column)
+            | (Place::Odd(_), Wanted::Odd)
+            | (Place::Out, Wanted::Out) => true,
             _ => false,
         };
         if !stays {
             self.leave(index, place);
             self.places[index as usize] = self.enter(index, wanted);
         }
-        if let Place::Column(column) = self.places[index as usize] {
-            self.price_column(fleet, pricing, column, index);
+        if wanted == Wanted::Column {
+            self.price_column(fleet, pricing, self.columns_of[index as usize] as usize);
         }
+    }
+
+    /// Prices the next kind of idle nodes anew, if its tables are older.
+    pub(super) fn roll_kind(&mut self, fleet: &Fleet, pricing: &impl Pricing) {
+        self.next_kind = if self.next_kind + 1 < self.kinds_len { self.next_kind + 1 } else { 0 };
+        self.price_kind(fleet, pricing, self.next_kind);
     }
 
     /// Prices the next column anew whose tables are older, if one of those looked at is.
     pub(super) fn roll(&mut self, fleet: &Fleet, pricing: &impl Pricing) {
-        let columns = (self.groups_len * self.sizes.columns_per_group()) as u32;
+        let columns = self.groups_len * self.sizes.columns_per_group();
         for _ in 0..ROLL_LOOKS.min(columns) {
             self.next = if self.next + 1 < columns { self.next + 1 } else { 0 };
-            let node = self.nodes[self.next as usize];
-            let Column { version, .. } = self.columns[self.next as usize];
-            if node != NONE && version != pricing.version() {
-                self.price_column(fleet, pricing, self.next, node);
+            if self.is_older(pricing, self.next) {
+                self.price_column(fleet, pricing, self.next);
                 break;
             }
         }
@@ -290,25 +298,27 @@ impl Matrix {
 
     /// Prices all columns whose tables are older. O(nodes * rows).
     pub(super) fn price_all(&mut self, fleet: &Fleet, pricing: &impl Pricing) {
-        for column in 0..self.nodes.len() {
-            let node = self.nodes[column];
-            if node != NONE && self.columns[column].version != pricing.version() {
-                self.price_column(fleet, pricing, column as u32, node);
+        for kind in 0..self.kinds_len {
+            self.price_kind(fleet, pricing, kind);
+        }
+        for column in 0..self.groups_len * self.sizes.columns_per_group() {
+            if self.is_older(pricing, column) {
+                self.price_column(fleet, pricing, column);
             }
         }
     }
 
-    fn price_column(&mut self, fleet: &Fleet, pricing: &impl Pricing, column: u32, index: u32) {
-        let rows = (&self.shapes[..self.rows_len], &self.by_cpu[..self.rows_len]);
-        pricing.price_rows(fleet, index, rows, &mut self.out);
-        self.columns[column as usize].version = pricing.version();
-        self.write_column(column, index);
+    /// Whether a column holds costs of older tables.
+    fn is_older(&self, pricing: &impl Pricing, column: usize) -> bool {
+        self.versions[column] != pricing.version()
+            && self.places.get(self.nodes[column] as usize) == Some(&Place::Column)
     }
-}
 
-/// Steps, then index: the smaller one is cheaper, or as cheap and has the lower index.
-const fn entry(steps: i16, index: u32) -> u64 {
-    (steps.unsigned_abs() as u64) << 32 | index as u64
+    fn price_column(&mut self, fleet: &Fleet, pricing: &impl Pricing, column: usize) {
+        pricing.price_rows(fleet, self.nodes[column], self.rows.all(), &mut self.out);
+        self.versions[column] = pricing.version();
+        self.write_column(column);
+    }
 }
 
 const fn model_of(model: u8) -> Option<ModelId> {

@@ -215,7 +215,8 @@ impl TaskMix {
 
     fn count(&mut self, shape: Shape, weight: f64) {
         let known = &mut self.shapes[..self.shapes_len];
-        if let Some((_, sum)) = known.iter_mut().find(|(own, _)| *own == shape) {
+        let word = shape.word();
+        if let Some((_, sum)) = known.iter_mut().find(|(own, _)| own.word() == word) {
             *sum += weight;
         } else if self.shapes_len < SHAPES_MAX {
             self.shapes[self.shapes_len] = (shape, weight);
@@ -282,9 +283,11 @@ impl TaskMix {
         let known = &self.shapes[..self.shapes_len];
         let total: f64 = known.iter().map(|(_, weight)| weight).sum();
         let named: f64 = self.wishes().iter().map(|own| own.weight).sum();
+        let mut with = [0; SETS_MAX];
+        with.iter_mut().zip(self.wishes()).for_each(|(with, own)| *with = slots.with(own.models));
         let share = |slot: usize| {
-            let own = self.wishes().iter().filter(|own| slots.with(own.models) >> slot & 1 == 1);
-            let open: f64 = own.map(|own| own.weight).sum();
+            let own = self.wishes().iter().zip(with).filter(|(_, with)| with >> slot & 1 == 1);
+            let open: f64 = own.map(|(own, _)| own.weight).sum();
             if named > 0.0 { open / named } else { 1.0 }
         };
         let shares: [f64; SLOTS_MAX] = core::array::from_fn(share);

@@ -27,6 +27,7 @@ mod matrix;
 pub(super) mod mix;
 pub(super) mod models;
 mod peers;
+mod pricer;
 mod refresh;
 pub(super) mod shape;
 mod state;
@@ -38,19 +39,15 @@ use core::ops::Range;
 
 use super::members::Members;
 use crate::fleet::device::WHOLE_MILLI;
-use crate::fleet::{
-    Demand, Device, DeviceChoice, DeviceDemand, Fleet, Health, Lack, ModelId, ModelSet, Sharing,
-};
+use crate::fleet::{Demand, DeviceChoice, Fleet, Lack, ModelSet};
 use crate::policy::{Measure, MixWeight};
-use fgd::FragmentsOf;
 use gangs::{Ceiling, GANGS_MAX};
-use matrix::{Candidate, Matrix, NEVER, Pricing, ROWS_MAX};
+use matrix::{Candidate, Matrix, Pricing};
 use mix::{Entry, TaskMix};
 use models::{ModelPrices, Slots};
+use pricer::Pricer;
 use refresh::{Refresh, Tables};
 pub(super) use shape::Shape;
-use shape::{BIAS_MILLI, Move, Prices, Sight};
-use value::ValueOf;
 
 /// Arrivals between two columns of the matrix that are priced anew. A node is priced whenever
 /// something comes or goes there; without any other pricing the public lists are packed as tight.
@@ -171,19 +168,20 @@ impl Stranding {
         if self.measure == Measure::Value {
             self.models.step(self.arrivals, fleet, &self.slots, &self.mix);
         }
-        if self.arrivals.is_multiple_of(ROLL_EVERY)
-            && let Some(mut matrix) = self.matrix.take()
-        {
-            matrix.roll(fleet, self);
-            self.matrix = Some(matrix);
+        let is_turn = self.arrivals.is_multiple_of(ROLL_EVERY);
+        if let (Some(matrix), pricer) = self.matrix_and_pricer() {
+            if is_turn {
+                matrix.roll(fleet, &pricer);
+            } else {
+                matrix.roll_kind(fleet, &pricer);
+            }
         }
     }
 
     /// Prices all nodes anew whose costs are of older tables. O(nodes * shapes).
     pub(super) fn price_all(&mut self, fleet: &Fleet) {
-        if let Some(mut matrix) = self.matrix.take() {
-            matrix.price_all(fleet, self);
-            self.matrix = Some(matrix);
+        if let (Some(matrix), pricer) = self.matrix_and_pricer() {
+            matrix.price_all(fleet, &pricer);
         }
     }
 
@@ -205,9 +203,8 @@ impl Stranding {
             return;
         }
         self.count_places(fleet, index);
-        if let Some(mut matrix) = self.matrix.take() {
-            matrix.changed(fleet, self, index);
-            self.matrix = Some(matrix);
+        if let (Some(matrix), pricer) = self.matrix_and_pricer() {
+            matrix.changed(fleet, &pricer, index);
         }
     }
 
@@ -224,10 +221,8 @@ impl Stranding {
         models: ModelSet,
         except: &[u32],
     ) -> Option<Candidate> {
-        let mut matrix = self.matrix.take()?;
-        let cheapest = matrix.cheapest(fleet, self, shape, models, except);
-        self.matrix = Some(matrix);
-        cheapest
+        let (matrix, pricer) = self.matrix_and_pricer();
+        matrix?.cheapest(fleet, &pricer, shape, models, except)
     }
 
     /// Nodes that the matrix never offers.
@@ -237,7 +232,9 @@ impl Stranding {
 
     /// Whether the costs that a node has in the matrix are of the present tables.
     pub(super) fn is_current(&self, index: u32) -> bool {
-        self.matrix.as_ref().is_none_or(|matrix| matrix.version_of(index) == Some(self.version()))
+        self.matrix
+            .as_ref()
+            .is_none_or(|matrix| matrix.version_of(index) == Some(self.pricer().version()))
     }
 
     /// A node with this index is there.
@@ -254,33 +251,15 @@ impl Stranding {
         }
     }
 
-    /// What a shape pays for devices of a slot of models, in thousandths of devices.
-    pub(super) fn model_price(&self, slot: u8, shape: Shape) -> i64 {
-        self.models.price(slot, shape.gpu_milli())
+    /// What prices follow from.
+    const fn pricer(&self) -> Pricer<'_> {
+        let Self { tables, slots, models, refresh, .. } = self;
+        Pricer { tables, slots, models, rounds: refresh.rounds }
     }
 
-    /// For each shape what it strands on a node, without the price of the model, plus
-    /// [`BIAS_MILLI`]; `u32::MAX` where CPU or devices lack room. For a node whose devices are all
-    /// ready, of one model and given in one way, by `value` or `fgd`. `by_cpu` has the places of the
-    /// shapes, the one that takes the least CPU first. O(shapes * devices).
-    fn milli_rows(
-        &self,
-        fleet: &Fleet,
-        index: u32,
-        (shapes, by_cpu): (&[Shape], &[u8]),
-        out: &mut [u32],
-    ) {
-        out.fill(u32::MAX);
-        let sight = Sight::of(fleet, index, &self.slots);
-        match &self.tables {
-            Tables::Value(both) => {
-                rows(&ValueOf::new(&both[0], &sight), &sight, (shapes, by_cpu), out);
-            }
-            Tables::Fgd(both) => {
-                rows(&FragmentsOf::new(&both[0], &sight), &sight, (shapes, by_cpu), out);
-            }
-            Tables::None => {}
-        }
+    const fn matrix_and_pricer(&mut self) -> (Option<&mut Matrix>, Pricer<'_>) {
+        let Self { matrix, tables, slots, models, refresh, .. } = self;
+        (matrix.as_mut(), Pricer { tables, slots, models, rounds: refresh.rounds })
     }
 
     /// Whether prices follow from the task mix.
@@ -305,179 +284,8 @@ impl Stranding {
         if let Some(cost) = peers::cost(self.measure, &sight, demand) {
             return Ok((cost, choice));
         }
-        let sight = Sight::of(fleet, index, &self.slots);
-        let devices = fleet.devices_at(index);
-        let (cost, choice) = match &self.tables {
-            Tables::Value(both) => {
-                best(&ValueOf::new(&both[0], &sight), &sight, devices, demand, choice)
-            }
-            Tables::Fgd(both) => {
-                best(&FragmentsOf::new(&both[0], &sight), &sight, devices, demand, choice)
-            }
-            Tables::None => (BIAS_MILLI, choice),
-        };
-        let slot = chosen(choice).next().map_or(sight.slot, |at| sight.slots[at]);
-        let model = self.models.price(slot, demand.gpu_milli());
-        Ok((i64::from(cost) - i64::from(BIAS_MILLI) + model, choice))
+        Ok(self.pricer().price(fleet, index, demand, choice))
     }
-}
-
-/// The lowest cost by fragmentation that a step can say; scores reach 4,595 either way.
-const FGD_LEAST_MILLI: u32 = BIAS_MILLI - 10_000;
-
-impl Pricing for Stranding {
-    fn price_rows(
-        &self,
-        fleet: &Fleet,
-        index: u32,
-        rows: (&[Shape], &[u8]),
-        out: &mut [i16; ROWS_MAX],
-    ) {
-        let mut milli = [u32::MAX; ROWS_MAX];
-        self.milli_rows(fleet, index, rows, &mut milli[..rows.0.len()]);
-        // What has no room is far above all that a step can say.
-        let step = |steps: u32| steps.min(NEVER as u32) as i16;
-        let both = out.iter_mut().zip(milli);
-        match self.measure {
-            Measure::Value => both.for_each(|(out, milli)| *out = step(milli / value::UNIT_MILLI)),
-            _ => both.for_each(|(out, milli)| *out = step(milli - FGD_LEAST_MILLI)),
-        }
-    }
-
-    fn milli_of(&self, steps: i16) -> i64 {
-        let steps = u32::from(steps.unsigned_abs());
-        let milli = match self.measure {
-            Measure::Value => steps * value::UNIT_MILLI,
-            _ => steps + FGD_LEAST_MILLI,
-        };
-        i64::from(milli) - i64::from(BIAS_MILLI)
-    }
-
-    fn model_milli(&self, model: Option<ModelId>, shape: Shape) -> i64 {
-        model.map_or(0, |model| self.model_price(self.slots.of(model), shape))
-    }
-
-    fn version(&self) -> u32 {
-        self.refresh.rounds as u32
-    }
-}
-
-/// Devices of a choice, by index.
-fn chosen(choice: DeviceChoice) -> impl Iterator<Item = usize> {
-    (0..shape::DEVICES_MAX).filter(move |at| choice.devices >> at & 1 == 1)
-}
-
-/// See [`Stranding::milli_rows`]; writes only where there is room.
-fn rows<P: Prices>(
-    prices: &P,
-    sight: &Sight,
-    (shapes, by_cpu): (&[Shape], &[u8]),
-    out: &mut [u32],
-) {
-    let (mut level_cpu, mut level) = (sight.cpu_milli, prices.with_cpu_left(sight.cpu_milli));
-    for &row in by_cpu {
-        let shape = shapes[usize::from(row)];
-        // Those after it take as much, at least.
-        let Some(cpu_milli) = sight.cpu_milli.checked_sub(shape.cpu_milli) else { break };
-        let is_share = shape.is_share();
-        if is_share && !sight.shared || !is_share && shape.count > sight.whole {
-            continue;
-        }
-        if cpu_milli != level_cpu {
-            level_cpu = cpu_milli;
-            prices.lower(&mut level, cpu_milli);
-        }
-        let out = &mut out[usize::from(row)];
-        if is_share {
-            for (at, left) in sight.left().iter().enumerate() {
-                if let Some(to_milli) = left.milli.checked_sub(shape.milli) {
-                    *out = prices.cost_of_share(&level, at, to_milli).min(*out);
-                }
-            }
-        } else {
-            let (slot, count) = (sight.slot, shape.count);
-            let taken = [Move { slot, count, from_milli: WHOLE_MILLI, to_milli: 0 }];
-            *out = prices.cost(&level, if count == 0 { &[] } else { &taken });
-        }
-    }
-}
-
-/// The least cost of a demand on a node that has room for it, and on which devices; the choice
-/// given is that of the fleet.
-fn best<P: Prices>(
-    prices: &P,
-    sight: &Sight,
-    devices: &[Device],
-    demand: &Demand,
-    choice: DeviceChoice,
-) -> (u32, DeviceChoice) {
-    let level = prices.with_cpu_left(sight.cpu_milli.saturating_sub(demand.cpu_milli));
-    match demand.devices {
-        DeviceDemand::None => (prices.cost(&level, &[]), choice),
-        DeviceDemand::Whole { count, .. } => {
-            let slot = chosen(choice).next().map_or(sight.slot, |at| sight.slots[at]);
-            let taken = Move { slot, count, from_milli: WHOLE_MILLI, to_milli: 0 };
-            (prices.cost(&level, &[taken]), choice)
-        }
-        DeviceDemand::Partition { .. } => {
-            let free_milli = |at: usize| u32::from(devices[at].free_milli);
-            (prices.cost(&level, &[]) + chosen(choice).map(free_milli).sum::<u32>(), choice)
-        }
-        DeviceDemand::Share { count: 1, milli, memory_mib } => {
-            let mut best = (u32::MAX, choice);
-            let mut last = None;
-            for at in by_least_left(devices, demand.models, milli, memory_mib) {
-                let (slot, from_milli) = (sight.slots[at], sight.free_milli[at]);
-                if last.replace((slot, from_milli)) == Some((slot, from_milli)) {
-                    continue;
-                }
-                let taken = Move { slot, count: 1, from_milli, to_milli: from_milli - milli };
-                let cost = prices.cost(&level, &[taken]);
-                if cost < best.0 {
-                    best = (cost, DeviceChoice { devices: 1 << at, ..choice });
-                }
-            }
-            best
-        }
-        DeviceDemand::Share { milli, .. } => {
-            let none = Move { slot: sight.slot, count: 0, from_milli: 0, to_milli: 0 };
-            let mut moves = [none; shape::DEVICES_MAX];
-            for (own, at) in moves.iter_mut().zip(chosen(choice)) {
-                let (slot, from_milli) = (sight.slots[at], sight.free_milli[at]);
-                *own = Move { slot, count: 1, from_milli, to_milli: from_milli - milli };
-            }
-            (prices.cost(&level, &moves), choice)
-        }
-    }
-}
-
-/// Devices that have room for a share, the one with the least left first, then with the least
-/// memory left.
-fn by_least_left(
-    devices: &[Device],
-    models: ModelSet,
-    milli: u16,
-    memory_mib: u32,
-) -> impl Iterator<Item = usize> {
-    let mut list = [0_u8; shape::DEVICES_MAX];
-    let mut len = 0;
-    for (at, device) in devices.iter().enumerate() {
-        if device.health == Health::Ready
-            && device.spec.sharing == Sharing::Shared
-            && models.contains(device.spec.model)
-            && device.free_milli >= milli
-            && device.memory_free_mib >= memory_mib
-        {
-            list[len] = at as u8;
-            len += 1;
-        }
-    }
-    let left = |at: &u8| {
-        let device = &devices[usize::from(*at)];
-        (device.free_milli, device.memory_free_mib, *at)
-    };
-    list[..len].sort_unstable_by_key(left);
-    list.into_iter().take(len).map(usize::from)
 }
 
 #[cfg(test)]

@@ -31,6 +31,11 @@ impl Shape {
         Some(Self { cpu_milli: demand.cpu_milli, count, milli })
     }
 
+    /// All of it in one word, in the order of the CPU that it takes.
+    pub(super) const fn word(self) -> u64 {
+        (self.cpu_milli as u64) << 32 | (self.milli as u64) << 8 | self.count as u64
+    }
+
     /// Thousandths of devices that it takes.
     pub(super) const fn gpu_milli(self) -> u32 {
         self.count as u32 * self.milli as u32
@@ -119,6 +124,21 @@ impl Sight {
         sight
     }
 
+    /// A ready node whose devices are all ready, of one model and given in one way.
+    pub(super) fn of_alike(fleet: &Fleet, index: u32, slots: &Slots) -> Self {
+        let mut sight = Self::of_cpu(fleet.at(index).map_or(0, |node| node.cpu_free_milli));
+        let devices = fleet.devices_at(index);
+        if let Some(first) = devices.first() {
+            sight.slot = slots.of(first.spec.model);
+            sight.shared = first.spec.sharing == Sharing::Shared;
+            sight.slots = [sight.slot; DEVICES_MAX];
+        }
+        for (at, device) in devices.iter().enumerate() {
+            sight.add(at, device.free_milli);
+        }
+        sight
+    }
+
     /// So much is left of a device whose slot is known.
     pub(super) fn add(&mut self, at: usize, milli: u16) {
         self.free_milli[at] = milli;
@@ -156,30 +176,67 @@ fn is_given(device: &Device) -> bool {
     device.health == Health::Ready && !matches!(device.spec.sharing, Sharing::Partitioned(_))
 }
 
-/// A measure that can price what is taken of one node.
+/// What of one node's devices a shape takes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Portion {
+    pub(super) count: u8,
+    pub(super) milli: u16,
+}
+
+impl Portion {
+    pub(super) const fn of(shape: Shape) -> Self {
+        Self { count: shape.count, milli: shape.milli }
+    }
+
+    /// Whether it is a part of one device.
+    pub(super) const fn is_share(self) -> bool {
+        self.count == 1 && self.milli < WHOLE_MILLI
+    }
+}
+
+/// One of several shapes that are priced together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Row {
+    pub(super) cpu_milli: u32,
+    /// Place of what it takes of devices among all that is taken of them.
+    pub(super) portion: u8,
+    /// Place of its price.
+    pub(super) at: u8,
+}
+
+/// Shapes that are priced together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ShapeRows<'a> {
+    /// The one that takes the least CPU first.
+    pub(super) by_cpu: &'a [Row],
+    /// What they take of devices, each once.
+    pub(super) portions: &'a [Portion],
+}
+
+/// A measure that can price what is taken of one node, in steps of its own.
 pub(super) trait Prices {
     /// What is the same for all that leave the node as much CPU.
     type Level;
+    /// What is the same for all that take as much of its devices.
+    type Taken: Copy;
 
     fn with_cpu_left(&self, cpu_milli: u32) -> Self::Level;
 
     /// Makes of a level that with as much CPU or less.
-    fn lower(&self, level: &mut Self::Level, cpu_milli: u32) {
-        *level = self.with_cpu_left(cpu_milli);
-    }
+    fn lower(&self, level: &mut Self::Level, cpu_milli: u32);
 
-    /// Thousandths of devices that are lost where these devices are taken, plus [`BIAS_MILLI`].
-    fn cost(&self, level: &Self::Level, moves: &[Move]) -> u32;
+    /// What is known of a portion for which there is room, on a node whose devices are all of one
+    /// slot.
+    fn taken(&self, portion: Portion) -> Self::Taken;
 
-    /// The same where one device of those in this place of [`Sight::left`] goes to so much; for a
-    /// node whose devices are all of one slot.
-    fn cost_of_share(&self, level: &Self::Level, left: usize, to_milli: u16) -> u32;
+    /// What is lost where it is taken, of a share where it is taken best.
+    fn steps_of(&self, level: &mut Self::Level, taken: &Self::Taken) -> i16;
+
+    /// What is lost where these devices are taken.
+    fn steps(&self, level: &Self::Level, moves: &[Move]) -> i16;
+
+    /// So many steps in thousandths of devices.
+    fn milli(steps: i16) -> i64;
 }
-
-/// Added to costs, so that none is below zero: an upper bound of what a node can be worth. Each of
-/// 16 devices at most 1,000, and as much again for each size of gang.
-pub(in crate::place) const BIAS_MILLI: u32 = 300_000;
-
-const _: () = assert!(BIAS_MILLI as usize > DEVICES_MAX * DEVICES_MAX * WHOLE_MILLI as usize);
 
 const _: () = assert!(SLOTS_MAX <= u8::MAX as usize);

@@ -4,8 +4,11 @@ use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
 
+use super::matrix::{NEVER, ROWS_MAX};
+use super::pricer::chosen;
+use super::shape::{Portion, Row, ShapeRows, Sight};
 use super::*;
-use crate::fleet::{DeviceSpec, FleetOptions, Hold, ModelId, NodeSpec};
+use crate::fleet::{DeviceDemand, DeviceSpec, FleetOptions, Hold, ModelId, NodeSpec};
 use crate::place::{MixEntry, Placed, Placer, PlacerOptions, Task};
 use crate::policy::{PlacementRules, Policy};
 use crate::units::Nanos;
@@ -107,17 +110,21 @@ proptest! {
             _ => Demand { models: ModelSet::ANY, ..*demand },
         }).collect();
         let shapes: Vec<Shape> = asked.iter().filter_map(Shape::of).collect();
-        let mut by_cpu: Vec<u8> = (0..shapes.len() as u8).collect();
-        by_cpu.sort_by_key(|row| shapes[usize::from(*row)].cpu_milli);
+        let portions: Vec<Portion> = shapes.iter().copied().map(Portion::of).collect();
+        let row = |(at, shape): (u8, &Shape)| Row { cpu_milli: shape.cpu_milli, portion: at, at };
+        let mut by_cpu: Vec<Row> = (0..).zip(&shapes).map(row).collect();
+        by_cpu.sort_by_key(|row| row.cpu_milli);
+        let rows = ShapeRows { by_cpu: &by_cpu, portions: &portions };
         let (fleet, stranding) = (&placer.fleet, &placer.stranding);
+        let pricer = stranding.pricer();
         for (index, &(count, model)) in (0..).zip(&nodes) {
-            let mut out = vec![0; shapes.len()];
-            stranding.milli_rows(fleet, index, (&shapes, &by_cpu), &mut out);
-            let slot = if count == 0 { 0 } else { stranding.slots.of(ModelId(model)) };
+            let mut out = [0; ROWS_MAX];
+            pricer.price_rows(fleet, index, rows, &mut out);
+            let model = (count > 0).then_some(ModelId(model));
             for ((demand, shape), row) in asked.iter().zip(&shapes).zip(out) {
                 let price = stranding.price(fleet, index, demand);
-                let expected = (row < u32::MAX).then(|| {
-                    i64::from(row) - i64::from(BIAS_MILLI) + stranding.model_price(slot, *shape)
+                let expected = (row < NEVER).then(|| {
+                    pricer.milli_of(row) + pricer.model_milli(model, *shape)
                 });
                 prop_assert_eq!(price.ok().map(|(cost, _)| cost), expected);
                 let Ok((_, choice)) = price else { continue };
@@ -231,7 +238,7 @@ fn models_that_are_asked_for_by_name_cost_more() {
     }
     let price = |model| {
         let shape = Shape { cpu_milli: 0, count: 1, milli: 1_000 };
-        placer.stranding.model_price(placer.stranding.slots.of(ModelId(model)), shape)
+        placer.stranding.pricer().model_milli(Some(ModelId(model)), shape)
     };
     // Two thirds of the demand can only go to the one half that is free.
     assert!(price(1) > 900, "{}", price(1));

@@ -88,7 +88,7 @@ proptest! {
         }
         let decrease = (before - definition(cpu_milli, &after)) as f64 / tables.total as f64;
         let sigmoid = 1.0 / (1.0 + (-decrease / 1_000.0).exp());
-        let cost = node.cost(&node.with_cpu_left(cpu_milli), &moves);
+        let cost = node.steps(&node.with_cpu_left(cpu_milli), &moves);
         let score = tables.costs.iter().position(|own| *own == cost).unwrap();
         let exact = 100.0 * sigmoid;
         // Where it is a whole number by definition either side of it may be told.

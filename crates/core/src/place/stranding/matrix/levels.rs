@@ -1,8 +1,6 @@
-//! What is least of a block, of a chunk of blocks and of a group of chunks.
+//! What is least of a block, of a chunk of blocks and of a group of chunks, for all rows at once.
 
-use core::ops::Range;
-
-use super::{BLOCK, GROUPS_MAX, MODELS_MAX, Matrix, NEVER, NOTHING, ROWS_MAX, entry};
+use super::{BLOCK, GROUPS_MAX, MODELS_MAX, Matrix, NEVER, ROWS_MAX};
 use crate::heap::NONE;
 
 /// How columns are put together: with about as many blocks in a chunk as chunks in a group, what
@@ -38,131 +36,130 @@ impl Sizes {
     pub(super) const fn columns_per_group(self) -> usize {
         self.blocks_per_group() * BLOCK
     }
-
-    /// Where the least of each block of a chunk stands, for one row.
-    pub(super) const fn of_chunk(self, chunk: usize, row: usize) -> Range<usize> {
-        let begin = (chunk * ROWS_MAX + row) * self.blocks_per_chunk;
-        begin..begin + self.blocks_per_chunk
-    }
-
-    /// Where the least of each chunk of a group stands, for one row.
-    pub(super) const fn of_group(self, group: usize, row: usize) -> Range<usize> {
-        let begin = (group * ROWS_MAX + row) * self.chunks_per_group;
-        begin..begin + self.chunks_per_group
-    }
-
-    /// Where the least of a block stands.
-    pub(super) const fn of_block(self, block: usize, row: usize) -> usize {
-        self.of_chunk(block / self.blocks_per_chunk, row).start + block % self.blocks_per_chunk
-    }
 }
+
+/// The costs of a column, or what is least of several.
+type Steps = [i16; ROWS_MAX];
 
 impl Matrix {
-    /// The least of each model, but for some nodes. O(groups).
-    pub(super) fn least_of_models(&self, row: usize, except: &[u32]) -> [u64; MODELS_MAX as usize] {
-        let mut least = [NOTHING; MODELS_MAX as usize];
-        let tops = &self.top[row * self.sizes.groups..][..self.groups_len];
-        for (group, (top, at)) in tops.iter().zip(&self.groups).enumerate() {
-            let top = if !except.is_empty() && except.contains(&(*top as u32)) {
-                self.least_but(row, group, except)
-            } else {
-                *top
-            };
-            let least = &mut least[usize::from(*at)];
-            *least = top.min(*least);
-        }
-        least
-    }
-
-    /// The least of a group without some nodes.
-    pub(super) fn least_but(&self, row: usize, group: usize, except: &[u32]) -> u64 {
-        let first = group * self.sizes.blocks_per_group();
-        let mut least = NOTHING;
-        for block in first..first + self.sizes.blocks_per_group() {
-            let here = self.least[self.sizes.of_block(block, row)];
-            if !except.contains(&(here as u32)) {
-                least = least.min(here);
-                continue;
-            }
-            let costs = &self.costs[(block * ROWS_MAX + row) * BLOCK..][..BLOCK];
-            for (cost, node) in costs.iter().zip(&self.nodes[block * BLOCK..][..BLOCK]) {
-                if *cost != NEVER && !except.contains(node) {
-                    least = least.min(entry(*cost, *node));
-                }
-            }
-        }
-        least
-    }
-
-    pub(super) fn least_of_block(&self, block: usize, row: usize) -> u64 {
-        let costs = self.costs[(block * ROWS_MAX + row) * BLOCK..].first_chunk::<BLOCK>();
-        let nodes = self.nodes[block * BLOCK..].first_chunk::<BLOCK>();
-        let (Some(costs), Some(nodes)) = (costs, nodes) else { return NOTHING };
-        let least = costs.iter().fold(NEVER, |least, cost| least.min(*cost));
-        if least == NEVER {
-            return NOTHING;
-        }
-        // Without a branch, so that several are compared at once.
-        let node = costs
-            .iter()
-            .zip(nodes)
-            .fold(NONE, |first, (cost, node)| first.min(if *cost == least { *node } else { NONE }));
-        entry(least, node)
-    }
-
     /// Puts the costs in `out` into a column, and keeps the least of block, chunk and group.
-    pub(super) fn write_column(&mut self, column: u32, index: u32) {
-        let (block, at) = (column as usize / BLOCK, column as usize % BLOCK);
-        let sizes = self.sizes;
-        let (chunk, group) = (block / sizes.blocks_per_chunk, block / sizes.blocks_per_group());
-        let (chunks, blocks) = (sizes.of_chunk(chunk, 0), sizes.of_group(group, 0));
-        let mut own = chunks.start + block % sizes.blocks_per_chunk;
-        let mut above = blocks.start + chunk % sizes.chunks_per_group;
-        let mut cost_at = block * ROWS_MAX * BLOCK + at;
-        for row in 0..self.rows_len {
-            let cost = self.out[row];
-            let old = core::mem::replace(&mut self.costs[cost_at], cost);
-            if old != cost {
-                let new = if cost == NEVER { NOTHING } else { entry(cost, index) };
-                let last = self.least[own];
-                let is_least = new < last;
-                if is_least || last == entry(old, index) {
-                    let now = if is_least { new } else { self.least_of_block(block, row) };
-                    self.least[own] = now;
-                    self.raise((chunk, group, above), row, (last, now));
-                }
-            }
-            cost_at += BLOCK;
-            own += sizes.blocks_per_chunk;
-            above += sizes.chunks_per_group;
-        }
+    pub(super) fn write_column(&mut self, column: usize) {
+        let len = self.rows.len();
+        self.costs[column][..len].copy_from_slice(&self.out[..len]);
+        self.find_least(column / BLOCK);
     }
 
-    /// The least of a block has changed: so may that of its chunk, and of its group.
-    fn raise(
-        &mut self,
-        (chunk, group, at): (usize, usize, usize),
-        row: usize,
-        (last, now): (u64, u64),
-    ) {
-        let sizes = self.sizes;
-        let last_of_chunk = self.chunks[at];
-        if now < last_of_chunk {
-            self.chunks[at] = now;
-        } else if last_of_chunk == last {
-            self.chunks[at] = least_of(&self.least[sizes.of_chunk(chunk, row)]);
-        } else {
+    /// What is least of a block, and of what it is a part of.
+    pub(super) fn find_least(&mut self, block: usize) {
+        let (sizes, len) = (self.sizes, self.rows.len());
+        let Some(columns) = self.costs[block * BLOCK..].first_chunk::<BLOCK>() else { return };
+        let mut least = [NEVER; ROWS_MAX];
+        least_of_block(columns, &mut least, len);
+        if least[..len] == self.blocks[block][..len] {
             return;
         }
-        let top = row * sizes.groups + group;
-        if self.chunks[at] < self.top[top] {
-            self.top[top] = self.chunks[at];
-        } else if self.top[top] == last_of_chunk {
-            self.top[top] = least_of(&self.chunks[sizes.of_group(group, row)]);
+        self.blocks[block] = least;
+        let chunk = block / sizes.blocks_per_chunk;
+        let of_chunk = chunk * sizes.blocks_per_chunk;
+        self.chunks[chunk] = least_of(&self.blocks[of_chunk..][..sizes.blocks_per_chunk], len);
+        let group = chunk / sizes.chunks_per_group;
+        let of_group = group * sizes.chunks_per_group;
+        self.top[group] = least_of(&self.chunks[of_group..][..sizes.chunks_per_group], len);
+    }
+
+    /// What is least of each model for one row, but for some nodes. O(groups).
+    pub(super) fn least_of_models(&self, row: usize, except: &[u32]) -> [i16; MODELS_MAX as usize] {
+        let mut least = [NEVER; MODELS_MAX as usize];
+        for (at, group) in self.groups[..self.groups_len].iter().enumerate() {
+            let own = match except {
+                [] => self.top[at][row],
+                _ => self.least_of_group(row, at, except).0,
+            };
+            let least = &mut least[usize::from(group.model)];
+            *least = own.min(*least);
         }
+        least
+    }
+
+    /// The node with the lowest index of those of a model that cost so much.
+    pub(super) fn first_of_model(&self, row: usize, model: usize, steps: i16, but: &[u32]) -> u32 {
+        let mut first = NONE;
+        for (at, group) in self.groups[..self.groups_len].iter().enumerate() {
+            if usize::from(group.model) != model || group.first > first {
+                continue;
+            }
+            let (least, excepted) = match but {
+                [] => (self.top[at][row], NONE),
+                _ => self.least_of_group(row, at, but),
+            };
+            if least == steps {
+                let own = if excepted == NONE { self.first_of(row, at, steps) } else { excepted };
+                first = first.min(own);
+            }
+        }
+        first
+    }
+
+    /// The least of a group without some nodes, and the first node that costs so much; `NONE`
+    /// if none of those is in the group.
+    fn least_of_group(&self, row: usize, group: usize, except: &[u32]) -> (i16, u32) {
+        let sizes = self.sizes;
+        let is_in = |node: &u32| {
+            let column = self.columns_of[*node as usize];
+            column != NONE && column as usize / sizes.columns_per_group() == group
+        };
+        if !except.iter().any(is_in) {
+            return (self.top[group][row], NONE);
+        }
+        let (mut least, mut first) = (NEVER, NONE);
+        let begin = group * sizes.blocks_per_group();
+        for block in begin..begin + sizes.blocks_per_group() {
+            if self.blocks[block][row] >= least {
+                continue;
+            }
+            for column in block * BLOCK..(block + 1) * BLOCK {
+                let (cost, node) = (self.costs[column][row], self.nodes[column]);
+                if cost < least && !except.contains(&node) {
+                    (least, first) = (cost, node);
+                }
+            }
+        }
+        (least, first)
+    }
+
+    /// The first node of a group that costs as much as the least: of a group columns are in the
+    /// order of their nodes.
+    fn first_of(&self, row: usize, group: usize, steps: i16) -> u32 {
+        let sizes = self.sizes;
+        let find = |of: &[Steps], at: usize, each: usize| {
+            let found = of[at * each..][..each].iter().position(|own| own[row] == steps);
+            at * each + found.unwrap_or(0)
+        };
+        let chunk = find(&self.chunks, group, sizes.chunks_per_group);
+        let block = find(&self.blocks, chunk, sizes.blocks_per_chunk);
+        self.nodes[find(&self.costs, block, BLOCK)]
     }
 }
 
-pub(super) fn least_of(list: &[u64]) -> u64 {
-    list.iter().fold(NOTHING, |least, own| least.min(*own))
+/// Of the first `len` rows what is least of 16 columns: a loop without a branch, of which several
+/// steps are done at once.
+fn least_of_block(columns: &[Steps; BLOCK], least: &mut Steps, len: usize) {
+    for (row, least) in least.iter_mut().enumerate().take(len) {
+        let mut own = columns[0][row];
+        for column in &columns[1..] {
+            own = own.min(column[row]);
+        }
+        *least = own;
+    }
+}
+
+/// The same of any number of blocks or chunks.
+pub(super) fn least_of(list: &[Steps], len: usize) -> Steps {
+    let mut least = [NEVER; ROWS_MAX];
+    for own in list {
+        for (least, own) in least[..len].iter_mut().zip(own) {
+            *least = (*least).min(*own);
+        }
+    }
+    least
 }

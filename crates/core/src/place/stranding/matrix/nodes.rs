@@ -1,6 +1,6 @@
 //! Where each node is kept: in a column, among the idle ones of its kind, or by itself.
 
-use super::{KINDS_MAX, Matrix, NEVER, NO_MODEL, Place, Pricing, ROWS_MAX};
+use super::{BLOCK, Group, KINDS_MAX, Matrix, NEVER, NO_MODEL, Place, Pricing, ROWS_MAX};
 use crate::fleet::{Fleet, Health, Node, NodeStatus, Sharing};
 use crate::heap::NONE;
 
@@ -29,7 +29,7 @@ pub(super) struct Idle {
 pub(super) enum Wanted {
     Out,
     Idle(u8),
-    Column(u8),
+    Column,
     Odd,
 }
 
@@ -45,9 +45,8 @@ impl Matrix {
     /// Prices the idle nodes of a kind for all rows, if their costs are of older tables.
     pub(super) fn price_kind(&mut self, fleet: &Fleet, pricing: &impl Pricing, at: usize) {
         let (Idle { root, version, .. }, now) = (self.kinds[at], Some(pricing.version()));
-        if version != now {
-            let rows = (&self.shapes[..self.rows_len], &self.by_cpu[..self.rows_len]);
-            pricing.price_rows(fleet, root, rows, &mut self.out);
+        if root != NONE && version != now {
+            pricing.price_rows(fleet, root, self.rows.all(), &mut self.out);
             self.idle_costs[at * ROWS_MAX..][..ROWS_MAX].copy_from_slice(&self.out);
             self.kinds[at].version = now;
         }
@@ -67,12 +66,17 @@ impl Matrix {
 
     /// Where a node belongs as it is now.
     pub(super) fn wanted(&mut self, fleet: &Fleet, index: u32) -> Wanted {
-        let Some(node) = fleet.at(index).filter(|node| node.status == NodeStatus::Ready) else {
+        let Some(node) = fleet.at(index) else {
+            self.give_column(index);
             return Wanted::Out;
         };
+        if node.status != NodeStatus::Ready {
+            return Wanted::Out;
+        }
         let Some((model, device_memory_mib)) = model_of_all(fleet, node, index) else {
             return Wanted::Odd;
         };
+        let has_column = self.has_column(index, model);
         if node.holds == 0 {
             let kind = Kind {
                 model,
@@ -91,7 +95,7 @@ impl Matrix {
                 return Wanted::Idle((self.kinds_len - 1) as u8);
             }
         }
-        if self.has_column(model) { Wanted::Column(model) } else { Wanted::Odd }
+        if has_column { Wanted::Column } else { Wanted::Odd }
     }
 
     /// Takes a node out of where it is.
@@ -107,21 +111,17 @@ impl Matrix {
                 self.odd[at as usize] = last;
                 self.places[last as usize] = Place::Odd(at);
             }
-            Place::Column(column) => {
-                self.out.fill(NEVER);
-                self.write_column(column, index);
-                let group = column as usize / self.sizes.columns_per_group();
-                let (_, vacant) = &mut self.models[usize::from(self.groups[group])];
-                self.columns[column as usize].next = core::mem::replace(vacant, column);
-                self.nodes[column as usize] = NONE;
-            }
+            Place::Column => self.clear_column(index),
         }
     }
 
-    /// The model of a column.
-    pub(super) fn model_at(&self, column: u32) -> u8 {
-        let group = column as usize / self.sizes.columns_per_group();
-        self.models[usize::from(self.groups[group])].0
+    /// Nothing has room on a node that is not in its column.
+    fn clear_column(&mut self, index: u32) {
+        let column = self.columns_of[index as usize];
+        if column != NONE {
+            self.out.fill(NEVER);
+            self.write_column(column as usize);
+        }
     }
 
     pub(super) fn enter(&mut self, index: u32, wanted: Wanted) -> Place {
@@ -136,45 +136,101 @@ impl Matrix {
                 self.idle.insert(&mut self.kinds[usize::from(kind)].root, index, index);
                 Place::Idle(kind)
             }
-            Wanted::Column(model) => {
-                let models = &mut self.models[..self.models_len];
-                let Some((_, vacant)) = models.iter_mut().find(|(other, _)| *other == model) else {
-                    return Place::Out;
-                };
-                let column = *vacant;
-                *vacant = self.columns[column as usize].next;
-                self.nodes[column as usize] = index;
-                Place::Column(column)
-            }
+            Wanted::Column => Place::Column,
         }
     }
 
-    /// Whether a model has a vacant column; a group is opened for it if one is left.
-    pub(super) fn has_column(&mut self, model: u8) -> bool {
-        let known = self.models[..self.models_len].iter().position(|(other, _)| *other == model);
+    /// Whether a node has a column of this model, or can have one. O(1) where it has, else
+    /// O(columns of a group * rows).
+    fn has_column(&mut self, index: u32, model: u8) -> bool {
+        let column = self.columns_of[index as usize];
+        if column != NONE {
+            let group = column as usize / self.sizes.columns_per_group();
+            if self.models[usize::from(self.groups[group].model)] == model {
+                return true;
+            }
+            self.give_column(index);
+        }
+        let Some(group) = self.vacant_group(model) else { return false };
+        self.take_column(index, group);
+        true
+    }
+
+    /// A group of a model with a vacant column; one is opened if need be and if one is left.
+    fn vacant_group(&mut self, model: u8) -> Option<usize> {
+        let known = self.models[..self.models_len].iter().position(|other| *other == model);
         let at = match known {
-            Some(at) if self.models[at].1 != NONE => return true,
             Some(at) => at,
             None if self.models_len < self.models.len() => {
-                self.models[self.models_len] = (model, NONE);
+                self.models[self.models_len] = model;
                 self.models_len += 1;
                 self.models_len - 1
             }
-            None => return false,
+            None => return None,
         };
-        if self.groups_len == self.groups.len() {
-            return false;
+        let each = self.sizes.columns_per_group() as u32;
+        let is_vacant = |group: &Group| usize::from(group.model) == at && group.len < each;
+        let known = self.groups[..self.groups_len].iter().position(is_vacant);
+        if known.is_none() && self.groups_len < self.groups.len() {
+            self.groups[self.groups_len] = Group { model: at as u8, len: 0, first: NONE };
+            self.groups_len += 1;
+            return Some(self.groups_len - 1);
         }
+        known
+    }
+
+    /// Gives a node the column behind those before it. Others are moved only if a node comes with
+    /// the number of one that is gone.
+    fn take_column(&mut self, index: u32, group: usize) {
         let each = self.sizes.columns_per_group();
-        let begin = self.groups_len * each;
-        self.groups[self.groups_len] = at as u8;
-        self.groups_len += 1;
-        for column in begin..begin + each {
-            let next = if column + 1 < begin + each { column as u32 + 1 } else { NONE };
-            self.columns[column].next = next;
+        let (begin, end) = (group * each, (group + 1) * each);
+        let is_before = |column: &usize| {
+            let node = self.nodes[*column];
+            node != NONE && node < index
+        };
+        let behind = (begin..end).rev().find(is_before).map_or(begin, |column| column + 1);
+        let is_vacant = |column: &usize| self.nodes[*column] == NONE;
+        let (above, below) = ((behind..end).find(is_vacant), (begin..behind).rev().find(is_vacant));
+        let column = match (above, below) {
+            (Some(vacant), _) => {
+                self.move_columns(behind, vacant, behind + 1);
+                behind
+            }
+            (None, Some(vacant)) => {
+                self.move_columns(vacant + 1, behind, vacant);
+                behind - 1
+            }
+            (None, None) => return,
+        };
+        (self.nodes[column], self.columns_of[index as usize]) = (index, column as u32);
+        let own = &mut self.groups[group];
+        (own.len, own.first) = (own.len + 1, own.first.min(index));
+        self.costs[column] = [NEVER; ROWS_MAX];
+        let moved = above.or(below).unwrap_or(column);
+        for block in column.min(moved) / BLOCK..=column.max(moved) / BLOCK {
+            self.find_least(block);
         }
-        self.models[at].1 = begin as u32;
-        true
+    }
+
+    /// Moves columns `begin..end` so that they begin at `to`.
+    fn move_columns(&mut self, begin: usize, end: usize, to: usize) {
+        self.costs.copy_within(begin..end, to);
+        self.versions.copy_within(begin..end, to);
+        self.nodes.copy_within(begin..end, to);
+        for column in to..to + (end - begin) {
+            let node = self.nodes[column];
+            self.columns_of[node as usize] = column as u32;
+        }
+    }
+
+    /// A node is gone, or has other devices.
+    fn give_column(&mut self, index: u32) {
+        self.clear_column(index);
+        let column = core::mem::replace(&mut self.columns_of[index as usize], NONE);
+        if column != NONE {
+            self.nodes[column as usize] = NONE;
+            self.groups[column as usize / self.sizes.columns_per_group()].len -= 1;
+        }
     }
 }
 
