@@ -20,7 +20,7 @@ use rampmeter::batch::dynamic::DynamicBatcher;
 
 use crate::boundary::{Guarded, answer, create, destroy, look, object};
 use crate::error::rampmeter_error;
-use crate::memory::{Out, array, array_mut, take};
+use crate::memory::{Out, array, array_mut, room, take};
 use crate::status::rampmeter_status;
 
 /// Forms the batches of one model on one or several instances. One thread at a time may change it;
@@ -41,7 +41,13 @@ pub unsafe extern "C" fn rampmeter_dynamic_create(
     error: *mut rampmeter_error,
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
-    unsafe { create(out, error, || Ok(DynamicBatcher::new(&take(options, "options")?.core()?)?)) }
+    unsafe {
+        create(out, error, || {
+            let options = take(options, "options")?.core()?;
+            room(DynamicBatcher::bytes_needed(&options))?;
+            Ok(DynamicBatcher::new(&options)?)
+        })
+    }
 }
 
 /// Ends a batcher. NULL is allowed and does nothing.
@@ -133,6 +139,7 @@ pub unsafe extern "C" fn rampmeter_dynamic_restore(
     unsafe {
         create(out, error, || {
             let options = take(options, "options")?.core()?;
+            room(DynamicBatcher::bytes_needed(&options))?;
             Ok(DynamicBatcher::restore(&options, array(bytes, len, "bytes")?)?)
         })
     }

@@ -35,7 +35,7 @@ use rampmeter::share::{AccountId, Amounts, Ledger, LedgerOptions, RESOURCES_MAX}
 
 use crate::boundary::{Guarded, answer, create, desk, destroy, look, object};
 use crate::error::{Fault, rampmeter_error};
-use crate::memory::{Out, OutSized, array, array_mut, flag, take, versioned};
+use crate::memory::{Out, OutSized, array, array_mut, flag, room, take, versioned};
 use crate::policy::rampmeter_policy;
 use crate::status::rampmeter_status;
 
@@ -207,7 +207,13 @@ pub unsafe extern "C" fn rampmeter_ledger_create(
     error: *mut rampmeter_error,
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
-    unsafe { create(out, error, || Ok(Ledger::new(&take(options, "options")?.core()?)?)) }
+    unsafe {
+        create(out, error, || {
+            let options = take(options, "options")?.core()?;
+            room(Ledger::bytes_needed(&options))?;
+            Ok(Ledger::new(&options)?)
+        })
+    }
 }
 
 /// Creates a ledger with the accounts of a policy open, each with its weight, and as far as the
@@ -227,8 +233,9 @@ pub unsafe extern "C" fn rampmeter_ledger_create_from_policy(
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
         create(out, error, || {
-            let (policy, options) = (desk(policy)?, take(options, "options")?);
-            Ok(Ledger::from_policy(&options.core()?, policy)?)
+            let (policy, options) = (desk(policy)?, take(options, "options")?.core()?);
+            room(Ledger::bytes_needed(&options))?;
+            Ok(Ledger::from_policy(&options, policy)?)
         })
     }
 }
@@ -364,6 +371,7 @@ pub unsafe extern "C" fn rampmeter_ledger_restore(
     unsafe {
         create(out, error, || {
             let options = take(options, "options")?.core()?;
+            room(Ledger::bytes_needed(&options))?;
             Ok(Ledger::restore(&options, array(bytes, len, "bytes")?)?)
         })
     }

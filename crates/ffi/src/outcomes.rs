@@ -18,7 +18,7 @@ use rampmeter::{Error, Nanos};
 
 use crate::boundary::{Guarded, answer, change, create, desk, destroy, object};
 use crate::error::{Fault, rampmeter_error};
-use crate::memory::{Out, flag, take, versioned};
+use crate::memory::{Out, flag, room, take, versioned};
 use crate::policy::rampmeter_policy;
 use crate::status::rampmeter_status;
 
@@ -150,8 +150,9 @@ pub unsafe extern "C" fn rampmeter_outcomes_create(
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
         create(out, error, || {
-            let (policy, options) = (desk(policy)?, take(options, "options")?);
-            Ok(Outcomes::new(policy, options.core()?)?)
+            let (policy, options) = (desk(policy)?, take(options, "options")?.core()?);
+            room(Outcomes::bytes_needed(policy, options))?;
+            Ok(Outcomes::new(policy, options)?)
         })
     }
 }

@@ -28,7 +28,7 @@ use rampmeter::place::{MixEntry, Placer, PlacerOptions};
 
 use crate::boundary::{Guarded, change, create, desk, destroy, look, object};
 use crate::error::{Fault, rampmeter_error};
-use crate::memory::{Out, array, array_mut, take, versioned};
+use crate::memory::{Out, array, array_mut, room, take, versioned};
 use crate::policy::rampmeter_policy;
 use crate::status::rampmeter_status;
 use fleet::{beyond, new_fleet};
@@ -120,6 +120,7 @@ pub unsafe extern "C" fn rampmeter_placer_create(
     unsafe {
         create(out, error, || {
             let (policy, options) = (desk(policy)?, take(options, "options")?);
+            room(Placer::bytes_needed(&options.fleet(), policy, &options.placer()))?;
             Ok(Placer::new(new_fleet(&options)?, policy, &options.placer())?)
         })
     }
@@ -306,6 +307,7 @@ pub unsafe extern "C" fn rampmeter_placer_restore(
         create(out, error, || {
             let (policy, options) = (desk(policy)?, take(options, "options")?);
             let bytes = array(bytes, len, "bytes")?;
+            room(Placer::bytes_needed(&options.fleet(), policy, &options.placer()))?;
             Ok(Placer::restore(new_fleet(&options)?, policy, &options.placer(), bytes)?)
         })
     }

@@ -75,6 +75,21 @@ impl Default for FleetOptions {
     }
 }
 
+impl FleetOptions {
+    /// These, each at most as large as it may be.
+    pub(crate) const fn within(self) -> Self {
+        let Self { nodes_max, devices_per_node_max: each } = self;
+        Self {
+            nodes_max: if nodes_max < NODES_MAX { nodes_max } else { NODES_MAX },
+            devices_per_node_max: if each < DEVICES_PER_NODE_MAX {
+                each
+            } else {
+                DEVICES_PER_NODE_MAX
+            },
+        }
+    }
+}
+
 /// Nodes and devices, and what of them is free.
 #[derive(Debug)]
 pub struct Fleet {
@@ -131,6 +146,7 @@ impl Fleet {
     /// Bytes that a fleet of this size takes from the heap.
     #[must_use]
     pub const fn bytes_needed(options: &FleetOptions) -> u64 {
+        let options = options.within();
         let devices = options.nodes_max as u64 * options.devices_per_node_max as u64;
         Slab::<Node>::bytes_needed(options.nodes_max)
             + devices * size_of::<Device>() as u64

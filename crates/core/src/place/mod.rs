@@ -109,6 +109,12 @@ pub use task::{Domain, Spreading, Task, Topology};
 /// A task that a placer knows.
 pub type TaskId = Handle<Entry>;
 
+/// Most tasks, members or accounts of a placer.
+const COUNT_MAX: u32 = 1 << 24;
+
+/// Most members that one task may ask for.
+const TASK_MEMBERS_MAX: u32 = 1 << 16;
+
 /// Size of a [`Placer`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PlacerOptions {
@@ -197,10 +203,11 @@ impl Placer {
         options: &PlacerOptions,
         reservations_max: u32,
     ) -> Result<Self, Error> {
-        check_range("tasks_max", options.tasks_max.into(), 1, 1 << 24)?;
-        check_range("members_max", options.members_max.into(), 1, 1 << 24)?;
-        check_range("task_members_max", options.task_members_max.into(), 1, 1 << 16)?;
-        check_range("accounts_max", options.accounts_max.into(), 1, 1 << 24)?;
+        check_range("tasks_max", options.tasks_max.into(), 1, COUNT_MAX.into())?;
+        check_range("members_max", options.members_max.into(), 1, COUNT_MAX.into())?;
+        let gang_max = TASK_MEMBERS_MAX.into();
+        check_range("task_members_max", options.task_members_max.into(), 1, gang_max)?;
+        check_range("accounts_max", options.accounts_max.into(), 1, COUNT_MAX.into())?;
         if let Some((node, taken)) = fleet.iter().find(|(_, node)| node.holds > 0) {
             return Err(Error::Contradiction {
                 field: "fleet",
@@ -249,11 +256,19 @@ impl Placer {
         })
     }
 
-    /// Bytes that a placer of this size takes from the heap, with its fleet.
+    /// Bytes that a placer of this size takes from the heap, with its fleet. What is out of range
+    /// counts as the largest that is not.
     #[must_use]
     pub fn bytes_needed(fleet: &FleetOptions, policy: &Policy, options: &PlacerOptions) -> u64 {
+        let fleet = &fleet.within();
         let nodes_max = fleet.nodes_max;
-        let reservations_max = policy.placement.reservations_max;
+        let reservations_max = policy.placement.reservations_max.min(COUNT_MAX);
+        let options = &PlacerOptions {
+            tasks_max: options.tasks_max.min(COUNT_MAX),
+            members_max: options.members_max.min(COUNT_MAX),
+            task_members_max: options.task_members_max.min(TASK_MEMBERS_MAX),
+            accounts_max: options.accounts_max.min(COUNT_MAX),
+        };
         let &PlacerOptions { tasks_max, members_max, task_members_max, accounts_max } = options;
         Fleet::bytes_needed(fleet)
             + Slab::<Entry>::bytes_needed(tasks_max)
