@@ -226,12 +226,13 @@ static uint64_t draw_uint64(const char *name) {
 static uint32_t draw_uint32(const char *name) {
     if (strcmp(name, "reserved") == 0) return one_in(100) ? 1 : 0;
     if (strstr(name, "tokens") && !one_in(4)) return 1 + (uint32_t)below(300);
-    switch (below(12)) {
-    case 0: return (uint32_t)(draw() >> (32 + below(32)));
-    case 1: return (uint32_t)below(2000);
-    case 2: return UINT32_MAX - (uint32_t)below(3);
-    case 3: return (uint32_t)below(200);
-    case 4: case 5: return 0;
+    /* Seldom: an object that is created with it takes its time. */
+    if (one_in(60)) return (uint32_t)(draw() >> (32 + below(32)));
+    if (one_in(60)) return UINT32_MAX - (uint32_t)below(3);
+    switch (below(8)) {
+    case 0: return (uint32_t)below(2000);
+    case 1: return (uint32_t)below(200);
+    case 2: case 3: return 0;
     default: return (uint32_t)below(5);
     }
 }

@@ -13,4 +13,6 @@ gcc -std=gnu99 -O1 -g -Wall -Wextra -Werror -Wno-unused-function -Wno-cast-funct
     -fsanitize=address,undefined -fno-sanitize-recover=all -Itests/c "$work/calls.c" \
     $(PKG_CONFIG_PATH="$work/lib/pkgconfig" pkg-config --cflags --libs rampmeter-static) \
     -o "$work/fuzz"
+# Too much memory is refused, as the system does it.
+export ASAN_OPTIONS=allocator_may_return_null=1:symbolize=0
 "$work/fuzz" "${2:-1}" "${1:-60}" ${3:-}
