@@ -23,7 +23,7 @@ LINTS := -- --deny warnings
 
 .DEFAULT_GOAL := help
 .PHONY: help demo ablation test bench lint fmt clippy unit nostd deny shared
-.PHONY: instructions instructions-update install header c c-docs overhead abi-update fuzz
+.PHONY: instructions instructions-update install header c c-docs overhead abi-update fuzz test-integrations
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,6 +97,9 @@ c-docs: ## the C header as HTML in target/c-docs; fails on what is not documente
 
 overhead: ## instructions that a call from C takes on top of the same call from Rust
 	CARGO='$(CARGO)' tests/c/overhead.sh
+
+test-integrations: ## what needs other people's software, from PyPI: a strategy in a Triton server
+	CARGO='$(CARGO)' tests/triton/run.sh
 
 fuzz: ## the C ABI under drawn calls for half an hour (FUZZ_SECONDS=, FUZZ_SEED=)
 	CARGO='$(CARGO)' tests/c/fuzz.sh $(or $(FUZZ_SECONDS),1800) $(or $(FUZZ_SEED),1) verbose

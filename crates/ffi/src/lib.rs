@@ -13,7 +13,7 @@
 //! - What goes out is written last, and only if the call succeeded.
 //! - Enums go out as fixed-width integers and never come in as enums.
 //!
-//! `docs/decisions/0016-the-c-abi.md` says why, and how another desk gets its section.
+//! `docs/decisions/0015-the-c-abi.md` says why, and how another desk gets its section.
 #![allow(non_camel_case_types, reason = "these are the names in C")]
 #![allow(unsafe_code, reason = "pointers come from C; each block says what it relies on")]
 #![allow(clippy::doc_markdown, reason = "the comments are the manual of a C programmer")]

@@ -11,7 +11,6 @@
 //! urgent   its class is the urgent one, or one before it in the policy, or it takes no GPUs
 //! held     batch, within the limits of its account, room for it now, and the rule says hold
 //!          batch, behind one that is held in this pass
-//! ```
 //! free     mean over some urgent tasks that are known, of   GPUs of one * how many of it would fit
 //! ```
 //! Free GPUs that urgent work cannot use, for want of cores beside them or because they are parts of
