@@ -2502,6 +2502,32 @@ typedef struct rampmeter_stats_headroom {
     double rho;
 } rampmeter_stats_headroom;
 
+/** What a reserve knows. Set `size` before. */
+typedef struct rampmeter_stats_reserve {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 0. */
+    uint32_t reserved;
+    /** Urgent requests that wait. */
+    uint64_t waiting;
+    /** Urgent requests that run. */
+    uint64_t running;
+    /** GPUs that there are. */
+    double gpus;
+    /** Urgent requests that come, a second. */
+    double rate_per_s;
+    /** How long they run on average, in seconds; 0 before one has ended. */
+    double run_s;
+    /** GPUs of one on average; 0 before one has come. */
+    double request_gpus;
+    /** Mean of those that run and wait, by rate and run time. */
+    double load;
+    /** Standard deviation of those that run and wait, as it is used. */
+    double sigma;
+    /** GPUs that batch work releases, a second. */
+    double released_per_s;
+} rampmeter_stats_reserve;
+
 /** A batch job for which there is room. Set all of it to 0, then `size`, then the rest. */
 typedef struct rampmeter_batch_job {
     /** Bytes of this structure as the caller knows it. */
@@ -2848,6 +2874,51 @@ rampmeter_status rampmeter_reserve_released(struct rampmeter_reserve *reserve,
                                             uint64_t now_ns,
                                             double gpus,
                                             rampmeter_error *error);
+
+/**
+ * What a reserve knows, as of the last call.
+ *
+ * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the reserve. Since: 0.1.
+ */
+rampmeter_status rampmeter_reserve_stats(const struct rampmeter_reserve *reserve,
+                                         struct rampmeter_stats_reserve *stats,
+                                         rampmeter_error *error);
+
+/**
+ * Bytes that rampmeter_reserve_save() will write now.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes the
+ * reserve. Since: 0.1.
+ */
+rampmeter_status rampmeter_reserve_snapshot_bytes(const struct rampmeter_reserve *reserve,
+                                                  uint64_t *bytes,
+                                                  rampmeter_error *error);
+
+/**
+ * Writes all state into `out`; `*written` is its length.
+ *
+ * Fails: E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while
+ * nobody changes the reserve. Since: 0.1.
+ */
+rampmeter_status rampmeter_reserve_save(const struct rampmeter_reserve *reserve,
+                                        uint8_t *out,
+                                        size_t capacity,
+                                        size_t *written,
+                                        rampmeter_error *error);
+
+/**
+ * Creates a reserve from `len` bytes that rampmeter_reserve_save() wrote. `policy` and class are
+ * those that it had, or changed ones.
+ *
+ * Fails: E_SNAPSHOT, and as rampmeter_reserve_create(). Ownership, and so on: as there. Since: 0.1.
+ */
+rampmeter_status rampmeter_reserve_restore(const rampmeter_policy *policy,
+                                           uint32_t class_index,
+                                           const uint8_t *bytes,
+                                           size_t len,
+                                           struct rampmeter_reserve **out,
+                                           rampmeter_error *error);
 
 /**
  * Whether this batch job, the one at the head of its queue, waits now. If it does, stop backfill of
@@ -4567,14 +4638,20 @@ rampmeter_status rampmeter_ledger_forget_replica(struct rampmeter_ledger *ledger
 /** There is room then, if all that runs or waits before it ends when it said. */
 #define RAMPMETER_EXPECTED_ENDS 2
 
+/**
+ * The last cycle held batch work like it for urgent work: it is the earliest that there is room, and
+ * how long it is held nobody knows.
+ */
+#define RAMPMETER_EXPECTED_HELD 3
+
 /** More wait before it than were looked at: it is the earliest that it can be. */
-#define RAMPMETER_EXPECTED_MANY_BEFORE 3
+#define RAMPMETER_EXPECTED_MANY_BEFORE 4
 
 /** Whoever is in its way did not say how long it runs: no time is known. */
-#define RAMPMETER_EXPECTED_UNKNOWN 4
+#define RAMPMETER_EXPECTED_UNKNOWN 5
 
 /** It would not find room if nothing else ran. */
-#define RAMPMETER_EXPECTED_NEVER_FITS 5
+#define RAMPMETER_EXPECTED_NEVER_FITS 6
 
 /** Most tasks that one call of rampmeter_placer_what_if() asks about. */
 #define RAMPMETER_WHAT_IF_TASKS_MAX 64
@@ -4940,6 +5017,13 @@ typedef struct rampmeter_cycle {
     uint32_t replays;
     /** 1: not everybody was looked at: call again. */
     uint32_t more;
+    /**
+     * Of those that were looked at, how many are batch work that is held for urgent work; see
+     * rampmeter_placer_cycle_holding().
+     */
+    uint32_t held;
+    /** 0. */
+    uint32_t reserved;
 } rampmeter_cycle;
 
 /**
@@ -5012,8 +5096,12 @@ typedef struct rampmeter_why {
     uint8_t nearest_lack;
     /** 1: it could start now. */
     uint8_t starts;
+    /**
+     * 1: the last cycle held batch work like it for urgent work: it waits even where there is room.
+     */
+    uint8_t held;
     /** 0. */
-    uint8_t reserved[6];
+    uint8_t reserved[5];
 } rampmeter_why;
 
 /** When a task starts. Set `size` before. */
@@ -5626,6 +5714,35 @@ rampmeter_status rampmeter_placer_cycle(struct rampmeter_placer *placer,
                                         const struct rampmeter_cycle_plan *plan,
                                         struct rampmeter_cycle *cycle,
                                         rampmeter_error *error);
+
+/**
+ * As rampmeter_placer_cycle(), but batch work waits where the reserve says that urgent work needs
+ * the room. Batch is every class behind that of the reserve. The first batch task with room that is
+ * held keeps all batch work behind it from starting in this pass; urgent work goes on. Tell the
+ * reserve of urgent work that comes, starts and ends, and call again when time has passed while
+ * something is held.
+ *
+ * Fails: as rampmeter_placer_cycle(), and E_RANGE for a reserve of a class that the placer does not
+ * have. And so on: as there; the reserve is only looked at. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_cycle_holding(struct rampmeter_placer *placer,
+                                                uint64_t now_ns,
+                                                rampmeter_ledger *ledger,
+                                                const rampmeter_reserve *reserve,
+                                                const struct rampmeter_cycle_plan *plan,
+                                                struct rampmeter_cycle *cycle,
+                                                rampmeter_error *error);
+
+/**
+ * The batch task for which there was room and that the last cycle held back for urgent work, and
+ * with it all batch work behind it; 0: none was.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes the
+ * placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_held_back(const struct rampmeter_placer *placer,
+                                            uint64_t *task,
+                                            rampmeter_error *error);
 
 /**
  * Tells the ledger what started and ended since it was last told, as every cycle does first: for a
