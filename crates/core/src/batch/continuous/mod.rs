@@ -213,6 +213,8 @@ pub struct Batcher {
     now: Nanos,
     sequence: u64,
     observations: u32,
+    /// Looks at results, those included that were refused.
+    looks: u32,
     /// The last `form` found nothing to do, and nothing has changed since.
     stalled: bool,
     /// What closed the line in the step formed last.
@@ -263,6 +265,7 @@ impl Batcher {
             now: Nanos::ZERO,
             sequence: 0,
             observations: 0,
+            looks: 0,
             stalled: false,
             closing: Closing::default(),
             policy_digest: state::digest(policy),

@@ -74,35 +74,32 @@ impl Batcher {
         Ok(place)
     }
 
-    /// Checks every result, and marks the requests until they are taken in.
+    /// Checks every result. The only thing it leaves behind is a mark that means nothing later, and
+    /// that no snapshot has.
     fn check_results(&mut self, place: u32, results: &[StepResult]) -> Result<(), Error> {
-        for (at, result) in results.iter().enumerate() {
-            if let Err(refused) = self.check_result(place, result) {
-                for marked in &results[..at] {
-                    self.request_mut(marked.request.index()).named = false;
-                }
+        self.looks = self.looks.wrapping_add(1);
+        if self.looks == 0 {
+            // Zero is the mark of a request that nothing has named.
+            self.looks = 1;
+        }
+        for result in results {
+            let refused = Error::Stale { field: "request", handle: result.request.to_raw() };
+            let (look, bit) = (self.looks, 1 << place);
+            let request = self.requests.get_mut(result.request)?;
+            if request.in_flight & bit == 0 || request.named_in == look {
                 return Err(refused);
             }
-        }
-        Ok(())
-    }
-
-    fn check_result(&mut self, place: u32, result: &StepResult) -> Result<(), Error> {
-        let refused = Error::Stale { field: "request", handle: result.request.to_raw() };
-        let bit = 1 << place;
-        let request = self.requests.get_mut(result.request)?;
-        if request.in_flight & bit == 0 || request.named {
-            return Err(refused);
-        }
-        let tokens = result.output_tokens.get();
-        if request.stage != Stage::Ended {
+            request.named_in = look;
+            let tokens = result.output_tokens.get();
+            if request.stage == Stage::Ended {
+                continue;
+            }
             let room = request.output_tokens_max.saturating_sub(request.output_tokens);
             check_range("output_tokens", tokens.into(), 0, room.into())?;
             if tokens > 0 && request.emitting & bit == 0 {
                 return Err(refused);
             }
         }
-        request.named = true;
         Ok(())
     }
 
@@ -122,7 +119,6 @@ impl Batcher {
 
     fn take_in(&mut self, now: Nanos, result: &StepResult, observed: &mut Observed) {
         let Ok(request) = self.requests.get_mut(result.request) else { return };
-        request.named = false;
         if request.stage == Stage::Ended {
             return;
         }

@@ -196,8 +196,8 @@ pub struct Request {
     pub(super) blocks: u32,
     /// Place in the list of running requests.
     pub(super) seat: u32,
-    /// The observation that is looked at names it (only while it is checked).
-    pub(super) named: bool,
+    /// Number of the look at results that last named it, to notice one that names it twice.
+    pub(super) named_in: u32,
     /// 0 for none.
     pub(super) adapter: u32,
     /// Those that share its prompt.
@@ -268,7 +268,7 @@ impl Request {
             computed_tokens: 0,
             blocks: 0,
             seat: 0,
-            named: false,
+            named_in: 0,
             adapter: submission.adapter,
             group: NONE,
             preemptions: 0,

@@ -140,6 +140,7 @@ impl Batcher {
             // Mean nothing between two calls.
             partials: _,
             name_room: _,
+            looks: _,
             // Reasons are told anew once a step is formed.
             closing: _,
             // Follows from the requests.

@@ -61,8 +61,8 @@ impl Request {
             class,
             stage,
             voided,
-            // Set only while a step is observed.
-            named: _,
+            // Mean something only while a step is observed.
+            named_in: _,
             absent: _,
             charged,
             holds_shared,
@@ -119,7 +119,7 @@ impl Request {
             computed_tokens,
             blocks,
             seat: 0,
-            named: false,
+            named_in: 0,
             adapter,
             group,
             preemptions,
