@@ -1,11 +1,11 @@
 """What rampmeter.h promises, in forms that can be compared with what it promised before.
 
-    abi.py layout HEADER    size and offsets of every structure, as the C compiler lays them out:
-                                rampmeter_submission 88
-                                rampmeter_submission.tag 8 8        (offset, size)
-    abi.py stubs HEADER     a C file that defines every function of the header and does nothing:
-                            compiled with -g, its library has the types of the header and no others,
-                            which is what abidiff shall look at
+abi.py layout HEADER    size and offsets of every structure, as the C compiler lays them out:
+                            rampmeter_submission 88
+                            rampmeter_submission.tag 8 8        (offset, size)
+abi.py stubs HEADER     a C file that defines every function of the header and does nothing:
+                        compiled with -g, its library has the types of the header and no others,
+                        which is what abidiff shall look at
 """
 
 import os

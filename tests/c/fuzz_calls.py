@@ -97,7 +97,11 @@ def filler(header, name):
             continue
         if field.stars:
             count = f"n{counted[place]}" if place in counted else "1"
-            if place not in counted and field.type in header.structures and header.sized(field.type):
+            if (
+                place not in counted
+                and field.type in header.structures
+                and header.sized(field.type)
+            ):
                 sized = f"room_sized(sizeof({field.type}), (filler)fill_{field.type}, USE_POINTERS)"
                 lines.append(f"    it->{field.name} = {sized};")
                 continue
@@ -130,7 +134,9 @@ def kept(header, place, variable, count):
     each = f"for (size_t i = 0; a{place} && i < {count}; i++) "
     if variable.type in header.structures and header.sized(variable.type):
         # As much of it as the caller said that it knows.
-        return f"if (a{place} && a{place}->size >= sizeof *a{place}) keep_{variable.type}(a{place});"
+        return (
+            f"if (a{place} && a{place}->size >= sizeof *a{place}) keep_{variable.type}(a{place});"
+        )
     if variable.type in header.structures:
         return f"{each}keep_{variable.type}(&a{place}[i]);"
     return f'{each}keep("{variable.name}", a{place}[i]);'
@@ -246,7 +252,11 @@ def main():
     out += [f"    call_{number}," for number in range(len(header.functions))]
     out += ["};", "static const char *const NAMES[] = {"]
     out += [f'    "{name}",' for _, name, _ in header.functions]
-    creates = [n for n, (_, _, a) in enumerate(header.functions) if any(v.stars == 2 and not v.const for v in a)]
+    creates = [
+        n
+        for n, (_, _, a) in enumerate(header.functions)
+        if any(v.stars == 2 and not v.const for v in a)
+    ]
     out += ["};", f"enum {{ CREATES_LEN = {len(creates)} }};"]
     out.append(f"static const int CREATES[] = {{{', '.join(map(str, creates))}}};")
     out += ['#include "fuzz.c"', ""]
