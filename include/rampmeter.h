@@ -36,6 +36,9 @@
  * no threads. Calls with a `const` object may run side by side; any other needs that object alone.
  * An object may be created, used and destroyed on different threads.
  *
+ * An object is not to be called from a callback that one of its calls makes: that is answered with
+ * E_REENTRANT, and destroying it there does nothing.
+ *
  * The library never prints, aborts, exits, forks, installs handlers or reads the environment. A bug
  * in it (a Rust panic) is caught, costs a line on stderr, and is answered with E_INTERNAL; the object
  * answers nothing else from then on. It must be built with unwinding for that, as it is by default.
@@ -97,7 +100,10 @@ extern "C" {
 /** A pointer is NULL or not aligned. */
 #define RAMPMETER_STATUS_E_POINTER (-64)
 
-/** The `size` of a structure is not set, or smaller than that of its first version. */
+/**
+ * The `size` of a structure is smaller than that of its first version, or no size at all: it is not
+ * set.
+ */
 #define RAMPMETER_STATUS_E_SIZE (-65)
 
 /** The caller was built with a newer header and sets fields that this library does not know. */
@@ -111,6 +117,9 @@ extern "C" {
 
 /** The system has not as much memory as the object needs; the text of the error says how much. */
 #define RAMPMETER_STATUS_E_MEMORY (-69)
+
+/** The call comes from within another call of the same object, by way of the host. */
+#define RAMPMETER_STATUS_E_REENTRANT (-70)
 
 /**
  * A bug of the library. The object answers nothing but this any more: destroy it, and report it.
@@ -704,7 +713,7 @@ typedef struct rampmeter_formed {
 /**
  * Which tokens of a request are in the host's prefix cache now: the answer is a number of leading
  * tokens, or UINT32_MAX to keep what was said before. `context` is the pointer that was handed in.
- * It must come back by returning, and must not call anything for the same batcher.
+ * It must come back by returning. What it calls for the same batcher is refused with E_REENTRANT.
  */
 typedef uint32_t (*rampmeter_cached_tokens_fn)(void *context, uint64_t request, uint64_t tag);
 
@@ -1007,7 +1016,7 @@ rampmeter_status rampmeter_batcher_set_policy(struct rampmeter_batcher *batcher,
 
 /**
  * Takes the step times of `engine` for what is known beforehand; what was learned starts anew from
- * them. Its KV cache must be that of the batcher.
+ * them. Its KV cache is not read: that of a batcher does not change.
  *
  * Fails: E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads: one at a
  * time for each batcher. Since: 0.1.
@@ -1734,8 +1743,8 @@ typedef struct rampmeter_dynamic_explanation {
 /**
  * Creates a batcher without accounts or requests, with all the memory that it will ever use.
  *
- * Fails: E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to
- * be given to rampmeter_dynamic_destroy(); NULL on failure. `options` and what it points to are read
+ * Fails: E_RANGE, E_RANGE_REAL, E_MEMORY, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the
+ * caller's, to be given to rampmeter_dynamic_destroy(); NULL on failure. `options` and what it points to are read
  * and not kept. Allocates: yes, rampmeter_dynamic_bytes_needed(). Blocks: no. Threads: any.
  * Since: 0.1.
  */
@@ -3568,8 +3577,8 @@ rampmeter_status rampmeter_ledger_policy_options(const rampmeter_policy *policy,
 /**
  * Creates a ledger without accounts, with all the memory that it will ever use.
  *
- * Fails: E_RANGE, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to be given to
- * rampmeter_ledger_destroy(); NULL on failure. Allocates: yes, rampmeter_ledger_bytes_needed().
+ * Fails: E_RANGE, E_MEMORY, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to be
+ * given to rampmeter_ledger_destroy(); NULL on failure. Allocates: yes, rampmeter_ledger_bytes_needed().
  * Blocks: no. Threads: any. Since: 0.1.
  */
 rampmeter_status rampmeter_ledger_create(const struct rampmeter_ledger_options *options,
@@ -3582,7 +3591,7 @@ rampmeter_status rampmeter_ledger_create(const struct rampmeter_ledger_options *
  * rampmeter_ledger_at_path() has their handles.
  *
  * Fails: E_RANGE, E_RANGE_REAL, E_FULL (more accounts than `accounts_max`), E_DUPLICATE,
- * E_CONTRADICTION (other resources than the policy has), E_SIZE, E_TOO_NEW, E_POINTER. Ownership,
+ * E_CONTRADICTION (other resources than the policy has), E_MEMORY, E_SIZE, E_TOO_NEW, E_POINTER. Ownership,
  * and so on: as rampmeter_ledger_create(); `policy` is read and not kept. Since: 0.1.
  */
 rampmeter_status rampmeter_ledger_create_from_policy(const rampmeter_policy *policy,
@@ -5419,7 +5428,7 @@ rampmeter_status rampmeter_placer_set_warm(struct rampmeter_placer *placer,
  * Creates a placer for a fleet without nodes, with all the memory that it will ever use.
  *
  * Fails: E_RANGE, E_CONTRADICTION (a layout), E_FULL (more layouts than there may be), E_DUPLICATE,
- * E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to be given to
+ * E_MEMORY, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to be given to
  * rampmeter_placer_destroy(); NULL on failure. `policy` and `options` are read and not kept.
  * Allocates: yes, rampmeter_placer_bytes_needed(). Blocks: no. Threads: any. Since: 0.1.
  */
@@ -6804,8 +6813,8 @@ typedef struct rampmeter_distribution {
  * Creates empty books for the classes, accounts, costs and objectives of a policy, with all the
  * memory that they will ever use.
  *
- * Fails: E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to
- * be given to rampmeter_outcomes_destroy(); NULL on failure. `policy` is read and not kept.
+ * Fails: E_RANGE, E_RANGE_REAL, E_MEMORY, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the
+ * caller's, to be given to rampmeter_outcomes_destroy(); NULL on failure. `policy` is read and not kept.
  * Allocates: yes, rampmeter_outcomes_bytes_needed(). Blocks: no. Threads: any. Since: 0.1.
  */
 rampmeter_status rampmeter_outcomes_create(const rampmeter_policy *policy,
@@ -6855,9 +6864,9 @@ rampmeter_status rampmeter_outcomes_record(struct rampmeter_outcomes *outcomes,
 /**
  * Adds what other books hold: for records, as if all had been entered here.
  *
- * Fails: E_CONTRADICTION (other classes, targets, accounts or options), E_POINTER. Allocates: no.
- * Blocks: no. Threads: one at a time for each outcomes, and nobody changes `other`, which must be
- * another. Since: 0.1.
+ * Fails: E_CONTRADICTION (other classes, targets, accounts or options, or `other` is `outcomes`),
+ * E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each outcomes, and nobody changes
+ * `other`. Since: 0.1.
  */
 rampmeter_status rampmeter_outcomes_merge(struct rampmeter_outcomes *outcomes,
                                           const struct rampmeter_outcomes *other,

@@ -158,7 +158,9 @@ static void *room_sized(size_t bytes, filler fill, enum use use) {
     uint32_t size = (uint32_t)bytes;
     if (one_in(50)) size = (uint32_t)((int)bytes + sizes[below(5)]);
     if (one_in(200)) size = (uint32_t)below(5);
-    size_t total = size > bytes ? size : bytes;
+    /* Memory that nobody set: refused before anything of it is believed. */
+    if (one_in(200)) size = 4097 + (uint32_t)(draw() >> (33 + below(16)));
+    size_t total = size > bytes && size <= 4096 ? size : bytes;
     unsigned char *it = lend(total), *good = remembered(fill, bytes);
     if (!it) return NULL;
     lent[rooms_used - 1].type = use == USE_POINTERS ? NULL : fill;
@@ -177,7 +179,7 @@ static void *room_sized(size_t bytes, filler fill, enum use use) {
         }
     }
     memcpy(it, &size, sizeof size);
-    if (size > bytes && one_in(2)) it[bytes + below(size - bytes)] = 1;
+    if (total > bytes && one_in(2)) it[bytes + below(total - bytes)] = 1;
     return it;
 }
 
@@ -312,8 +314,13 @@ static const uint8_t *draw_snapshot(size_t *len) {
 
 static uint32_t cached_tokens(void *context, uint64_t request, uint64_t tag) {
     (void)context;
-    (void)request;
-    (void)tag;
+    /* One of them is in the middle of the call that this one comes from. */
+    for (int i = 0; i < OBJECTS && one_in(3); i++) {
+        void *batcher = objects[KIND_rampmeter_batcher][i];
+        if (rampmeter_batcher_cancel(batcher, 0, request, NULL) == RAMPMETER_STATUS_OK)
+            complain("a call from within a call was accepted");
+        (void)tag;
+    }
     return draw_uint32("cached_tokens");
 }
 static rampmeter_cached_tokens_fn draw_fn_rampmeter_cached_tokens_fn(void) {

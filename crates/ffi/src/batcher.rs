@@ -96,7 +96,7 @@ pub unsafe extern "C" fn rampmeter_batcher_set_policy(
 }
 
 /// Takes the step times of `engine` for what is known beforehand; what was learned starts anew from
-/// them. Its KV cache must be that of the batcher.
+/// them. Its KV cache is not read: that of a batcher does not change.
 ///
 /// Fails: E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Allocates: no. Blocks: no. Threads: one at a
 /// time for each batcher. Since: 0.1.

@@ -1,8 +1,9 @@
-//! Where calls from C come in: null checks, panics, and what becomes of an object that met one.
+//! Where calls from C come in: null checks, panics, what becomes of an object that met one, and calls
+//! from within a call.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use rampmeter::error::codes;
 
@@ -13,12 +14,19 @@ use crate::status::rampmeter_status;
 /// What one call comes to.
 pub(crate) type Outcome = Result<(), Fault>;
 
-/// A desk behind a pointer, and whether it can still be believed.
+/// Nothing is against using the desk.
+const READY: u8 = 0;
+/// A call panicked, so the desk may be half changed.
+const POISONED: u8 = 1;
+/// A call has called the host, and is not over.
+const BUSY: u8 = 2;
+
+/// A desk behind a pointer, and whether it can be used.
 pub(crate) struct Guarded<T> {
     desk: T,
-    /// A call panicked, so the desk may be half changed. Atomic because calls that only look run
-    /// side by side; relaxed because it guards no other memory.
-    poisoned: AtomicBool,
+    /// Atomic because calls that only look run side by side; relaxed because it guards no other
+    /// memory.
+    state: AtomicU8,
 }
 
 /// An object that C holds by a pointer.
@@ -28,8 +36,11 @@ pub(crate) trait Object: Sized {
     /// Name of the argument that holds it, for messages.
     const NAME: &'static str;
     fn wrap(guarded: Guarded<Self::Desk>) -> Self;
-    fn guarded(&self) -> &Guarded<Self::Desk>;
-    fn guarded_mut(&mut self) -> &mut Guarded<Self::Desk>;
+    /// Where it is, without a reference to it: a call from within a call must not make one.
+    ///
+    /// # Safety
+    /// `object` came from [`create`] and has not ended.
+    unsafe fn guarded(object: *const Self) -> *const Guarded<Self::Desk>;
 }
 
 /// Makes a `struct rampmeter_x(Guarded<X>)` an [`Object`], and checks what the header says of
@@ -42,11 +53,9 @@ macro_rules! object {
             fn wrap(guarded: $crate::boundary::Guarded<$desk>) -> Self {
                 Self(guarded)
             }
-            fn guarded(&self) -> &$crate::boundary::Guarded<$desk> {
-                &self.0
-            }
-            fn guarded_mut(&mut self) -> &mut $crate::boundary::Guarded<$desk> {
-                &mut self.0
+            unsafe fn guarded(object: *const Self) -> *const $crate::boundary::Guarded<$desk> {
+                // SAFETY: it is there, and no reference is made.
+                unsafe { &raw const (*object).0 }
             }
         }
         const _: () = {
@@ -67,7 +76,7 @@ pub(crate) unsafe fn answer(
     call: impl FnOnce() -> Outcome,
 ) -> rampmeter_status {
     // SAFETY: passed on.
-    unsafe { caught(error, call) }
+    unsafe { caught(error, None, call) }
 }
 
 /// A call that changes the object.
@@ -99,6 +108,31 @@ pub(crate) unsafe fn change_told<O: Object>(
     unsafe { change_any(object, error, call) }
 }
 
+/// As [`change_told`], for a call that calls the host: until it is over, the object answers every
+/// other call from there with an error.
+///
+/// # Safety
+/// As [`change`].
+pub(crate) unsafe fn change_calling<O: Object>(
+    object: *mut O,
+    error: *mut rampmeter_error,
+    call: impl FnOnce(&mut O::Desk) -> Result<(), Refused>,
+) -> rampmeter_status {
+    // SAFETY: passed on.
+    let (desk, state) = match unsafe { parts_mut(object) } {
+        Ok(parts) => parts,
+        // SAFETY: passed on.
+        Err(fault) => return unsafe { fault.tell(error) },
+    };
+    state.store(BUSY, Ordering::Relaxed);
+    // SAFETY: passed on.
+    let status = unsafe { caught(error, Some(state), || call(desk)) };
+    if status != codes::INTERNAL {
+        state.store(READY, Ordering::Relaxed);
+    }
+    status
+}
+
 /// A call that only looks.
 ///
 /// # Safety
@@ -128,17 +162,24 @@ pub(crate) unsafe fn look_told<O: Object>(
     unsafe { look_any(object, error, call) }
 }
 
+/// Runs a call; one that panics leaves `state` poisoned, if there is one.
 #[inline]
 unsafe fn caught<R: Refusal>(
     error: *mut rampmeter_error,
+    state: Option<&AtomicU8>,
     call: impl FnOnce() -> Result<(), R>,
 ) -> rampmeter_status {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(())) => codes::OK,
         // SAFETY: passed on.
         Ok(Err(refusal)) => unsafe { refusal.status(error) },
-        // SAFETY: passed on.
-        Err(_) => unsafe { Fault::Internal { poisoned: false }.tell(error) },
+        Err(_) => {
+            if let Some(state) = state {
+                state.store(POISONED, Ordering::Relaxed);
+            }
+            // SAFETY: passed on.
+            unsafe { Fault::Internal { poisoned: false }.tell(error) }
+        }
     }
 }
 
@@ -148,75 +189,13 @@ unsafe fn change_any<O: Object, R: Refusal>(
     error: *mut rampmeter_error,
     call: impl FnOnce(&mut O::Desk) -> Result<(), R>,
 ) -> rampmeter_status {
-    // SAFETY: null, or the caller's promise.
-    let Some(object) = (unsafe { object.as_mut() }) else {
-        // SAFETY: passed on.
-        return unsafe { Fault::Pointer { argument: O::NAME, null: true }.tell(error) };
-    };
-    let guarded = object.guarded_mut();
-    if *guarded.poisoned.get_mut() {
-        // SAFETY: passed on.
-        return unsafe { Fault::Internal { poisoned: true }.tell(error) };
-    }
-    match catch_unwind(AssertUnwindSafe(|| call(&mut guarded.desk))) {
-        Ok(Ok(())) => codes::OK,
-        // SAFETY: passed on.
-        Ok(Err(refusal)) => unsafe { refusal.status(error) },
-        Err(_) => {
-            *guarded.poisoned.get_mut() = true;
-            // SAFETY: passed on.
-            unsafe { Fault::Internal { poisoned: false }.tell(error) }
-        }
-    }
-}
-
-/// A call that changes two objects.
-///
-/// # Safety
-/// Each object as in [`change`]; `error` is null or may be written.
-#[inline]
-pub(crate) unsafe fn change_both<A: Object, B: Object>(
-    first: *mut A,
-    second: *mut B,
-    error: *mut rampmeter_error,
-    call: impl FnOnce(&mut A::Desk, &mut B::Desk) -> Outcome,
-) -> rampmeter_status {
     // SAFETY: passed on.
-    let (first, second) = match unsafe { (guarded_mut(first), guarded_mut(second)) } {
-        (Ok(first), Ok(second)) => (first, second),
+    match unsafe { parts_mut(object) } {
         // SAFETY: passed on.
-        (Err(fault), _) | (_, Err(fault)) => return unsafe { fault.tell(error) },
-    };
-    match catch_unwind(AssertUnwindSafe(|| call(&mut first.desk, &mut second.desk))) {
-        Ok(Ok(())) => codes::OK,
+        Ok((desk, state)) => unsafe { caught(error, Some(state), || call(desk)) },
         // SAFETY: passed on.
-        Ok(Err(fault)) => unsafe { fault.tell(error) },
-        Err(_) => {
-            *first.poisoned.get_mut() = true;
-            *second.poisoned.get_mut() = true;
-            // SAFETY: passed on.
-            unsafe { Fault::Internal { poisoned: false }.tell(error) }
-        }
+        Err(fault) => unsafe { fault.tell(error) },
     }
-}
-
-/// What is in an object that can still be believed.
-///
-/// # Safety
-/// As [`change`], for as long as the answer is used.
-#[inline]
-unsafe fn guarded_mut<'a, O: Object + 'a>(
-    object: *mut O,
-) -> Result<&'a mut Guarded<O::Desk>, Fault> {
-    // SAFETY: null, or the caller's promise.
-    let Some(object) = (unsafe { object.as_mut() }) else {
-        return Err(Fault::Pointer { argument: O::NAME, null: true });
-    };
-    let guarded = object.guarded_mut();
-    if *guarded.poisoned.get_mut() {
-        return Err(Fault::Internal { poisoned: true });
-    }
-    Ok(guarded)
 }
 
 #[inline]
@@ -228,10 +207,70 @@ unsafe fn look_any<O: Object, R: Refusal>(
     // SAFETY: passed on.
     match unsafe { desk(object) } {
         // SAFETY: passed on.
-        Ok(desk) => unsafe { caught(error, || call(desk)) },
+        Ok(desk) => unsafe { caught(error, None, || call(desk)) },
         // SAFETY: passed on.
         Err(fault) => unsafe { fault.tell(error) },
     }
+}
+
+/// A call that changes two objects of different kinds.
+///
+/// # Safety
+/// Each object as in [`change`]; `error` is null or may be written.
+#[inline]
+pub(crate) unsafe fn change_both<A: Object, B: Object>(
+    first: *mut A,
+    second: *mut B,
+    error: *mut rampmeter_error,
+    call: impl FnOnce(&mut A::Desk, &mut B::Desk) -> Outcome,
+) -> rampmeter_status {
+    // SAFETY: passed on.
+    let ((one, first), (other, second)) = match unsafe { (parts_mut(first), parts_mut(second)) } {
+        (Ok(first), Ok(second)) => (first, second),
+        // SAFETY: passed on.
+        (Err(fault), _) | (_, Err(fault)) => return unsafe { fault.tell(error) },
+    };
+    // SAFETY: passed on.
+    let status = unsafe { caught(error, Some(first), || call(one, other)) };
+    if status == codes::INTERNAL {
+        second.store(POISONED, Ordering::Relaxed);
+    }
+    status
+}
+
+/// Where an object is, if it can be used.
+///
+/// # Safety
+/// `object` is null, or came from [`create`] and has not ended.
+#[inline]
+unsafe fn ready<O: Object>(object: *const O) -> Result<*const Guarded<O::Desk>, Fault> {
+    if object.is_null() {
+        return Err(Fault::Pointer { argument: O::NAME, null: true });
+    }
+    // SAFETY: passed on; the reference is to the state alone.
+    let (guarded, state) = unsafe {
+        let guarded = O::guarded(object);
+        (guarded, (*guarded).state.load(Ordering::Relaxed))
+    };
+    match state {
+        READY => Ok(guarded),
+        BUSY => Err(Fault::Reentrant { argument: O::NAME }),
+        _ => Err(Fault::Internal { poisoned: true }),
+    }
+}
+
+/// What is in an object, to be changed.
+///
+/// # Safety
+/// As [`change`], for as long as the answer is used.
+#[inline]
+unsafe fn parts_mut<'a, O: Object + 'a>(
+    object: *mut O,
+) -> Result<(&'a mut O::Desk, &'a AtomicU8), Fault> {
+    // SAFETY: passed on.
+    let guarded = unsafe { ready(object)? }.cast_mut();
+    // SAFETY: nobody else uses the desk, by the caller's promise and because no call is under way.
+    Ok(unsafe { (&mut (*guarded).desk, &(*guarded).state) })
 }
 
 /// The desk in an object that is an argument beside others.
@@ -240,14 +279,8 @@ unsafe fn look_any<O: Object, R: Refusal>(
 /// As [`look`], for as long as the answer is used.
 #[inline]
 pub(crate) unsafe fn desk<'a, O: Object + 'a>(object: *const O) -> Result<&'a O::Desk, Fault> {
-    // SAFETY: null, or the caller's promise.
-    match unsafe { object.as_ref() } {
-        None => Err(Fault::Pointer { argument: O::NAME, null: true }),
-        Some(object) if object.guarded().poisoned.load(Ordering::Relaxed) => {
-            Err(Fault::Internal { poisoned: true })
-        }
-        Some(object) => Ok(&object.guarded().desk),
-    }
+    // SAFETY: passed on; nobody changes it, by the caller's promise.
+    Ok(unsafe { &(*ready(object)?).desk })
 }
 
 /// Makes an object. `*out` is null unless it succeeds.
@@ -264,19 +297,22 @@ pub(crate) unsafe fn create<O: Object>(
         answer(error, || {
             let out = Out::new(out, "out")?;
             out.set(ptr::null_mut());
-            let guarded = Guarded { desk: call()?, poisoned: AtomicBool::new(false) };
+            let guarded = Guarded { desk: call()?, state: AtomicU8::new(READY) };
             out.set(Box::into_raw(Box::new(O::wrap(guarded))));
             Ok(())
         })
     }
 }
 
-/// Ends an object; null is nothing to do.
+/// Ends an object; null is nothing to do, nor is one in the middle of a call: what that goes on with
+/// must be there.
 ///
 /// # Safety
 /// `object` is null, or came from [`create`] and nobody uses it now or later.
 pub(crate) unsafe fn destroy<O: Object>(object: *mut O) {
-    if !object.is_null() {
+    // SAFETY: passed on.
+    let is_busy = matches!(unsafe { ready(object) }, Err(Fault::Reentrant { .. }));
+    if !object.is_null() && !is_busy {
         // A panic while it is taken apart must not reach C either; there is nobody to tell.
         // SAFETY: it came from a box, and it is given back once.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(unsafe { Box::from_raw(object) })));
@@ -351,6 +387,28 @@ mod tests {
                 }),
                 codes::OK
             );
+            destroy(object);
+        }
+    }
+
+    #[test]
+    fn a_call_from_within_a_call_is_refused() {
+        let object = made();
+        let none = ptr::null_mut();
+        // SAFETY: it came from `create`, and one thread uses it.
+        unsafe {
+            let outer = change_calling(object, none, |count| {
+                *count = 9;
+                assert_eq!(change(object, none, |_| Ok(())), codes::REENTRANT);
+                assert_eq!(look(object, none, |_| Ok(())), codes::REENTRANT);
+                destroy(object);
+                assert_eq!(*count, 9);
+                Ok(())
+            });
+            assert_eq!(outer, codes::OK);
+            assert_eq!(change(object, none, |_| Ok(())), codes::OK);
+            assert_eq!(change_calling(object, none, |_| panic!("on purpose")), codes::INTERNAL);
+            assert_eq!(look(object, none, |_| Ok(())), codes::INTERNAL);
             destroy(object);
         }
     }

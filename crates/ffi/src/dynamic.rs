@@ -30,8 +30,8 @@ object!(rampmeter_dynamic, DynamicBatcher, "dynamic");
 
 /// Creates a batcher without accounts or requests, with all the memory that it will ever use.
 ///
-/// Fails: E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to
-/// be given to rampmeter_dynamic_destroy(); NULL on failure. `options` and what it points to are read
+/// Fails: E_RANGE, E_RANGE_REAL, E_MEMORY, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the
+/// caller's, to be given to rampmeter_dynamic_destroy(); NULL on failure. `options` and what it points to are read
 /// and not kept. Allocates: yes, rampmeter_dynamic_bytes_needed(). Blocks: no. Threads: any.
 /// Since: 0.1.
 #[unsafe(no_mangle)]
@@ -44,6 +44,7 @@ pub unsafe extern "C" fn rampmeter_dynamic_create(
     unsafe {
         create(out, error, || {
             let options = take(options, "options")?.core()?;
+            options.validate()?;
             room(DynamicBatcher::bytes_needed(&options))?;
             Ok(DynamicBatcher::new(&options)?)
         })
@@ -139,6 +140,7 @@ pub unsafe extern "C" fn rampmeter_dynamic_restore(
     unsafe {
         create(out, error, || {
             let options = take(options, "options")?.core()?;
+            options.validate()?;
             room(DynamicBatcher::bytes_needed(&options))?;
             Ok(DynamicBatcher::restore(&options, array(bytes, len, "bytes")?)?)
         })

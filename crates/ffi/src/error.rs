@@ -11,6 +11,7 @@ use rampmeter::Error;
 use rampmeter::error::codes;
 use rampmeter::policy::document::DocumentError;
 
+use crate::memory::SIZE_LARGEST;
 use crate::status::rampmeter_status;
 
 /// Bytes of rampmeter_error::text, the closing zero included.
@@ -57,6 +58,20 @@ pub(crate) enum Fault {
     Memory {
         bytes: u64,
     },
+    /// The object is in the middle of a call that called the host.
+    Reentrant {
+        argument: &'static str,
+    },
+    /// The policy names fewer accounts.
+    Account {
+        index: u32,
+        named: u32,
+    },
+    /// Two arguments that must differ are one object.
+    Same {
+        argument: &'static str,
+        other: &'static str,
+    },
     /// It panicked, or the object did in an earlier call.
     Internal {
         poisoned: bool,
@@ -76,6 +91,13 @@ impl From<DocumentError> for Fault {
 }
 
 impl Fault {
+    /// An account that the policy does not name, by its place; `account` knows those that it does.
+    #[cold]
+    pub(crate) fn unnamed<A>(index: u32, account: impl Fn(usize) -> Option<A>) -> Self {
+        let named = (0..index).take_while(|at| account(*at as usize).is_some()).count() as u32;
+        Self::Account { index, named }
+    }
+
     pub(crate) fn code(&self) -> rampmeter_status {
         match self {
             Self::Core(error) => error.code(),
@@ -86,6 +108,9 @@ impl Fault {
             Self::Name { .. } => codes::NAME,
             Self::Text { .. } => codes::TEXT,
             Self::Memory { .. } => codes::MEMORY,
+            Self::Reentrant { .. } => codes::REENTRANT,
+            Self::Account { .. } => codes::RANGE,
+            Self::Same { .. } => codes::CONTRADICTION,
             Self::Internal { .. } => codes::INTERNAL,
         }
     }
@@ -175,7 +200,7 @@ impl fmt::Display for Fault {
             Self::Pointer { argument, null: true } => write!(f, "`{argument}` is NULL"),
             Self::Pointer { argument, null: false } => write!(f, "`{argument}` is not aligned"),
             Self::Size { structure, given, least } => {
-                write!(f, "`{structure}.size` = {given} is below {least}, its first version")
+                write!(f, "`{structure}.size` = {given} is outside {least}..={SIZE_LARGEST}")
             }
             Self::TooNew { structure, at } => write!(
                 f,
@@ -183,6 +208,13 @@ impl fmt::Display for Fault {
             ),
             Self::Name { what, name } => write!(f, "`{what}` = \"{name}\" is the name of nothing"),
             Self::Text { argument } => write!(f, "`{argument}` is not UTF-8"),
+            Self::Reentrant { argument } => {
+                write!(f, "`{argument}` is in the middle of a call, which this one comes from")
+            }
+            Self::Account { index, named } => {
+                write!(f, "`account_index` = {index}: the policy names {named} accounts, from 0 on")
+            }
+            Self::Same { argument, other } => write!(f, "`{argument}` and `{other}` are the same"),
             Self::Memory { bytes } => write!(f, "there are not {bytes} bytes of memory for it"),
             Self::Internal { poisoned: false } => f.write_str("a bug of the library; report it"),
             Self::Internal { poisoned: true } => {

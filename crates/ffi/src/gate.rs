@@ -13,12 +13,12 @@ mod requests;
 pub use answers::*;
 pub use requests::*;
 
+use rampmeter::Nanos;
 use rampmeter::headroom::gate::Gate;
 use rampmeter::share::AccountId;
-use rampmeter::{Error, Nanos};
 
 use crate::boundary::{Guarded, change, create, desk, destroy, look, object};
-use crate::error::rampmeter_error;
+use crate::error::{Fault, rampmeter_error};
 use crate::memory::{Out, array, array_mut, room};
 use crate::policy::rampmeter_policy;
 use crate::status::rampmeter_status;
@@ -125,18 +125,13 @@ pub unsafe extern "C" fn rampmeter_gate_policy_account(
     unsafe {
         look(gate, error, |gate| {
             let out = Out::new(account, "account")?;
-            let known = gate.policy_account(account_index as usize);
-            out.set(known.ok_or_else(|| unnamed(gate, account_index))?.to_raw());
+            let account = |index| gate.policy_account(index);
+            let known = account(account_index as usize);
+            let known = known.ok_or_else(|| Fault::unnamed(account_index, account))?;
+            out.set(known.to_raw());
             Ok(())
         })
     }
-}
-
-#[cold]
-fn unnamed(gate: &Gate, account_index: u32) -> Error {
-    let named = (0..account_index as usize).take_while(|at| gate.policy_account(*at).is_some());
-    let max = (named.count() as u64).saturating_sub(1);
-    Error::Range { field: "account_index", value: account_index.into(), min: 0, max }
 }
 
 /// Opens an account at run time, below `parent` (0: at the top).

@@ -183,6 +183,7 @@ pub unsafe extern "C" fn rampmeter_headroom_create(
     unsafe {
         create(out, error, || {
             let options = self::options(options)?;
+            options.validate()?;
             room(Headroom::bytes_needed(&options))?;
             Ok(Headroom::new(&options)?)
         })
@@ -277,6 +278,7 @@ pub unsafe extern "C" fn rampmeter_headroom_restore(
     unsafe {
         create(out, error, || {
             let options = self::options(options)?;
+            options.validate()?;
             room(Headroom::bytes_needed(&options))?;
             Ok(Headroom::restore(&options, array(bytes, len, "bytes")?)?)
         })

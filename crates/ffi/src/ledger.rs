@@ -197,8 +197,8 @@ pub unsafe extern "C" fn rampmeter_ledger_policy_options(
 
 /// Creates a ledger without accounts, with all the memory that it will ever use.
 ///
-/// Fails: E_RANGE, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to be given to
-/// rampmeter_ledger_destroy(); NULL on failure. Allocates: yes, rampmeter_ledger_bytes_needed().
+/// Fails: E_RANGE, E_MEMORY, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to be
+/// given to rampmeter_ledger_destroy(); NULL on failure. Allocates: yes, rampmeter_ledger_bytes_needed().
 /// Blocks: no. Threads: any. Since: 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rampmeter_ledger_create(
@@ -210,6 +210,7 @@ pub unsafe extern "C" fn rampmeter_ledger_create(
     unsafe {
         create(out, error, || {
             let options = take(options, "options")?.core()?;
+            options.validate()?;
             room(Ledger::bytes_needed(&options))?;
             Ok(Ledger::new(&options)?)
         })
@@ -221,7 +222,7 @@ pub unsafe extern "C" fn rampmeter_ledger_create(
 /// rampmeter_ledger_at_path() has their handles.
 ///
 /// Fails: E_RANGE, E_RANGE_REAL, E_FULL (more accounts than `accounts_max`), E_DUPLICATE,
-/// E_CONTRADICTION (other resources than the policy has), E_SIZE, E_TOO_NEW, E_POINTER. Ownership,
+/// E_CONTRADICTION (other resources than the policy has), E_MEMORY, E_SIZE, E_TOO_NEW, E_POINTER. Ownership,
 /// and so on: as rampmeter_ledger_create(); `policy` is read and not kept. Since: 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rampmeter_ledger_create_from_policy(
@@ -234,6 +235,7 @@ pub unsafe extern "C" fn rampmeter_ledger_create_from_policy(
     unsafe {
         create(out, error, || {
             let (policy, options) = (desk(policy)?, take(options, "options")?.core()?);
+            options.validate()?;
             room(Ledger::bytes_needed(&options))?;
             Ok(Ledger::from_policy(&options, policy)?)
         })
@@ -371,6 +373,7 @@ pub unsafe extern "C" fn rampmeter_ledger_restore(
     unsafe {
         create(out, error, || {
             let options = take(options, "options")?.core()?;
+            options.validate()?;
             room(Ledger::bytes_needed(&options))?;
             Ok(Ledger::restore(&options, array(bytes, len, "bytes")?)?)
         })

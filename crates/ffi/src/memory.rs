@@ -62,6 +62,7 @@ macro_rules! versioned {
             const SIZE_FIRST: u32 = $first;
         }
         const _: () = assert!(size_of::<$name>() >= $first && size_of::<$name>() % 8 == 0);
+        const _: () = assert!(size_of::<$name>() <= $crate::memory::SIZE_LARGEST as usize);
         const _: () = assert!(std::mem::offset_of!($name, size) == 0);
     };
 }
@@ -80,6 +81,10 @@ macro_rules! same_layout {
 }
 pub(crate) use same_layout;
 
+/// Largest structure that is believed: far above any, far below what lies in memory by chance. A
+/// `size` that nobody set would else be read, and written, as far as it says.
+pub(crate) const SIZE_LARGEST: u32 = 4_096;
+
 /// Size that the caller gave the structure, at least that of the first version.
 ///
 /// # Safety
@@ -89,7 +94,7 @@ unsafe fn given<T: Versioned>(pointer: *const T, argument: &'static str) -> Resu
     check(pointer, argument)?;
     // SAFETY: `size` is the first field in every version.
     let given = unsafe { pointer.cast::<u32>().read() };
-    if given < T::SIZE_FIRST {
+    if given < T::SIZE_FIRST || given > SIZE_LARGEST {
         return Err(Fault::Size { structure: T::NAME, given, least: T::SIZE_FIRST });
     }
     Ok(given)
@@ -360,7 +365,7 @@ mod tests {
             assert_eq!(taken, Some(options { size: 24, ..now }));
             new.third = 1 << 40;
             assert_eq!(code(take((&raw const new).cast::<options>(), "o")), codes::TOO_NEW);
-            for size in [0, 7] {
+            for size in [0, 7, SIZE_LARGEST + 1, u32::MAX] {
                 let small = options { size, ..now };
                 assert_eq!(code(take(&raw const small, "o")), codes::SIZE);
             }

@@ -137,8 +137,8 @@ fn outside(field: &'static str, value: u32, max: u32) -> Fault {
 /// Creates empty books for the classes, accounts, costs and objectives of a policy, with all the
 /// memory that they will ever use.
 ///
-/// Fails: E_RANGE, E_RANGE_REAL, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to
-/// be given to rampmeter_outcomes_destroy(); NULL on failure. `policy` is read and not kept.
+/// Fails: E_RANGE, E_RANGE_REAL, E_MEMORY, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the
+/// caller's, to be given to rampmeter_outcomes_destroy(); NULL on failure. `policy` is read and not kept.
 /// Allocates: yes, rampmeter_outcomes_bytes_needed(). Blocks: no. Threads: any. Since: 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rampmeter_outcomes_create(
@@ -220,9 +220,9 @@ pub unsafe extern "C" fn rampmeter_outcomes_record(
 
 /// Adds what other books hold: for records, as if all had been entered here.
 ///
-/// Fails: E_CONTRADICTION (other classes, targets, accounts or options), E_POINTER. Allocates: no.
-/// Blocks: no. Threads: one at a time for each outcomes, and nobody changes `other`, which must be
-/// another. Since: 0.1.
+/// Fails: E_CONTRADICTION (other classes, targets, accounts or options, or `other` is `outcomes`),
+/// E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each outcomes, and nobody changes
+/// `other`. Since: 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rampmeter_outcomes_merge(
     outcomes: *mut rampmeter_outcomes,
@@ -230,5 +230,10 @@ pub unsafe extern "C" fn rampmeter_outcomes_merge(
     error: *mut rampmeter_error,
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
-    unsafe { change(outcomes, error, |outcomes| Ok(outcomes.merge(desk(other)?)?)) }
+    unsafe {
+        if std::ptr::eq(outcomes, other) && !other.is_null() {
+            return Fault::Same { argument: "outcomes", other: "other" }.tell(error);
+        }
+        change(outcomes, error, |outcomes| Ok(outcomes.merge(desk(other)?)?))
+    }
 }

@@ -106,7 +106,7 @@ const fn or(given: u32, default: u32) -> u32 {
 /// Creates a placer for a fleet without nodes, with all the memory that it will ever use.
 ///
 /// Fails: E_RANGE, E_CONTRADICTION (a layout), E_FULL (more layouts than there may be), E_DUPLICATE,
-/// E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to be given to
+/// E_MEMORY, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to be given to
 /// rampmeter_placer_destroy(); NULL on failure. `policy` and `options` are read and not kept.
 /// Allocates: yes, rampmeter_placer_bytes_needed(). Blocks: no. Threads: any. Since: 0.1.
 #[unsafe(no_mangle)]
@@ -120,6 +120,7 @@ pub unsafe extern "C" fn rampmeter_placer_create(
     unsafe {
         create(out, error, || {
             let (policy, options) = (desk(policy)?, take(options, "options")?);
+            options.placer().validate()?;
             room(Placer::bytes_needed(&options.fleet(), policy, &options.placer()))?;
             Ok(Placer::new(new_fleet(&options)?, policy, &options.placer())?)
         })
@@ -307,6 +308,7 @@ pub unsafe extern "C" fn rampmeter_placer_restore(
         create(out, error, || {
             let (policy, options) = (desk(policy)?, take(options, "options")?);
             let bytes = array(bytes, len, "bytes")?;
+            options.placer().validate()?;
             room(Placer::bytes_needed(&options.fleet(), policy, &options.placer()))?;
             Ok(Placer::restore(new_fleet(&options)?, policy, &options.placer(), bytes)?)
         })

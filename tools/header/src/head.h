@@ -36,6 +36,9 @@
  * no threads. Calls with a `const` object may run side by side; any other needs that object alone.
  * An object may be created, used and destroyed on different threads.
  *
+ * An object is not to be called from a callback that one of its calls makes: that is answered with
+ * E_REENTRANT, and destroying it there does nothing.
+ *
  * The library never prints, aborts, exits, forks, installs handlers or reads the environment. A bug
  * in it (a Rust panic) is caught, costs a line on stderr, and is answered with E_INTERNAL; the object
  * answers nothing else from then on. It must be built with unwinding for that, as it is by default.

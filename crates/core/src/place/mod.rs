@@ -128,6 +128,25 @@ pub struct PlacerOptions {
     pub accounts_max: u32,
 }
 
+impl PlacerOptions {
+    /// `Ok` if all is in range.
+    ///
+    /// # Errors
+    /// [`Error::Range`], naming the field.
+    pub fn validate(&self) -> Result<(), Error> {
+        let ranges = [
+            ("tasks_max", self.tasks_max, COUNT_MAX),
+            ("members_max", self.members_max, COUNT_MAX),
+            ("task_members_max", self.task_members_max, TASK_MEMBERS_MAX),
+            ("accounts_max", self.accounts_max, COUNT_MAX),
+        ];
+        let check = |(field, value, max): (_, u32, u32)| {
+            check_range(field, value.into(), 1, max.into()).map(drop)
+        };
+        ranges.into_iter().try_for_each(check)
+    }
+}
+
 impl Default for PlacerOptions {
     /// 16,384 tasks with as many members together, at most 1,024 of them in one task, of 1,024
     /// accounts.
@@ -203,11 +222,7 @@ impl Placer {
         options: &PlacerOptions,
         reservations_max: u32,
     ) -> Result<Self, Error> {
-        check_range("tasks_max", options.tasks_max.into(), 1, COUNT_MAX.into())?;
-        check_range("members_max", options.members_max.into(), 1, COUNT_MAX.into())?;
-        let gang_max = TASK_MEMBERS_MAX.into();
-        check_range("task_members_max", options.task_members_max.into(), 1, gang_max)?;
-        check_range("accounts_max", options.accounts_max.into(), 1, COUNT_MAX.into())?;
+        options.validate()?;
         if let Some((node, taken)) = fleet.iter().find(|(_, node)| node.holds > 0) {
             return Err(Error::Contradiction {
                 field: "fleet",

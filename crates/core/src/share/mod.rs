@@ -118,6 +118,19 @@ impl Default for LedgerOptions {
     }
 }
 
+impl LedgerOptions {
+    /// `Ok` if accounts and lanes are in range: what most of the memory goes by. The rest is checked
+    /// where it is used.
+    ///
+    /// # Errors
+    /// [`Error::Range`] on `accounts_max` or `lanes`.
+    pub fn validate(&self) -> Result<(), Error> {
+        check_range("accounts_max", u64::from(self.accounts_max), 1, 1 << 24)?;
+        check_range("lanes", u64::from(self.lanes), 0, 64)?;
+        Ok(())
+    }
+}
+
 /// The accounts, and all that is kept about them.
 #[derive(Debug)]
 pub struct Ledger {
@@ -140,8 +153,7 @@ impl Ledger {
     /// # Errors
     /// [`Error::Range`] for sizes outside those of [`LedgerOptions`].
     pub fn new(options: &LedgerOptions) -> Result<Self, Error> {
-        check_range("accounts_max", u64::from(options.accounts_max), 1, 1 << 24)?;
-        check_range("lanes", u64::from(options.lanes), 0, 64)?;
+        options.validate()?;
         let lanes = (0..options.lanes).map(|_| Lane::new(options.accounts_max)).collect();
         Ok(Self {
             options: *options,

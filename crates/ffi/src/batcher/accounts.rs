@@ -4,11 +4,11 @@ use rampmeter::batch::RequestId;
 use rampmeter::engine::KvSwap;
 use rampmeter::policy::{QueueLimits, RateLimits};
 use rampmeter::share::AccountId;
-use rampmeter::{Blocks, Error, Nanos};
+use rampmeter::{Blocks, Nanos};
 
 use super::rampmeter_batcher;
 use crate::boundary::{change, look};
-use crate::error::rampmeter_error;
+use crate::error::{Fault, rampmeter_error};
 use crate::exchange::{heard, rampmeter_delta, rampmeter_delta_entry, rampmeter_merged, told};
 use crate::memory::{Out, OutSized, take, versioned};
 use crate::status::rampmeter_status;
@@ -82,12 +82,9 @@ pub unsafe extern "C" fn rampmeter_batcher_policy_account(
     unsafe {
         look(batcher, error, |batcher| {
             let out = Out::new(account, "account")?;
-            let known = batcher.policy_account(account_index as usize).ok_or(Error::Range {
-                field: "account_index",
-                value: account_index.into(),
-                min: 0,
-                max: u64::from(batcher.stats().accounts).saturating_sub(1),
-            })?;
+            let account = |index| batcher.policy_account(index);
+            let known = account(account_index as usize);
+            let known = known.ok_or_else(|| Fault::unnamed(account_index, account))?;
             out.set(known.to_raw());
             Ok(())
         })

@@ -5,7 +5,7 @@ use rampmeter::batch::continuous::{Expiry, Observation, Plan, PlanEntry, Preempt
 use rampmeter::{Blocks, Nanos, Tokens};
 
 use super::rampmeter_batcher;
-use crate::boundary::{change_told, look_told};
+use crate::boundary::{change_calling, change_told, look_told};
 use crate::error::{Fault, Told as _, rampmeter_error};
 use crate::memory::{Out, OutSized, array, array_mut, flag, same_layout, take, versioned};
 use crate::status::rampmeter_status;
@@ -190,7 +190,7 @@ same_layout!(rampmeter_step_result = StepResult { request, output_tokens, finish
 
 /// Which tokens of a request are in the host's prefix cache now: the answer is a number of leading
 /// tokens, or UINT32_MAX to keep what was said before. `context` is the pointer that was handed in.
-/// It must come back by returning, and must not call anything for the same batcher.
+/// It must come back by returning. What it calls for the same batcher is refused with E_REENTRANT.
 pub type rampmeter_cached_tokens_fn =
     Option<unsafe extern "C" fn(context: *mut std::ffi::c_void, request: u64, tag: u64) -> u32>;
 
@@ -273,7 +273,7 @@ pub unsafe extern "C" fn rampmeter_batcher_form_with_cache(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change_told(batcher, error, |batcher| {
+        change_calling(batcher, error, |batcher| {
             let out = OutSized::new(formed, "formed").told(error)?;
             let plan = take(plan, "plan").told(error)?;
             let mut plan = arrays(&plan).told(error)?;

@@ -14,6 +14,9 @@ enum Event {
     Fails(prop::sample::Index),
     Returns(prop::sample::Index),
     Loses(prop::sample::Index),
+    /// A node is taken away; another one may come with its number.
+    Leaves(prop::sample::Index),
+    Joins(Machine),
     /// From now on something else is expected.
     Mix(Vec<Demand>),
 }
@@ -55,6 +58,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => index().prop_map(Event::Fails),
         3 => index().prop_map(Event::Returns),
         1 => index().prop_map(Event::Loses),
+        3 => index().prop_map(Event::Leaves),
+        3 => machines().prop_map(|mut some| Event::Joins(some.swap_remove(0))),
         1 => mix.prop_map(Event::Mix),
     ]
 }
@@ -80,7 +85,7 @@ fn cluster(measure: Measure, kinds: &[Machine], nodes: usize) -> Placer {
 fn happen(placer: &mut Placer, running: &mut Vec<TaskId>, event: &Event) {
     let nodes = placer.fleet.iter().count();
     let node = |placer: &Placer, at: &prop::sample::Index| {
-        placer.fleet.id_at(at.index(nodes) as u32).unwrap()
+        placer.fleet.iter().nth(at.index(nodes)).unwrap().0
     };
     let (now, mut lost) = (placer.now, [TaskId::default(); 64]);
     match event {
@@ -95,7 +100,6 @@ fn happen(placer: &mut Placer, running: &mut Vec<TaskId>, event: &Event) {
             let gone = running.swap_remove(at.index(running.len()));
             placer.release(now, gone).unwrap();
         }
-        Event::Goes(_) => {}
         Event::Drains(at) => {
             placer.drain_node(node(placer, at), &mut lost).unwrap();
         }
@@ -109,6 +113,19 @@ fn happen(placer: &mut Placer, running: &mut Vec<TaskId>, event: &Event) {
                 placer.fail_device(node, 0, &mut lost).unwrap();
             }
         }
+        // The last one stays: there must be one to choose.
+        Event::Leaves(at) if nodes > 1 => {
+            let node = node(placer, at);
+            let lost_len = placer.fail_node(node, &mut lost).unwrap() as usize;
+            for task in &lost[..lost_len] {
+                placer.release(now, *task).unwrap();
+            }
+            placer.remove_node(node).unwrap();
+        }
+        Event::Joins(machine) if nodes < placer.fleet.options().nodes_max as usize => {
+            placer.add_node(&machine.spec()).unwrap();
+        }
+        Event::Goes(_) | Event::Leaves(_) | Event::Joins(_) => {}
         Event::Mix(demands) => {
             let entry = |demand: &Demand| MixEntry { demand: *demand, weight: 3 };
             placer.set_mix(&demands.iter().map(entry).collect::<Vec<_>>()).unwrap();
