@@ -1,0 +1,93 @@
+//! Errors of the core as exceptions of `rampmeter.errors`, by the one table of codes.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyType};
+use rampmeter::Error;
+use rampmeter::error::codes;
+use rampmeter::policy::document::DocumentError;
+
+/// Why a call was refused, before it becomes an exception: it can be made without Python.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The core says so.
+    Core(Error),
+    /// A policy document is wrong.
+    Document(DocumentError),
+    /// Nothing has this name.
+    Name { what: &'static str, name: String },
+    /// The policy names fewer accounts.
+    Account { index: usize },
+    /// There is not as much memory.
+    Memory { bytes: u64 },
+    /// A bug of the library, in this call or in an earlier one.
+    Internal { what: &'static str },
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Core(error)
+    }
+}
+
+impl From<DocumentError> for Fault {
+    fn from(error: DocumentError) -> Self {
+        Self::Document(error)
+    }
+}
+
+impl Fault {
+    fn code(&self) -> i32 {
+        match self {
+            Self::Core(error) => error.code(),
+            Self::Document(_) => codes::DOCUMENT,
+            Self::Name { .. } => codes::NAME,
+            Self::Account { .. } => codes::RANGE,
+            Self::Memory { .. } => codes::MEMORY,
+            Self::Internal { .. } => codes::INTERNAL,
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Core(error) => error.to_string(),
+            Self::Document(error) => error.to_string(),
+            Self::Name { what, name } => format!("`{what}` = {name:?} is the name of nothing"),
+            Self::Account { index } => {
+                format!("`account_index` = {index}: the policy names fewer accounts")
+            }
+            Self::Memory { bytes } => format!("there are not {bytes} bytes of memory for it"),
+            Self::Internal { what } => (*what).to_owned(),
+        }
+    }
+}
+
+impl From<Fault> for PyErr {
+    #[cold]
+    fn from(fault: Fault) -> Self {
+        Python::attach(|py| match class_of(py, fault.code()) {
+            Ok(class) => PyErr::from_type(class, (fault.text(), fault.code())),
+            Err(error) => error,
+        })
+    }
+}
+
+/// The class of `rampmeter.errors` for a code.
+fn class_of(py: Python<'_>, code: i32) -> PyResult<Bound<'_, PyType>> {
+    static BY_CODE: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+    let table = BY_CODE.get_or_try_init(py, || {
+        let table = py.import("rampmeter.errors")?.getattr("BY_CODE")?;
+        Ok::<_, PyErr>(table.cast_into::<PyDict>()?.unbind())
+    })?;
+    Ok(table.bind(py).as_any().get_item(code)?.cast_into::<PyType>()?)
+}
+
+/// Every code with its name and what it means, for tests and for `rampmeter.errors` to be held
+/// against.
+pub(crate) fn codes(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let table = PyDict::new(py);
+    for (number, name, means) in codes::ALL {
+        table.set_item(number, (name, means.to_str().unwrap_or_default()))?;
+    }
+    Ok(table)
+}

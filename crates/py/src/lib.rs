@@ -1,0 +1,47 @@
+//! The Python face of rampmeter: conversions only, nothing is decided here.
+//!
+//! Each room of the core is a module of `rampmeter._native`, which the public package hands on:
+//! `rampmeter.batch` is `rampmeter._native.batch` and so on. Objects may be shared between threads,
+//! with and without a GIL; see [`desk`].
+
+// What stands above a class or a method here is its docstring: it is written for Python.
+#![allow(clippy::doc_link_with_quotes)]
+
+mod command;
+mod desk;
+mod error;
+mod gate;
+mod policy;
+mod record;
+
+use pyo3::prelude::*;
+use pyo3::types::PyModule;
+
+/// Fills a module with its classes and functions.
+type Fill = fn(&Bound<'_, PyModule>) -> PyResult<()>;
+
+/// The rooms, by their names.
+const ROOMS: &[(&str, Fill)] = &[
+    // A line each.
+    ("gate", gate::fill),
+    ("policy", policy::fill),
+];
+
+#[pymodule(gil_used = false)]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("ERROR_CODES", error::codes(py)?)?;
+    module.add_function(wrap_pyfunction!(command::command, module)?)?;
+    module.add_function(wrap_pyfunction!(command::captured, module)?)?;
+    let loaded = py.import("sys")?.getattr("modules")?;
+    for (name, fill) in ROOMS {
+        let path = format!("rampmeter._native.{name}");
+        let room = PyModule::new(py, &path)?;
+        fill(&room)?;
+        module.add(*name, &room)?;
+        // So that `import rampmeter._native.NAME` finds it, as if it were a file of a package.
+        loaded.set_item(path, &room)?;
+    }
+    Ok(())
+}
