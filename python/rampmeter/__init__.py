@@ -6,6 +6,9 @@ questions. Each can be used alone, takes the time from the caller, and may be sh
 | desk | question |
 |---|---|
 | `Gate` | may this come in, now or later? |
+| `Router` | which replica takes it? |
+| `Ledger` | who deserves it? |
+| `Placer` | where does it run? |
 """
 
 from ._native import __version__
@@ -23,7 +26,10 @@ from .errors import (
     TimeReversedError,
 )
 from .gate import Gate
+from .place import Placer
 from .policy import Policy
+from .route import Router
+from .share import Ledger
 
 __all__ = [
     "ContradictionError",
@@ -31,11 +37,14 @@ __all__ = [
     "FullError",
     "Gate",
     "InternalError",
+    "Ledger",
     "NameUnknownError",
     "OutOfMemoryError",
+    "Placer",
     "Policy",
     "RampmeterError",
     "RangeError",
+    "Router",
     "SnapshotError",
     "StaleError",
     "TimeReversedError",

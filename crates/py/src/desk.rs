@@ -61,6 +61,25 @@ impl<T: Send> Desk<T> {
         });
         Ok(done?)
     }
+
+    /// A [`Desk::scan`] of two desks. Always the placer first, so that no two calls wait for each
+    /// other.
+    pub(crate) fn scan_with<U: Send, R: Send>(
+        &self,
+        py: Python<'_>,
+        other: &Desk<U>,
+        call: impl FnOnce(&mut T, &mut U) -> Result<R, Fault> + Send,
+    ) -> PyResult<R> {
+        let done = py.detach(|| {
+            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut second = other.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let was_poisoned = second.poisoned;
+            let done = state.run(|desk| second.run(|other| call(desk, other)));
+            state.poisoned |= second.poisoned && !was_poisoned;
+            done
+        });
+        Ok(done?)
+    }
 }
 
 impl<T> State<T> {

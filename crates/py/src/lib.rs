@@ -11,8 +11,13 @@ mod command;
 mod desk;
 mod error;
 mod gate;
+mod options;
+mod place;
 mod policy;
 mod record;
+mod route;
+mod share;
+mod words;
 
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
@@ -24,7 +29,10 @@ type Fill = fn(&Bound<'_, PyModule>) -> PyResult<()>;
 const ROOMS: &[(&str, Fill)] = &[
     // A line each.
     ("gate", gate::fill),
+    ("place", place::fill),
     ("policy", policy::fill),
+    ("route", route::fill),
+    ("share", share::fill),
 ];
 
 #[pymodule(gil_used = false)]

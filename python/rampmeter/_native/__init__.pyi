@@ -1,7 +1,20 @@
 from . import gate as gate
+from . import place as place
 from . import policy as policy
+from . import route as route
+from . import share as share
 
-__all__ = ["ERROR_CODES", "__version__", "captured", "command", "gate", "policy"]
+__all__ = [
+    "ERROR_CODES",
+    "__version__",
+    "captured",
+    "command",
+    "gate",
+    "place",
+    "policy",
+    "route",
+    "share",
+]
 
 __version__: str
 ERROR_CODES: dict[int, tuple[str, str]]
