@@ -9,8 +9,11 @@
 
 mod command;
 mod desk;
+mod dynamic;
 mod error;
 mod gate;
+mod headroom;
+mod outcome;
 mod policy;
 mod record;
 
@@ -23,7 +26,10 @@ type Fill = fn(&Bound<'_, PyModule>) -> PyResult<()>;
 /// The rooms, by their names.
 const ROOMS: &[(&str, Fill)] = &[
     // A line each.
+    ("dynamic", dynamic::fill),
     ("gate", gate::fill),
+    ("headroom", headroom::fill),
+    ("outcome", outcome::fill),
     ("policy", policy::fill),
 ];
 

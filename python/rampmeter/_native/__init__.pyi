@@ -1,7 +1,20 @@
+from . import dynamic as dynamic
 from . import gate as gate
+from . import headroom as headroom
+from . import outcome as outcome
 from . import policy as policy
 
-__all__ = ["ERROR_CODES", "__version__", "captured", "command", "gate", "policy"]
+__all__ = [
+    "ERROR_CODES",
+    "__version__",
+    "captured",
+    "command",
+    "dynamic",
+    "gate",
+    "headroom",
+    "outcome",
+    "policy",
+]
 
 __version__: str
 ERROR_CODES: dict[int, tuple[str, str]]
