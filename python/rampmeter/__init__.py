@@ -5,10 +5,12 @@ questions. Each can be used alone, takes the time from the caller, and may be sh
 
 | desk | question |
 |---|---|
+| `Batcher` | what runs in the next step? |
 | `Gate` | may this come in, now or later? |
 """
 
 from ._native import __version__
+from .batch import Batcher
 from .errors import (
     ContradictionError,
     DocumentError,
@@ -18,6 +20,7 @@ from .errors import (
     OutOfMemoryError,
     RampmeterError,
     RangeError,
+    ReentrantError,
     SnapshotError,
     StaleError,
     TimeReversedError,
@@ -26,6 +29,7 @@ from .gate import Gate
 from .policy import Policy
 
 __all__ = [
+    "Batcher",
     "ContradictionError",
     "DocumentError",
     "FullError",
@@ -36,6 +40,7 @@ __all__ = [
     "Policy",
     "RampmeterError",
     "RangeError",
+    "ReentrantError",
     "SnapshotError",
     "StaleError",
     "TimeReversedError",

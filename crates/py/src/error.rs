@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     Account { index: usize },
     /// There is not as much memory.
     Memory { bytes: u64 },
+    /// The call comes from within a call of the same object, by way of a function of the host.
+    Reentrant,
     /// A bug of the library, in this call or in an earlier one.
     Internal { what: &'static str },
 }
@@ -44,6 +46,7 @@ impl Fault {
             Self::Name { .. } => codes::NAME,
             Self::Account { .. } => codes::RANGE,
             Self::Memory { .. } => codes::MEMORY,
+            Self::Reentrant => codes::REENTRANT,
             Self::Internal { .. } => codes::INTERNAL,
         }
     }
@@ -57,6 +60,7 @@ impl Fault {
                 format!("`account_index` = {index}: the policy names fewer accounts")
             }
             Self::Memory { bytes } => format!("there are not {bytes} bytes of memory for it"),
+            Self::Reentrant => "the object is in the middle of a call".to_owned(),
             Self::Internal { what } => (*what).to_owned(),
         }
     }

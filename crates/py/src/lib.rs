@@ -7,6 +7,8 @@
 // What stands above a class or a method here is its docstring: it is written for Python.
 #![allow(clippy::doc_link_with_quotes)]
 
+mod batcher;
+mod column;
 mod command;
 mod desk;
 mod error;
@@ -23,6 +25,7 @@ type Fill = fn(&Bound<'_, PyModule>) -> PyResult<()>;
 /// The rooms, by their names.
 const ROOMS: &[(&str, Fill)] = &[
     // A line each.
+    ("batch", batcher::fill),
     ("gate", gate::fill),
     ("policy", policy::fill),
 ];
