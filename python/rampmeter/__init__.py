@@ -6,6 +6,7 @@ questions. Each can be used alone, takes the time from the caller, and may be sh
 | desk | question |
 |---|---|
 | `DynamicBatcher` | which whole requests run together in the next batch? |
+| `Batcher` | what runs in the next step? |
 | `Gate` | may this come in, now or later? |
 | `Router` | which replica takes it? |
 | `Ledger` | who deserves it? |
@@ -15,6 +16,7 @@ questions. Each can be used alone, takes the time from the caller, and may be sh
 """
 
 from ._native import __version__
+from .batch import Batcher
 from .dynamic import DynamicBatcher
 from .errors import (
     ContradictionError,
@@ -25,6 +27,7 @@ from .errors import (
     OutOfMemoryError,
     RampmeterError,
     RangeError,
+    ReentrantError,
     SnapshotError,
     StaleError,
     TimeReversedError,
@@ -38,6 +41,7 @@ from .route import Router
 from .share import Ledger
 
 __all__ = [
+    "Batcher",
     "ContradictionError",
     "DocumentError",
     "DynamicBatcher",
@@ -53,6 +57,7 @@ __all__ = [
     "Policy",
     "RampmeterError",
     "RangeError",
+    "ReentrantError",
     "Reserve",
     "Router",
     "SnapshotError",

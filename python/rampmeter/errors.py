@@ -21,6 +21,7 @@ __all__ = [
     "OutOfMemoryError",
     "RampmeterError",
     "RangeError",
+    "ReentrantError",
     "SnapshotError",
     "StaleError",
     "TimeReversedError",
@@ -79,6 +80,10 @@ class OutOfMemoryError(RampmeterError, MemoryError):
     """There is not as much memory as the object needs."""
 
 
+class ReentrantError(RampmeterError, RuntimeError):
+    """A function of the host, asked in the middle of a call, called the same object."""
+
+
 class InternalError(RampmeterError, RuntimeError):
     """A bug of the library: the object is not to be used any more. Please report it."""
 
@@ -97,6 +102,7 @@ BY_CODE: dict[int, type[RampmeterError]] = {
     -11: DocumentError,
     -67: NameUnknownError,
     -69: OutOfMemoryError,
+    -70: ReentrantError,
     -100: InternalError,
 }
 """The class of each code that Python can meet; those of pointers and structures are C's alone."""

@@ -22,6 +22,8 @@ pub(crate) enum Fault {
     Same,
     /// There is not as much memory.
     Memory { bytes: u64 },
+    /// The call comes from within a call of the same object, by way of a function of the host.
+    Reentrant,
     /// A bug of the library, in this call or in an earlier one.
     Internal { what: &'static str },
 }
@@ -47,6 +49,7 @@ impl Fault {
             Self::Account { .. } => codes::RANGE,
             Self::Same => codes::CONTRADICTION,
             Self::Memory { .. } => codes::MEMORY,
+            Self::Reentrant => codes::REENTRANT,
             Self::Internal { .. } => codes::INTERNAL,
         }
     }
@@ -61,6 +64,7 @@ impl Fault {
             }
             Self::Same => "`other` is the object itself".to_owned(),
             Self::Memory { bytes } => format!("there are not {bytes} bytes of memory for it"),
+            Self::Reentrant => "the object is in the middle of a call".to_owned(),
             Self::Internal { what } => (*what).to_owned(),
         }
     }

@@ -4,9 +4,15 @@
 //! `rampmeter.batch` is `rampmeter._native.batch` and so on. Objects may be shared between threads,
 //! with and without a GIL; see [`desk`].
 
-// What stands above a class or a method here is its docstring: it is written for Python.
-#![allow(clippy::doc_link_with_quotes)]
+// What stands above a class or a method is its docstring: it is written for Python.
+#![allow(clippy::doc_link_with_quotes, clippy::doc_markdown)]
+// Arguments belong to a method as PyO3 made them, and their names are given by whoever calls.
+#![allow(clippy::needless_pass_by_value, clippy::too_many_arguments)]
+// Fields have the names that they have in the core and in C.
+#![allow(clippy::struct_field_names)]
 
+mod batcher;
+mod column;
 mod command;
 mod desk;
 mod dynamic;
@@ -31,11 +37,12 @@ type Fill = fn(&Bound<'_, PyModule>) -> PyResult<()>;
 /// The rooms, by their names.
 const ROOMS: &[(&str, Fill)] = &[
     // A line each.
+    ("batch", batcher::fill),
     ("dynamic", dynamic::fill),
     ("gate", gate::fill),
-    ("place", place::fill),
     ("headroom", headroom::fill),
     ("outcome", outcome::fill),
+    ("place", place::fill),
     ("policy", policy::fill),
     ("route", route::fill),
     ("share", share::fill),

@@ -195,7 +195,7 @@ impl Outcomes {
     /// Adds what other books hold, as if all had been entered here. Raises `ContradictionError` where
     /// classes, targets, accounts or options differ, or `other` are these books themselves.
     fn merge(&self, py: Python<'_>, other: &Bound<'_, Outcomes>) -> PyResult<()> {
-        self.0.both(py, &other.get().0, |books, other| Ok(books.merge(other)?))
+        self.0.scan_with(py, &other.get().0, |books, other| Ok(books.merge(other)?))
     }
 
     /// How many requests of a class or an account ended how. Raises `RangeError`.

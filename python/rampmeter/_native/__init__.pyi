@@ -1,3 +1,4 @@
+from . import batch as batch
 from . import dynamic as dynamic
 from . import gate as gate
 from . import headroom as headroom
@@ -21,6 +22,7 @@ __all__ = [
     "route",
     "share",
 ]
+__all__ = ["ERROR_CODES", "__version__", "batch", "captured", "command", "gate", "policy"]
 
 __version__: str
 ERROR_CODES: dict[int, tuple[str, str]]
