@@ -80,7 +80,7 @@ impl DynamicBatcher {
     #[new]
     fn new(py: Python<'_>, options: &Bound<'_, DynamicOptions>) -> PyResult<Self> {
         let options = options.get();
-        let build = || built(&options.core()?, |options| CoreBatcher::new(options));
+        let build = || built(&options.core()?, CoreBatcher::new);
         Desk::create(py, build).map(Self)
     }
 

@@ -5,7 +5,9 @@
 //! with and without a GIL; see [`desk`].
 
 // What stands above a class or a method here is its docstring: it is written for Python.
-#![allow(clippy::doc_link_with_quotes)]
+#![allow(clippy::doc_link_with_quotes, clippy::doc_markdown)]
+// As PyO3 hands arguments over.
+#![allow(clippy::needless_pass_by_value)]
 
 mod command;
 mod desk;

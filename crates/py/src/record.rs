@@ -23,6 +23,8 @@ macro_rules! record {
         $(#[$meta])*
         #[pyo3::pyclass(frozen, get_all, eq, module = $module)]
         #[derive(Clone, Debug, PartialEq)]
+        // They are the names that C has.
+        #[allow(clippy::struct_field_names)]
         pub(crate) struct $name {
             $($(#[$field_meta])* pub(crate) $field: $type,)+
         }
