@@ -26,7 +26,7 @@ def test_the_program_of_the_readme():
     (program,) = blocks("README.md")
     done = run(program)
     assert done.returncode == 0, done.stderr
-    assert "refused" in done.stdout
+    assert "420 requests in" in done.stdout
 
 
 def test_programs_of_the_guides():
