@@ -1,12 +1,14 @@
 """Batches in an asyncio server: nobody is lost, nobody waits for ever, nothing is polled."""
 
 import asyncio
+import random
 import threading
 import time
 from itertools import chain
 
 import pytest
 
+from rampmeter import InternalError
 from rampmeter.dynamic import Curve, DynamicClass, DynamicOptions
 from rampmeter.integrations.asyncio import Refused, batched
 
@@ -243,6 +245,20 @@ def test_a_loop_that_died_with_requests_leaves_nothing_behind():
     assert double.stats().requests == 0
 
 
+def test_a_broken_desk_leaves_nobody_waiting():
+    async def main():
+        double = wrap(Model())
+
+        def broken():
+            raise InternalError("a bug", -100)
+
+        double._launch_all = broken
+        with pytest.raises(InternalError):
+            await double(1)
+
+    asyncio.run(main())
+
+
 def test_it_sleeps_until_something_happens():
     """A second of waiting for slow batches takes a handful of decisions, not thousands."""
     model = Model(takes_s=0.5)
@@ -277,3 +293,43 @@ def test_deadlines_choose_the_batch():
     asyncio.run(main())
     first = next(batch for batch in model.batches if 9 in batch)
     assert len(first) < 8
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_callers_do_the_books_balance(seed):
+    """Callers that leave, batches that fail, deadlines and time-outs: nobody waits for ever."""
+    draw = random.Random(seed)
+
+    async def main():
+        async def model(numbers):
+            await asyncio.sleep(draw.random() * 0.01)
+            if draw.random() < 0.1:
+                raise LookupError
+            return numbers
+
+        options = DynamicOptions(
+            [FAST],
+            batch_size_max=4,
+            instances=2,
+            requests_max=40,
+            classes=[DynamicClass(), DynamicClass(timeout_ns=15_000_000)],
+        )
+        call = batched(options)(model)
+        tasks = []
+        for number in range(200):
+            more = {"class_index": draw.randrange(2), "deadline_s": draw.choice([None, 0.01, 1.0])}
+            tasks.append(asyncio.create_task(call(number, **more)))
+            if draw.random() < 0.5:
+                await asyncio.sleep(draw.random() * 0.005)
+            if draw.random() < 0.2:
+                draw.choice(tasks).cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        for number, result in enumerate(results):
+            known = isinstance(result, asyncio.CancelledError | LookupError | Refused)
+            assert known or result == number
+        await call.close()
+        stats = call.stats()
+        assert (stats.requests, stats.waiting, stats.batches_running) == (0, 0, 0)
+        assert stats.launched > 50
+
+    asyncio.run(main())

@@ -1,6 +1,7 @@
 """The gate before an ASGI application: who is let in, who waits, who is turned away."""
 
 import asyncio
+import random
 
 import pytest
 
@@ -311,5 +312,46 @@ def test_other_connections_pass():
         server = GateMiddleware(Application(), POLICY, servers=0)
         await server({"type": "lifespan"}, None, send)
         assert heard == [{"type": "other"}]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_clients_do_the_books_balance(seed):
+    """Clients that hang up, servers that cancel, applications that fail: no place is lost."""
+    draw = random.Random(seed)
+
+    async def main():
+        async def app(_scope, receive, send):
+            await receive()
+            await asyncio.sleep(draw.random() * 0.01)
+            if draw.random() < 0.1:
+                raise LookupError
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"a", "more_body": True})
+            await asyncio.sleep(draw.random() * 0.01)
+            await send({"type": "http.response.body", "body": b"b"})
+
+        books = Outcomes(POLICY)
+        server = GateMiddleware(app, POLICY, servers=3, outcomes=books)
+        await teach(server)
+        clients = []
+        for _ in range(80):
+            headers = {"x_rampmeter_class": draw.choice(["chat", "background"])}
+            clients.append(Client(server, **headers))
+            await asyncio.sleep(draw.random() * 0.003)
+            if draw.random() < 0.2:
+                draw.choice(clients).gone.set()
+            if draw.random() < 0.1:
+                draw.choice(clients).task.cancel()
+        await asyncio.gather(*(client.task for client in clients), return_exceptions=True)
+        stats = server.gate.stats()
+        assert (stats.running, stats.waiting) == (0, 0)
+        assert stats.held > 0
+        # Who was cancelled before the first step never came in.
+        seen = sum(books.counts(class_index=index).offered for index in (0, 1))
+        assert 30 + 60 < seen <= 30 + 80
+        assert not server._held
+        assert not server._running
 
     asyncio.run(main())
