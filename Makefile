@@ -23,7 +23,7 @@ LINTS := -- --deny warnings
 
 .DEFAULT_GOAL := help
 .PHONY: help demo ablation test bench lint fmt clippy unit nostd deny shared
-.PHONY: instructions instructions-update install header c c-docs overhead abi-update fuzz test-integrations
+.PHONY: instructions instructions-update install header c c-docs py overhead abi-update fuzz test-integrations
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ help: ## list the targets
 demo: ## one engine, rising load, policies side by side: prints a table, writes report.html
 	$(CARGO) run --release --locked --package rampmeter-cli -- highway --report report.html
 
-test: fmt clippy unit nostd c c-docs instructions deny shared ## everything that must pass before a change is taken
+test: fmt clippy unit nostd c c-docs py instructions deny shared ## everything that must pass before a change is taken
 
 ablation: ## the same traffic with one key of the policy changed at a time
 	cd examples/ablation && $(CARGO) run --release --locked --package rampmeter-cli -- highway \
@@ -94,6 +94,9 @@ c: ## the C ABI: header, layout, symbols, examples under the checkers, packages
 c-docs: ## the C header as HTML in target/c-docs; fails on what is not documented
 	@if command -v doxygen >/dev/null; then mkdir -p target && doxygen docs/Doxyfile; \
 	else echo "doxygen is not installed: C reference not made"; fi
+
+py: ## the Python wheel: every CPython here, style, types, integrations, source distribution
+	tests/python/run.sh
 
 overhead: ## instructions that a call from C takes on top of the same call from Rust
 	CARGO='$(CARGO)' tests/c/overhead.sh

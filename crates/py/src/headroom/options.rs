@@ -145,7 +145,6 @@ impl Engine {
 /// 128
 #[pyfunction]
 #[pyo3(signature = (engine, *, seats_max, prompt_tokens, output_tokens, output_scv = 1.0))]
-#[allow(clippy::needless_pass_by_value)] // As PyO3 hands it over.
 pub(crate) fn engine_seats(
     engine: Engine,
     seats_max: u32,

@@ -45,7 +45,6 @@ impl From<CoreDifference> for Difference {
 /// >>> jain([4.0, 4.0, 0.0, 0.0])
 /// 0.5
 #[pyfunction]
-#[allow(clippy::needless_pass_by_value)] // As PyO3 hands it over.
 fn jain(values: Vec<f64>) -> PyResult<f64> {
     Ok(measures::jain(&values).map_err(Fault::from)?)
 }
