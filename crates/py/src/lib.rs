@@ -6,6 +6,8 @@
 
 // What stands above a class or a method here is its docstring: it is written for Python.
 #![allow(clippy::doc_link_with_quotes)]
+// Lists that Python gives are read into memory of their own, which a call then has.
+#![allow(clippy::needless_pass_by_value)]
 
 mod command;
 mod desk;

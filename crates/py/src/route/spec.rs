@@ -59,7 +59,7 @@ pub(super) fn replica_spec(
         disk_load_s_per_block,
         adapter_load_s,
     );
-    let profile = match engine.map(|engine| engine.extract::<&str>()) {
+    let profile = match engine.map(PyAnyMethods::extract::<&str>) {
         Some(Ok(name)) => Some(named(name)?),
         _ => None,
     };
