@@ -5,13 +5,17 @@ questions. Each can be used alone, takes the time from the caller, and may be sh
 
 | desk | question |
 |---|---|
+| `DynamicBatcher` | which whole requests run together in the next batch? |
 | `Gate` | may this come in, now or later? |
 | `Router` | which replica takes it? |
 | `Ledger` | who deserves it? |
 | `Placer` | where does it run? |
+| `Headroom` | how much is safe, and how many replicas does it take? |
+| `Outcomes` | what did users feel? |
 """
 
 from ._native import __version__
+from .dynamic import DynamicBatcher
 from .errors import (
     ContradictionError,
     DocumentError,
@@ -26,6 +30,8 @@ from .errors import (
     TimeReversedError,
 )
 from .gate import Gate
+from .headroom import Headroom, Reserve
+from .outcome import Outcomes
 from .place import Placer
 from .policy import Policy
 from .route import Router
@@ -34,16 +40,20 @@ from .share import Ledger
 __all__ = [
     "ContradictionError",
     "DocumentError",
+    "DynamicBatcher",
     "FullError",
     "Gate",
+    "Headroom",
     "InternalError",
     "Ledger",
     "NameUnknownError",
     "OutOfMemoryError",
+    "Outcomes",
     "Placer",
     "Policy",
     "RampmeterError",
     "RangeError",
+    "Reserve",
     "Router",
     "SnapshotError",
     "StaleError",

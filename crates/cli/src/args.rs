@@ -70,6 +70,9 @@ pub(crate) struct Highway {
         default_value = help::POLICIES_DEFAULT
     )]
     pub(crate) policy: Vec<String>,
+    /// Gates before the engine; each policy runs behind each
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', default_value = "none")]
+    pub(crate) gate: Vec<String>,
     /// Write utilization and attainment over load as an SVG picture
     #[arg(long, value_name = "OUT.svg")]
     pub(crate) picture: Option<PathBuf>,
@@ -105,7 +108,7 @@ pub(crate) struct ReplayServing {
     /// File that request lengths are drawn from, for a trace without them (`servegen`)
     #[arg(long, value_name = "FILE")]
     pub(crate) lengths: Option<PathBuf>,
-    /// Admission gate; `none` refuses nobody
+    /// Gates before each engine; each policy runs behind each
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', default_value = "none")]
     pub(crate) gate: Vec<String>,
     /// Engines that share the requests

@@ -36,11 +36,12 @@ pub(crate) fn exit_codes() -> String {
 /// For `highway`.
 pub(crate) fn highway() -> String {
     format!(
-        "{}\n  default: {POLICIES_DEFAULT}\n{}\n{}\n{}\n{}",
+        "{}\n  default: {POLICIES_DEFAULT}\n{}\n{}\n{}\n{}\n{}",
         policies(),
         profiles(),
         mixes(),
         views(),
+        gates(),
         traffic()
     )
 }
@@ -48,12 +49,13 @@ pub(crate) fn highway() -> String {
 /// For `replay serving`.
 pub(crate) fn replay() -> String {
     format!(
-        "{}\n{}\nFormats:\n  {}\n{}\n{}\nGates: none.\nRouters: {}",
+        "{}\n{}\nFormats:\n  {}\n{}\n{}\n{}\nRouters: {}",
         policies(),
         profiles(),
         jobs::format_names().join(", "),
         mixes(),
         views(),
+        gates(),
         jobs::router_names().join(", ")
     )
 }
@@ -154,4 +156,13 @@ fn views() -> String {
 
 fn traffic() -> String {
     format!("Presets of traffic: {}", jobs::traffic_names().join(", "))
+}
+
+fn gates() -> String {
+    "Gates:\n  \
+     none          everybody comes in\n  \
+     rampmeter     who would still start in time, with as many inside as keep every token in time;\n  \
+     rampmeter=N   with N inside\n  \
+     cap=N         at most N at a time, all others are turned away at once"
+        .to_owned()
 }

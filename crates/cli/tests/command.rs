@@ -79,9 +79,12 @@ fn unknown_names_meet_the_nearest_known_one() {
 }
 
 #[test]
-fn what_this_version_lacks_is_said() {
-    let args = replay(&["--policy", "fcfs", "--gate", "rampmeter"]);
-    refused(&args, &["--gate", "rampmeter", "not available in this version"]);
+fn gates_that_cannot_be_are_named() {
+    let with = |gate: &'static str| replay(&["--policy", "fcfs", "--gate", gate]);
+    refused(&with("rampmetre"), &["--gate", "`rampmetre`", "did you mean `rampmeter`?"]);
+    refused(&with("cap=0"), &["--gate", "cap=0", "1..=1000000"]);
+    refused(&with("none,cap=7,none"), &["--gate", "`none` is given twice"]);
+    refused(&["highway", "--gate", "cap"], &["--gate", "`cap`"]);
 }
 
 #[test]
@@ -186,6 +189,19 @@ fn seeds_are_the_runs_of_each_seed() {
     let one_by_one: Vec<_> = first.into_iter().zip(second).flat_map(|(a, b)| [a, b]).collect();
     assert_eq!(together, one_by_one);
     assert_eq!(together[1]["seed"], 8);
+}
+
+#[test]
+fn each_policy_runs_behind_each_gate() {
+    let with = |gate: &str| runs_of(&[&SMALL[..], &["--policy", "vtc", "--gate", gate]].concat());
+    let (both, alone) = (with("none,cap=1"), with("none"));
+    let (open, capped) = both.split_at(alone.len());
+    assert_eq!(open, alone);
+    assert!(capped.iter().all(|run| run["gate"] == "cap=1"));
+    let refused = |runs: &[serde_json::Value]| {
+        runs.iter().filter_map(|run| run["refused"].as_u64()).sum::<u64>()
+    };
+    assert!(refused(capped) > refused(open));
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //! the desk is not used any more, and `InternalError` is raised from then on.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
@@ -55,11 +55,37 @@ impl<T: Send> Desk<T> {
         py: Python<'_>,
         call: impl FnOnce(&mut T) -> Result<R, Fault> + Send,
     ) -> PyResult<R> {
-        let done = py.detach(|| {
-            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            state.run(call)
-        });
-        Ok(done?)
+        Ok(py.detach(|| self.locked().run(call))?)
+    }
+
+    /// To be called without the interpreter.
+    fn locked(&self) -> MutexGuard<'_, State<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A call that changes this desk by what another one holds, at the cost of `scan`. Two threads
+    /// that do so in opposite directions lock in the same order.
+    pub(crate) fn both(
+        &self,
+        py: Python<'_>,
+        other: &Self,
+        call: impl FnOnce(&mut T, &mut T) -> Result<(), Fault> + Send,
+    ) -> PyResult<()> {
+        if std::ptr::eq(self, other) {
+            return Err(Fault::Same.into());
+        }
+        py.detach(|| {
+            let (mut mine, mut theirs);
+            if std::ptr::from_ref(self) < std::ptr::from_ref(other) {
+                mine = self.locked();
+                theirs = other.locked();
+            } else {
+                theirs = other.locked();
+                mine = self.locked();
+            }
+            theirs.run(|theirs| mine.run(|mine| call(mine, theirs)))
+        })?;
+        Ok(())
     }
 
     /// A [`Desk::scan`] of two desks. Always the placer first, so that no two calls wait for each

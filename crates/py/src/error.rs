@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     Name { what: &'static str, name: String },
     /// The policy names fewer accounts.
     Account { index: usize },
+    /// An object was to be changed by what it holds itself.
+    Same,
     /// There is not as much memory.
     Memory { bytes: u64 },
     /// A bug of the library, in this call or in an earlier one.
@@ -43,6 +45,7 @@ impl Fault {
             Self::Document(_) => codes::DOCUMENT,
             Self::Name { .. } => codes::NAME,
             Self::Account { .. } => codes::RANGE,
+            Self::Same => codes::CONTRADICTION,
             Self::Memory { .. } => codes::MEMORY,
             Self::Internal { .. } => codes::INTERNAL,
         }
@@ -56,6 +59,7 @@ impl Fault {
             Self::Account { index } => {
                 format!("`account_index` = {index}: the policy names fewer accounts")
             }
+            Self::Same => "`other` is the object itself".to_owned(),
             Self::Memory { bytes } => format!("there are not {bytes} bytes of memory for it"),
             Self::Internal { what } => (*what).to_owned(),
         }

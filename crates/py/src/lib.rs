@@ -11,9 +11,12 @@
 
 mod command;
 mod desk;
+mod dynamic;
 mod error;
 mod gate;
+mod headroom;
 mod options;
+mod outcome;
 mod place;
 mod policy;
 mod record;
@@ -30,8 +33,11 @@ type Fill = fn(&Bound<'_, PyModule>) -> PyResult<()>;
 /// The rooms, by their names.
 const ROOMS: &[(&str, Fill)] = &[
     // A line each.
+    ("dynamic", dynamic::fill),
     ("gate", gate::fill),
     ("place", place::fill),
+    ("headroom", headroom::fill),
+    ("outcome", outcome::fill),
     ("policy", policy::fill),
     ("route", route::fill),
     ("share", share::fill),

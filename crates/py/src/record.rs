@@ -14,10 +14,12 @@ use pyo3::types::PyDict;
 ///     }
 /// }
 /// ```
+///
+/// Methods of its own, such as a constructor, stand in an `impl { ... }` behind it.
 macro_rules! record {
     ($(#[$meta:meta])* $module:literal $name:ident {
         $($(#[$field_meta:meta])* $field:ident: $type:ty,)+
-    }) => {
+    } $(impl { $($methods:tt)* })?) => {
         $(#[$meta])*
         #[pyo3::pyclass(frozen, get_all, eq, module = $module)]
         #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +46,8 @@ macro_rules! record {
             ) -> pyo3::PyResult<pyo3::Bound<'py, pyo3::types::PyDict>> {
                 $crate::record::fields(slf.as_any(), &[$(stringify!($field)),+])
             }
+
+            $($($methods)*)?
         }
     };
 }

@@ -7,7 +7,7 @@ use rampmeter_sim::engine::{Engine, EngineOverrides, Slowdown};
 use rampmeter_sim::results::{Felt, ServingRun};
 use rampmeter_sim::serving::replay::replay;
 use rampmeter_sim::serving::{
-    Observer, PolicySpec, Rampmeter, Refusal, RunOptions, capacity, measure_capacity, run,
+    GateKind, Observer, PolicySpec, Rampmeter, Refusal, RunOptions, capacity, measure_capacity, run,
 };
 use rampmeter_sim::workload::{Extent, Generator, Mix, Preset, Workload};
 
@@ -31,7 +31,7 @@ fn chat(engine: &Engine, seconds: f64, load: f64) -> Workload {
 
 fn served(workload: &Workload, engine: &Engine, document: Option<PathBuf>) -> ServingRun {
     let spec = PolicySpec::Rampmeter { document };
-    replay(workload, engine, &spec, RunOptions::default(), None, 42).unwrap()
+    replay(workload, engine, &spec, GateKind::None, RunOptions::default(), None, 42).unwrap()
 }
 
 #[test]
@@ -137,6 +137,7 @@ fn a_policy_learns_an_engine_that_becomes_slower() {
     let learned = served(&workload, &slower, None).step_model.unwrap();
     assert!(learned.samples > 1_000 && learned.error_pct < 3.0, "{learned:?}");
     let peer = PolicySpec::peer(rampmeter_sim::serving::spec::PeerKind::Fcfs);
-    let run = replay(&workload, &slower, &peer, RunOptions::default(), None, 42).unwrap();
+    let run =
+        replay(&workload, &slower, &peer, GateKind::None, RunOptions::default(), None, 42).unwrap();
     assert_eq!(run.step_model, None);
 }

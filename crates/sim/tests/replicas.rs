@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use rampmeter::Nanos;
 use rampmeter_sim::engine::{Engine, EngineOverrides};
 use rampmeter_sim::results::ServingRun;
-use rampmeter_sim::serving::capacity;
 use rampmeter_sim::serving::replay::replay;
 use rampmeter_sim::serving::replicas::{Failure, ReplicaOptions, RouterKind, serve};
+use rampmeter_sim::serving::{GateKind, capacity};
 use rampmeter_sim::trace::TOKENS_MAX;
 use rampmeter_sim::workload::{Extent, Generator, Mix, Preset, SystemPrompts, Workload};
 
@@ -61,7 +61,7 @@ fn one_replica_is_the_same_behind_any_router() {
         ServingRun { router: String::new(), ..run }
     });
     assert!(runs.iter().all(|run| *run == runs[0]));
-    let alone = replay(&workload, &engine(), &options.policy, options.run, None, 3);
+    let alone = replay(&workload, &engine(), &options.policy, GateKind::None, options.run, None, 3);
     assert_eq!(alone.unwrap().classes, runs[0].classes);
 }
 

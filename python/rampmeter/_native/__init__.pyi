@@ -1,4 +1,7 @@
+from . import dynamic as dynamic
 from . import gate as gate
+from . import headroom as headroom
+from . import outcome as outcome
 from . import place as place
 from . import policy as policy
 from . import route as route
@@ -9,7 +12,10 @@ __all__ = [
     "__version__",
     "captured",
     "command",
+    "dynamic",
     "gate",
+    "headroom",
+    "outcome",
     "place",
     "policy",
     "route",

@@ -24,6 +24,7 @@ pub(super) fn highway(
         mix: args.serving.mix.clone(),
         engine: args.limits.engine(&args.engine),
         policies: args.policy,
+        gates: args.gate,
         loads: args.load,
         seed: args.serving.seed,
         seeds: args.serving.seeds,
@@ -40,7 +41,6 @@ pub(super) fn replay(
     command_line: &str,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    only_none("--gate", "gate", &args.gate)?;
     let job = ServingJob {
         requests: Requests::Trace {
             spec: args.trace,
@@ -50,6 +50,7 @@ pub(super) fn replay(
         mix: args.serving.mix.clone(),
         engine: args.limits.engine(&args.engine),
         policies: args.policy,
+        gates: args.gate,
         loads: args.load,
         seed: args.serving.seed,
         seeds: args.serving.seeds,
@@ -58,16 +59,6 @@ pub(super) fn replay(
         routers: args.router.into_iter().filter(|name| name != "none").collect(),
     };
     run(&job, &args.serving, None, command_line, console)
-}
-
-fn only_none(option: &str, what: &str, names: &[String]) -> Result<(), Failure> {
-    match names.iter().find(|name| *name != "none") {
-        None => Ok(()),
-        Some(name) => {
-            let problem = format!("{what} `{name}` is not available in this version; `none` is");
-            Err(InputError::new(option, problem).into())
-        }
-    }
 }
 
 /// Files are opened first, written last.

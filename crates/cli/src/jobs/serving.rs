@@ -10,7 +10,7 @@ use rampmeter_sim::report::ClassTarget;
 use rampmeter_sim::results::{ServingRun, mean};
 use rampmeter_sim::serving::replay::replay;
 use rampmeter_sim::serving::replicas::{self, REPLICAS_MAX, ReplicaOptions, RouterKind};
-use rampmeter_sim::serving::{Contender, PolicySpec, RunOptions, capacity};
+use rampmeter_sim::serving::{Contender, GateKind, PolicySpec, RunOptions, capacity};
 use rampmeter_sim::trace::{self, ReadOptions};
 use rampmeter_sim::workload::{Extent, Generator, Mix, Preset, Workload};
 
@@ -49,6 +49,8 @@ pub(crate) struct ServingJob {
     pub(crate) engine: EngineChoice,
     /// Policies as named on the command line.
     pub(crate) policies: Vec<String>,
+    /// Gates as named on the command line: each policy runs behind each.
+    pub(crate) gates: Vec<String>,
     /// Loads; none means as recorded.
     pub(crate) loads: Vec<f64>,
     /// Seed of everything random, the first of `seeds`.
@@ -92,17 +94,32 @@ fn contenders(job: &ServingJob) -> Result<Vec<Contender>, InputError> {
     job.policies.iter().map(|name| name.parse()).collect()
 }
 
-/// Routers by policies, or policies alone where there is no router.
-fn routed(job: &ServingJob) -> Result<Vec<(Option<RouterKind>, Contender)>, InputError> {
+/// A policy, and what stands before it.
+struct Row {
+    contender: Contender,
+    gate: GateKind,
+    router: Option<RouterKind>,
+}
+
+/// Routers by gates by policies; without a router, gates by policies.
+fn rows_of(job: &ServingJob) -> Result<Vec<Row>, InputError> {
     let contenders = contenders(job)?;
-    if job.routers.is_empty() {
-        return Ok(contenders.into_iter().map(|contender| (None, contender)).collect());
-    }
+    let gates: Vec<GateKind> =
+        job.gates.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
+    once("--gate", &gates)?;
     let routers: Vec<RouterKind> =
         job.routers.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
     once("--router", &routers)?;
-    let each = |router| contenders.iter().map(move |contender| (Some(router), contender.clone()));
-    Ok(routers.into_iter().flat_map(each).collect())
+    let alone = routers.is_empty().then_some(None);
+    let mut rows = Vec::new();
+    for router in routers.into_iter().map(Some).chain(alone) {
+        for gate in &gates {
+            let row =
+                |contender: &Contender| Row { contender: contender.clone(), gate: *gate, router };
+            rows.extend(contenders.iter().map(row));
+        }
+    }
+    Ok(rows)
 }
 
 /// Refuses a job that names something unknown, or the same thing twice, before anything is read.
@@ -110,7 +127,7 @@ pub(crate) fn check(job: &ServingJob) -> Result<(), InputError> {
     let contenders = contenders(job)?;
     once("--policy", &contenders)?;
     once("--load", &job.loads)?;
-    routed(job)?;
+    rows_of(job)?;
     if job.replicas > 1 && job.routers.is_empty() {
         let problem = format!("{} replicas need a --router", job.replicas);
         return Err(InputError::new("--replicas", problem));
@@ -162,8 +179,7 @@ fn workload(job: &ServingJob, seed: u64) -> Result<Workload, InputError> {
 
 /// One run to do.
 struct Task<'a> {
-    contender: usize,
-    router: Option<RouterKind>,
+    row: usize,
     spec: &'a PolicySpec,
     load: Option<f64>,
     workload: &'a Workload,
@@ -177,11 +193,10 @@ pub(crate) fn serve(
     job: &ServingJob,
     tell: &(dyn Fn(u64, u64, &str) + Sync),
 ) -> Result<Served, InputError> {
-    let (routers, contenders): (Vec<Option<RouterKind>>, Vec<Contender>) =
-        routed(job)?.into_iter().unzip();
+    let rows = rows_of(job)?;
     let steady = Engine::load(&job.engine.spec, &job.engine.overrides())?;
     let engine = job.slowdown.map_or_else(|| steady.clone(), |slowdown| slowdown.apply(&steady));
-    let variants: usize = contenders.iter().map(|contender| contender.variants().len()).sum();
+    let variants: usize = rows.iter().map(|row| row.contender.variants().len()).sum();
     let each_seed = variants * job.loads.len().max(1);
     let total = each_seed as u64 * u64::from(job.seeds);
     let begun = AtomicU64::new(0);
@@ -194,32 +209,30 @@ pub(crate) fn serve(
         // A load is a share of what the engine completes at its usual speed.
         let workloads = at_loads(&recorded, &steady, &job.loads, job.replicas)?;
         let tasks: Vec<Task<'_>> = (0..)
-            .zip(&contenders)
-            .flat_map(|(contender, row)| row.variants().iter().map(move |spec| (contender, spec)))
-            .flat_map(|(contender, spec)| {
+            .zip(&rows)
+            .flat_map(|(at, row)| row.contender.variants().iter().map(move |spec| (at, spec)))
+            .flat_map(|(row, spec)| {
                 let at_load = workloads.iter();
-                let router = routers[contender];
-                at_load.map(move |(load, workload)| {
-                    let load = *load;
-                    Task { contender, router, spec, load, workload }
-                })
+                at_load.map(move |(load, workload)| Task { row, spec, load: *load, workload })
             })
             .collect();
         by_seed.push(in_parallel(&tasks, |task| {
             let name = task.spec.to_string();
             tell(begun.fetch_add(1, Ordering::Relaxed), total, &name);
-            let Task { contender, router, spec, load, workload } = *task;
+            let Task { row, spec, load, workload } = *task;
+            let Row { contender, gate, router } = &rows[row];
             let options = RunOptions::default();
-            let served = match router {
-                None => replay(workload, &engine, spec, options, load, seed),
+            let served = match *router {
+                None => replay(workload, &engine, spec, *gate, options, load, seed),
                 Some(router) => {
-                    let policy = spec.clone();
-                    let fleet = ReplicaOptions { policy, ..ReplicaOptions::new(job.replicas) };
+                    let (policy, gate) = (spec.clone(), *gate);
+                    let fleet =
+                        ReplicaOptions { policy, gate, ..ReplicaOptions::new(job.replicas) };
                     replicas::serve(workload, &engine, router, &fleet, load, seed)
                 }
             };
             let mut run = served.map_err(|error| about(name, &error))?;
-            run.policy = contenders[contender].to_string();
+            run.policy = contender.to_string();
             Ok(run)
         })?);
         first.get_or_insert(recorded);
@@ -231,7 +244,7 @@ pub(crate) fn serve(
         engine_source: engine.source.clone(),
         workload: recorded.source.clone(),
         attainment_min_ratio: Policy::default().objectives.attainment_min_ratio,
-        runs: rows(&contenders, job.loads.len().max(1), &by_seed, &first_class(&recorded)),
+        runs: shown(&rows, job.loads.len().max(1), &by_seed, &first_class(&recorded)),
         classes,
     })
 }
@@ -255,16 +268,11 @@ fn first_class(workload: &Workload) -> String {
 
 /// The runs that are shown: policy by policy, load by load, seed by seed, of each policy the
 /// variant that was best at that load over all seeds.
-fn rows(
-    contenders: &[Contender],
-    loads: usize,
-    by_seed: &[Vec<ServingRun>],
-    class: &str,
-) -> Vec<ServingRun> {
+fn shown(rows: &[Row], loads: usize, by_seed: &[Vec<ServingRun>], class: &str) -> Vec<ServingRun> {
     let mut shown = Vec::new();
     let mut start = 0;
-    for contender in contenders {
-        let variants = contender.variants().len();
+    for row in rows {
+        let variants = row.contender.variants().len();
         for load in 0..loads {
             let of_variant = |variant: usize| -> Vec<ServingRun> {
                 let place = start + variant * loads + load;

@@ -204,9 +204,11 @@ fn learned(runs: &[ServingRun]) -> Option<String> {
     ))
 }
 
-/// A policy, or with a star the variant that was best.
+/// A policy, or with a star the variant that was best, and the gate before it.
 fn name(run: &ServingRun) -> String {
-    if run.variant == run.policy { run.policy.clone() } else { format!("{} *", run.variant) }
+    let star = if run.variant == run.policy { "" } else { " *" };
+    let gate = if run.gate == "none" { String::new() } else { format!("\n  behind {}", run.gate) };
+    format!("{}{star}{gate}", run.variant)
 }
 
 fn met(felt: &Felt) -> String {

@@ -180,6 +180,23 @@ impl Histogram {
         self.buckets.iter().fold(0, |sum: u64, bucket| sum.saturating_add(*bucket))
     }
 
+    /// How many of the values recorded are at most `value`. Inside the range, those up to 1/64
+    /// above it may be counted as well, because they share its bucket; below and above it, those
+    /// on its side of the range. O(buckets).
+    #[must_use]
+    pub fn count_at_most(&self, value: u64) -> u64 {
+        if value < self.min {
+            return 0;
+        }
+        if value >= self.max {
+            return self.count();
+        }
+        self.buckets
+            .iter()
+            .take(bucket_of(value) + 1)
+            .fold(0, |sum, bucket| sum.saturating_add(*bucket))
+    }
+
     /// True when nothing was recorded.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -310,6 +327,21 @@ mod tests {
             prop_assert_eq!(histogram.max(), values.last().copied());
             let mean = values.iter().map(|v| *v as f64).sum::<f64>() / values.len() as f64;
             prop_assert!((histogram.mean().unwrap() - mean).abs() <= mean * 1e-12);
+        }
+
+        #[test]
+        fn counts_up_to_a_value_are_those_of_the_values(
+            values in prop::collection::vec(value(), 0..300),
+            bound in value(),
+        ) {
+            let counted = of(&values).count_at_most(bound);
+            let at_most = |most: u64| values.iter().filter(|value| **value <= most).count() as u64;
+            let bucket_end = match bound {
+                ..RANGE_MIN => RANGE_MIN,
+                RANGE_MIN..RANGE_END => bound + bound / 64,
+                RANGE_END.. => u64::MAX,
+            };
+            prop_assert!(at_most(bound) <= counted && counted <= at_most(bucket_end));
         }
 
         #[test]

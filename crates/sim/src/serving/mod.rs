@@ -7,6 +7,7 @@
 mod bound;
 pub mod capacity;
 pub mod contender;
+pub mod gated;
 pub mod kv;
 pub mod observer;
 pub mod peers;
@@ -30,6 +31,7 @@ pub mod validate;
 pub use bound::service_bound;
 pub use capacity::{Capacity, measure as measure_capacity};
 pub use contender::Contender;
+pub use gated::GateKind;
 pub use kv::KvPool;
 pub use observer::Observer;
 pub use rampmeter::{Rampmeter, read_policy};

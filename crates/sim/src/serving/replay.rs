@@ -5,6 +5,7 @@ use rampmeter::Nanos;
 use rampmeter::policy::Policy;
 
 use super::bound::service_bound;
+use super::gated::{GateKind, gated};
 use super::observer::Observer;
 use super::run::{RunError, RunOptions, run};
 use super::spec::{PolicySpec, build};
@@ -12,7 +13,8 @@ use crate::engine::{Engine, Step};
 use crate::results::{Labels, Recorder, ServingRun};
 use crate::workload::Workload;
 
-/// Serves `workload` under the policy that `spec` names; `load` and `seed` only label the result.
+/// Serves `workload` under the policy that `spec` names, behind a gate; `load` and `seed` only label
+/// the result.
 ///
 /// Every policy is judged by the workload's own targets, whatever its document says.
 ///
@@ -22,19 +24,20 @@ pub fn replay(
     workload: &Workload,
     engine: &Engine,
     spec: &PolicySpec,
+    gate: GateKind,
     options: RunOptions,
     load: Option<f64>,
     seed: u64,
 ) -> Result<ServingRun, RunError> {
     let scheduler = build(spec, workload, engine, options.steps_in_flight)?;
+    let scheduler = gated(gate, scheduler, workload, engine)?;
     let judge = Policy::default();
     let mut recorder = Recorder::new(workload, &judge, 1)?;
     let end = run(workload, engine, scheduler, options, &mut recorder)?;
-    let none = || "none".to_owned();
     let labels = Labels {
         policy: spec.to_string(),
-        gate: none(),
-        router: none(),
+        gate: gate.to_string(),
+        router: "none".to_owned(),
         load,
         seed,
         service_bound: service_bound(spec, workload, engine, &judge)?,

@@ -404,6 +404,11 @@ impl<'w> EngineState<'w> {
         Ok(())
     }
 
+    /// Who was refused since [`EngineState::take_refused`].
+    pub(super) fn refused(&self) -> &[(u32, Refusal)] {
+        &self.refused
+    }
+
     /// Who was refused since this was last asked.
     pub(super) fn take_refused(&mut self) -> std::vec::Drain<'_, (u32, Refusal)> {
         self.refused.drain(..)

@@ -18,6 +18,7 @@ use rampmeter::route::ReplicaState;
 use super::router::{Router, RouterKind, View};
 use crate::engine::{Engine, Slowdown, Step};
 use crate::results::{Labels, Recorder, ServingRun};
+use crate::serving::gated::{GateKind, gated};
 use crate::serving::observer::Observer;
 use crate::serving::refusal::Refusal;
 use crate::serving::run::{Replica, RunError, RunOptions, check_workload};
@@ -45,6 +46,8 @@ pub struct ReplicaOptions {
     pub replicas: u32,
     /// The batch policy of each.
     pub policy: PolicySpec,
+    /// The gate of each.
+    pub gate: GateKind,
     /// How each runs.
     pub run: RunOptions,
     /// From one report of a replica to its next.
@@ -63,6 +66,7 @@ impl ReplicaOptions {
         Self {
             replicas,
             policy: PolicySpec::peer(crate::serving::spec::PeerKind::Fcfs),
+            gate: GateKind::None,
             run: RunOptions::default(),
             report_every: Nanos::from_millis(1_000),
             report_delay: Nanos::from_millis(50),
@@ -174,7 +178,7 @@ pub fn serve(
     let end = run.go()?;
     let labels = Labels {
         policy: options.policy.to_string(),
-        gate: "none".to_owned(),
+        gate: options.gate.to_string(),
         router: router.to_string(),
         load,
         seed,
@@ -222,6 +226,7 @@ impl<'w> Run<'w> {
         let (engine, options) = (&self.engines[replica], self.options);
         let steps = options.run.steps_in_flight;
         let scheduler = build(&options.policy, self.workload, engine, steps)?;
+        let scheduler = gated(options.gate, scheduler, self.workload, engine)?;
         Replica::new(self.workload, engine, scheduler, options.run)
     }
 
