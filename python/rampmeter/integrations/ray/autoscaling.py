@@ -29,11 +29,12 @@ class Autoscaler:
     """Says how many replicas a deployment needs, by the headroom of what comes.
 
     For `AutoscalingPolicy(policy_function="rampmeter.integrations.ray:Autoscaler")`, with its
-    arguments as `policy_kwargs`, behind rampmeter's request router, which counts what comes. At most `late_ratio_max` of requests
-    wait longer than `target_s`. `seats` are requests that a replica serves at once without slowing
-    them down. While too little has come to say, it is Ray's own rule: ongoing requests over
-    `target_ongoing_requests`. Replicas are added when they are needed, and taken away when fewer
-    are enough for certain.
+    arguments as `policy_kwargs`, behind rampmeter's request router, which counts what comes.
+
+    At most `late_ratio_max` of requests wait longer than `target_s`. `seats` are requests that a
+    replica serves at once without slowing them down. While too little has come to say, it is Ray's
+    own rule: ongoing requests over `target_ongoing_requests`. Replicas are added when they are
+    needed, and taken away when fewer are enough for certain.
     """
 
     def __init__(

@@ -4,12 +4,13 @@ One for each router, which Ray has in every proxy and every process with a handl
 other whom they served through a `Hub`.
 """
 
+import logging
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rampmeter import FullError, Ledger, Policy, Router, StaleError
+from rampmeter import Ledger, Policy, RampmeterError, Router, StaleError
 from rampmeter.share import path_key
 
 from .facts import Describe, Facts, Request, describe
@@ -17,6 +18,8 @@ from .hub import Demand, Letter
 from .queue import FairQueue
 
 __all__ = ["Flight", "Replica", "RequestDesk", "policy_of"]
+
+logger = logging.getLogger("ray.serve")
 
 OTHERS = "others"
 """The account of those for whom there is no room."""
@@ -110,6 +113,7 @@ class RequestDesk:
         self._facts: dict[str, Facts] = {}
         self._accounts: dict[str, int] = {}
         self._opened: list[str] = []
+        self._others = self._open(OTHERS)
         self.demand = Demand()
 
     def queue(self) -> FairQueue[Request]:
@@ -121,20 +125,31 @@ class RequestDesk:
         name = request.metadata.internal_request_id
         known = self._facts.get(name)
         if known is None:
-            known = self._describe(request)
+            known = self._read(request)
             while len(self._facts) >= FACTS_MAX:
                 self._facts.pop(next(iter(self._facts)))
             self._facts[name] = known
         return known
 
+    def _read(self, request: Request) -> Facts:
+        try:
+            return self._describe(request)
+        except Exception:
+            # What a client sends must not stop the router.
+            logger.exception("rampmeter: a request could not be read")
+            return Facts()
+
     def account(self, path: str) -> int:
-        """Give the handle of the account at the end of a path; it is opened if it is new."""
+        """Give the handle of the account at the end of a path; it is opened if it is new.
+
+        Where there is no room, or the path can be none, it is that of all others.
+        """
         known = self._accounts.get(path)
         if known is None:
             try:
                 known = self._open(path or OTHERS)
-            except FullError:
-                known = self._open(OTHERS)
+            except RampmeterError:
+                return self._others
             self._accounts[path] = known
         return known
 

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
+from rampmeter import RampmeterError
+
 from .desk import Replica, RequestDesk
 from .facts import Describe, Request, describe
 from .hub import Demand, Hub, Member
@@ -86,10 +88,15 @@ class Routing:
             return [list(candidate_replicas)]
         if self._share and self._talk is None:
             self._talk = asyncio.get_running_loop().create_task(self._exchange())
-        chosen = self.desk.choose(pending_request, self._has_room)
-        if chosen is None and candidate_replicas:
-            await self._probe(candidate_replicas)
+        try:
             chosen = self.desk.choose(pending_request, self._has_room)
+            if chosen is None and candidate_replicas:
+                await self._probe(candidate_replicas)
+                chosen = self.desk.choose(pending_request, self._has_room)
+        except RampmeterError:
+            # Facts that cannot be, or more requests than there is room for: Ray chooses.
+            logger.exception("rampmeter: a request was not understood")
+            return [list(candidate_replicas)]
         replica = None if chosen is None else self._replicas.get(chosen)
         return [] if replica is None else [[replica]]
 
