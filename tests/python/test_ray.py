@@ -207,7 +207,8 @@ def test_one_tenant_at_many_routers_gets_one_share():
         for step in range(300):
             for number, (desk, member, queue) in enumerate(desks):
                 for user in ("everywhere", f"tenant-{number}"):
-                    queue.append(request("x" * 400, user=user))
+                    # No two begin alike, so that all cost the same.
+                    queue.append(request(f"{step:06}{user:12}{number}" * 20, user=user))
                 asked = queue.popleft()
                 served[asked.args[0]["user"]] = served.get(asked.args[0]["user"], 0) + 1
                 serve(desk, asked)

@@ -176,17 +176,22 @@ def autoscale():
             await asyncio.sleep(0.1)
 
     handle = serve.run(Slow.bind(), name="slow", route_prefix="/slow")
-    until, count = time.monotonic() + 60.0, 1
+    hub, asked = None, {"seats": 1, "target_s": 0.2, "late_ratio_max": 0.1}
+    until, count, needed = time.monotonic() + 90.0, 1, None
     with concurrent.futures.ThreadPoolExecutor(6) as clients:
-        while count < 2 and time.monotonic() < until:
-            list(clients.map(lambda _: handle.remote("x").result(timeout_s=60), range(12)))
+        while (count < 2 or needed is None) and time.monotonic() < until:
+            list(clients.map(lambda _: handle.remote("x").result(timeout_s=60), range(24)))
             states = serve.status().applications["slow"].deployments["Slow"].replica_states
             count = states.get("RUNNING", 0)
+            hub = hub or ray.get_actor("slow#Slow", namespace="rampmeter")
+            needed = ray.get(hub.replicas_needed.remote(replicas=count, **asked))
     assert count >= 2, "the autoscaler was not asked, or asked for nothing"
-    hub = ray.get_actor("slow#Slow", namespace="rampmeter")
-    asked = {"seats": 1, "target_s": 0.2, "late_ratio_max": 0.1}
-    needed = ray.get(hub.replicas_needed.remote(replicas=count, **asked))
-    print(f"ray: autoscaled to {count} replicas; needed, and enough for certain: {needed}")
+    assert needed is not None, "the routers do not tell the hub what comes"
+    print(
+        f"ray: autoscaled to {count} replicas; {needed[0]:.1f} are needed,"
+        f" {needed[1]:.1f} are enough for certain",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """An autoscaling policy for Ray Serve: as many replicas as hold the waits below a target."""
 
-import importlib
 import math
 from typing import Any, Protocol
 
@@ -67,18 +66,13 @@ class Autoscaler:
 
     def _look(self, ctx: Context) -> None:
         """Take the last answer of the hub and ask again: the controller must not wait for it."""
-        ray = importlib.import_module("ray")
+        if self._pending is not None:
+            if not self._pending.done():
+                return
+            failed = self._pending.exception() is not None
+            self._needed = None if failed else self._pending.result()
+            self._hub = None if failed else self._hub
         if self._hub is None:
             self._hub = hub_actor(ctx.app_name, ctx.deployment_name)
-        if self._pending is not None:
-            done, _ = ray.wait([self._pending], timeout=0)
-            if not done:
-                return
-            try:
-                self._needed = ray.get(self._pending)
-            except ray.exceptions.RayError:
-                self._needed, self._hub = None, None
-            self._pending = None
-        if self._hub is not None:
-            replicas = ctx.current_num_replicas
-            self._pending = self._hub.replicas_needed.remote(replicas=replicas, **self._asked)
+        replicas = ctx.current_num_replicas
+        self._pending = self._hub.replicas_needed.remote(replicas=replicas, **self._asked).future()
