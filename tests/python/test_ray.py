@@ -1,6 +1,7 @@
 """rampmeter in Ray, without Ray: its decisions against small fakes."""
 
 import asyncio
+import random
 import sys
 import time
 from collections import deque
@@ -22,7 +23,7 @@ from rampmeter.integrations.ray import (
     Routing,
     describe,
 )
-from rampmeter.integrations.ray.hub import LEASE_S, Demand
+from rampmeter.integrations.ray.hub import LEASE_S, SETTLED_NS, Event
 from rampmeter.integrations.ray.placement import label_selectors
 from rampmeter.place import NoRoom
 
@@ -122,7 +123,11 @@ def test_a_refused_request_goes_again(desk):
     desk.completed(second, name, whole=True)
     assert desk.router.stats().requests == 0
     assert desk.ledger.counter(desk.account("")) == charged
-    assert len(desk.demand.started) == len(desk.demand.ended) == 1
+    assert [event.kind for event in desk.events()] == ["arrived", "started", "ended"]
+    desk.facts(again := request(PREFIX))
+    desk.left(again)
+    desk.left(again)
+    assert [event.kind for event in desk.events()] == ["arrived", "left"]
 
 
 def test_slow_replicas_are_learned():
@@ -214,11 +219,7 @@ def test_one_tenant_at_many_routers_gets_one_share():
                 serve(desk, asked)
                 if share and step % 5 == 0:
                     letter, full = desk.letter(full=step % 50 == 0), step % 50 == 0
-                    desk.heard(
-                        hub.exchange(
-                            member.number, member.incarnation, letter, full=full, demand=Demand()
-                        )
-                    )
+                    desk.heard(hub.exchange(member.number, member.incarnation, letter, full=full))
         return served["everywhere"] / max(served[f"tenant-{number}"] for number in range(3))
 
     assert run(share=False) == pytest.approx(3.0, rel=0.02)
@@ -235,13 +236,13 @@ def test_the_hub_gives_numbers_and_takes_them_back():
     letter.ledger.set_replica(members[0].number, incarnation=1)
     full = letter.letter(full=True)
     first = members[0]
-    assert hub.exchange(first.number, first.incarnation, full, full=True, demand=Demand()) == []
+    assert hub.exchange(first.number, first.incarnation, full, full=True) == []
     other = members[1]
-    heard = hub.exchange(other.number, other.incarnation, full, full=False, demand=Demand())
+    heard = hub.exchange(other.number, other.incarnation, full, full=False)
     assert heard == [full]
-    assert hub.exchange(first.number, 0, full, full=False, demand=Demand()) is None
+    assert hub.exchange(first.number, 0, full, full=False) is None
     now.s = LEASE_S - 1.0
-    hub.exchange(first.number, first.incarnation, full, full=True, demand=Demand())
+    hub.exchange(first.number, first.incarnation, full, full=True)
     now.s = LEASE_S + 1.0
     newcomer = hub.join(other.number)
     assert newcomer.letters == [full]
@@ -249,24 +250,30 @@ def test_the_hub_gives_numbers_and_takes_them_back():
 
 
 def test_the_hub_says_how_many_replicas_are_needed():
-    hub, now_ns = Hub(), time.monotonic_ns()
+    """Two routers tell of 20 requests a second that run 100 ms: two servers' worth of work."""
+    now = SimpleNamespace(s=1_000.0)
+    hub, draw = Hub(clock=lambda: now.s), random.Random(5)
     asked = {"seats": 1, "target_s": 1.0, "late_ratio_max": 0.05}
-    assert hub.replicas_needed(replicas=2, **asked) is None
-    member = hub.join()
+    assert hub.replicas_needed(replicas=4, **asked) is None
+    members = [hub.join() for _ in range(2)]
     letter = RequestDesk(**SMALL)
-    letter.ledger.set_replica(member.number, incarnation=1)
-    for _ in range(40):
-        demand = Demand(started=[(0, 1_000)] * 10, ended=[(0, 50_000_000)] * 10)
-        told = letter.letter(full=False)
-        hub.exchange(member.number, member.incarnation, told, full=False, demand=demand)
-        time.sleep(0.005)
-    needed = hub.replicas_needed(replicas=2, **asked)
-    assert needed is not None
-    seconds = (time.monotonic_ns() - now_ns) / 1e9
-    # Each keeps a replica for 50 ms: so much work a second cannot be done by fewer.
-    assert needed[0] >= 400 * 0.05 / seconds * 0.5
-    assert needed[1] >= needed[0]
+    letter.ledger.set_replica(members[0].number, incarnation=1)
+    told = letter.letter(full=False)
+    for _ in range(3_000):
+        now.s += 0.1
+        for member in members:
+            events = []
+            for _ in range(draw.choice((0, 0, 1, 1, 3))):
+                ago_ns = draw.randrange(100_000_000)
+                events += [Event("arrived", ago_ns), Event("started", ago_ns, 1_000)]
+                events += [Event("ended", ago_ns, draw.randrange(200_000_000))]
+            hub.exchange(member.number, member.incarnation, told, full=False, events=events)
+    value, enough = hub.replicas_needed(replicas=4, **asked)
+    assert 2.0 < value <= 5.0
+    assert value <= enough <= 6.0
     assert hub.replicas_needed(replicas=3, **asked) is not None
+    now.s += SETTLED_NS / 1e9
+    assert hub.replicas_needed(replicas=5, **asked) is not None
 
 
 def test_autoscaling_adds_when_needed_and_removes_when_certain():
@@ -314,6 +321,9 @@ class Base:
 
     def _insert_pending_request_sorted(self, queue, _):
         self.calls.append(queue)
+
+    def _remove_pending_request_from_indices(self, _):
+        self.calls.append("removed")
 
     def on_request_routed(self, *_):
         self.calls.append("routed")
@@ -387,6 +397,9 @@ def test_requests_that_wait_are_fair(router):
     assert list(router._pending_requests_to_route) == [again]
     router._insert_pending_request_sorted([], again)
     assert router.calls[-1] == []
+    again.future = SimpleNamespace(cancelled=lambda: True)
+    router._remove_pending_request_from_indices(again)
+    assert [event.kind for event in router.desk.events()][-2:] == ["arrived", "left"]
 
 
 def node(name, *, gpus=4, alive=True, **labels):

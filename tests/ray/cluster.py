@@ -8,7 +8,6 @@ from ray.util import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from rampmeter.integrations.ray import RayFleet, RequestDesk, hub_actor
-from rampmeter.integrations.ray.hub import Demand
 
 
 @ray.remote
@@ -85,7 +84,6 @@ class Door:
             self.member.incarnation,
             self.desk.letter(full=False),
             full=False,
-            demand=Demand(),
         )
         self.desk.heard(ray.get(heard))
 

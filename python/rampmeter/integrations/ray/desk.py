@@ -14,7 +14,7 @@ from rampmeter import Ledger, Policy, RampmeterError, Router, StaleError
 from rampmeter.share import path_key
 
 from .facts import Describe, Facts, Request, describe
-from .hub import Demand, Letter
+from .hub import Event, Letter
 from .queue import FairQueue
 
 __all__ = ["Flight", "Replica", "RequestDesk", "policy_of"]
@@ -26,6 +26,9 @@ OTHERS = "others"
 
 FACTS_MAX = 65_536
 """Requests whose facts are remembered; those of one that is forgotten are read again."""
+
+EVENTS_MAX = 100_000
+"""Events that are kept while the hub is away; the older half is forgotten."""
 
 REPORTED = ("running", "waiting", "kv_blocks_free", "context_tokens", "prefill_tokens")
 """What a replica's `record_routing_stats` may say; the first three are needed."""
@@ -114,7 +117,8 @@ class RequestDesk:
         self._accounts: dict[str, int] = {}
         self._opened: list[str] = []
         self._others = self._open(OTHERS)
-        self.demand = Demand()
+        self._waiting: dict[str, int] = {}
+        self._events: list[Event] = []
 
     def queue(self) -> FairQueue[Request]:
         """Make the queue in which requests wait for their turn."""
@@ -129,7 +133,15 @@ class RequestDesk:
             while len(self._facts) >= FACTS_MAX:
                 self._facts.pop(next(iter(self._facts)))
             self._facts[name] = known
+            self._waiting[name] = self._happened("arrived")
         return known
+
+    def _happened(self, kind: str, lasted_ns: int = 0) -> int:
+        now_ns = self._clock()
+        self._events.append(Event(kind, now_ns, lasted_ns))
+        if len(self._events) > EVENTS_MAX:
+            del self._events[: EVENTS_MAX // 2]
+        return now_ns
 
     def _read(self, request: Request) -> Facts:
         try:
@@ -231,9 +243,9 @@ class RequestDesk:
             self.router.ended(now_ns, routed.request, output_tokens=0)
             self._closed.add(chosen)
             self.router.drain(now_ns, routed.replica)
-        if earlier is None:
-            waited_ns = max(int((time.time() - request.created_at) * 1e9), 0)
-            self.demand.started.append((facts.class_index, waited_ns))
+        arrived_ns = self._waiting.pop(name, None)
+        if arrived_ns is not None:
+            self._happened("started", now_ns - arrived_ns)
             cost = float(facts.prompt_tokens - routed.cached_tokens + facts.output_tokens)
             self.ledger.charge(self.account(facts.account), cost)
         self._flights[name] = Flight(routed.request, chosen, facts, now_ns)
@@ -259,10 +271,24 @@ class RequestDesk:
             self._end(now_ns, flight, output_tokens=0)
             return
         self._facts.pop(name, None)
-        self.demand.ended.append((flight.facts.class_index, now_ns - flight.routed_ns))
+        self._happened("ended", now_ns - flight.routed_ns)
         if whole and self._learn_pace:
             self._first_token(now_ns, flight)
         self._end(now_ns, flight, output_tokens=flight.facts.output_tokens)
+
+    def left(self, request: Request) -> None:
+        """Take it that a request was cancelled before it was on its way."""
+        name = request.metadata.internal_request_id
+        arrived_ns = self._waiting.pop(name, None)
+        if arrived_ns is not None:
+            self._facts.pop(name, None)
+            self._happened("left", self._clock() - arrived_ns)
+
+    def events(self) -> list[Event]:
+        """Say what requests did since the last time, and how long ago."""
+        now_ns, events = self._clock(), self._events
+        self._events = []
+        return [event._replace(ns=now_ns - event.ns) for event in events]
 
     def _first_token(self, now_ns: int, flight: Flight) -> None:
         try:

@@ -4,14 +4,16 @@ A plain object; in a cluster it is an actor, of which each deployment has one. N
 a router that cannot reach it goes on with what it knows.
 """
 
+import heapq
+import itertools
 import random
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-__all__ = ["Demand", "Hub", "Letter", "Member"]
+__all__ = ["Event", "Hub", "Letter", "Member"]
 
 MEMBERS_MAX = 256
 """Routers that can meet: a ledger hears of 255 others."""
@@ -22,6 +24,9 @@ INBOX_MAX = 128
 LEASE_S = 30.0
 """A router that was silent for so long is gone, and its number is free."""
 
+SETTLED_NS = 500_000_000
+"""Events are counted when they are so old, five periods of routers: all have told theirs then."""
+
 
 class Letter(NamedTuple):
     """What one router tells the others: a delta of its ledger, and accounts that are new to it."""
@@ -30,12 +35,16 @@ class Letter(NamedTuple):
     accounts: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class Demand:
-    """What came to a router: of each request its class, and nanoseconds that it waited or ran."""
+class Event(NamedTuple):
+    """Something that a request did: "arrived", "started", "ended" or "left" before it started.
 
-    started: list[tuple[int, int]] = field(default_factory=list)
-    ended: list[tuple[int, int]] = field(default_factory=list)
+    `ns` is when, on the router's clock, and in a message how long ago; `lasted_ns` how long it had
+    waited when it started or left, or ran when it ended.
+    """
+
+    kind: str
+    ns: int
+    lasted_ns: int = 0
 
 
 class Member(NamedTuple):
@@ -65,6 +74,9 @@ class Hub:
         self._draw = random.Random(seed)
         self._places: dict[int, _Place] = {}
         self._headroom: Any = None
+        self._events: list[tuple[int, int, Event]] = []
+        self._turns = itertools.count()
+        self._counted_ns = 0
         self._shape: tuple[float, float, int] | None = None
         self._replicas = 0
 
@@ -85,7 +97,13 @@ class Hub:
         return Member(number, incarnation, letters)
 
     def exchange(
-        self, number: int, incarnation: int, letter: Letter, *, full: bool, demand: Demand
+        self,
+        number: int,
+        incarnation: int,
+        letter: Letter,
+        *,
+        full: bool,
+        events: Sequence[Event] = (),
     ) -> list[Letter] | None:
         """Tell all others, and hear what they told since; `None`: join first."""
         place = self._places.get(number)
@@ -97,20 +115,36 @@ class Hub:
         for other, there in self._places.items():
             if other != number:
                 there.inbox.append(letter)
-        self._take(demand)
+        self._take(events)
         heard = list(place.inbox)
         place.inbox.clear()
         return heard
 
-    def _take(self, demand: Demand) -> None:
+    def _take(self, events: Sequence[Event]) -> None:
+        """Put what routers told into one order."""
         if self._headroom is None:
             return
-        now_ns = time.monotonic_ns()
-        for _, waited_ns in demand.started:
-            self._headroom.arrived(now_ns)
-            self._headroom.started(now_ns, waited_ns=waited_ns)
-        for _, ran_ns in demand.ended:
-            self._headroom.ended(now_ns, ran_ns=ran_ns)
+        now_ns = self._now_ns()
+        for event in events:
+            heapq.heappush(self._events, (now_ns - event.ns, next(self._turns), event))
+        self._count(now_ns - SETTLED_NS)
+
+    def _count(self, until_ns: int) -> None:
+        while self._events and self._events[0][0] <= until_ns:
+            at_ns, _, event = heapq.heappop(self._events)
+            # What comes later than it should have counts as now.
+            self._counted_ns = at_ns = max(at_ns, self._counted_ns)
+            if event.kind == "arrived":
+                self._headroom.arrived(at_ns)
+            elif event.kind == "started":
+                self._headroom.started(at_ns, waited_ns=event.lasted_ns)
+            elif event.kind == "ended":
+                self._headroom.ended(at_ns, ran_ns=event.lasted_ns)
+            else:
+                self._headroom.left(at_ns, waited_ns=event.lasted_ns)
+
+    def _now_ns(self) -> int:
+        return int(self._clock() * 1e9)
 
     def replicas_needed(
         self, *, replicas: int, seats: int, target_s: float, late_ratio_max: float
@@ -128,8 +162,12 @@ class Hub:
             options = HeadroomOptions([target], replicas=replicas, replicas_max=4096, seats=seats)
             self._headroom, self._shape = Headroom(options), shape
             self._replicas = replicas
+            self._events.clear()
+        until_ns = max(self._now_ns() - SETTLED_NS, 0)
+        self._count(until_ns)
         if replicas != self._replicas:
-            self._headroom.set_replicas(time.monotonic_ns(), replicas)
+            self._counted_ns = max(until_ns, self._counted_ns)
+            self._headroom.set_replicas(self._counted_ns, replicas)
             self._replicas = replicas
         needed = self._headroom.replicas_needed()
         return (needed.value, needed.high) if isinstance(needed, Estimate) else None

@@ -10,7 +10,7 @@ from rampmeter import RampmeterError
 
 from .desk import Replica, RequestDesk
 from .facts import Describe, Request, describe
-from .hub import Demand, Hub, Member
+from .hub import Hub, Member
 
 __all__ = ["Routing", "hub_actor", "request_router"]
 
@@ -60,6 +60,12 @@ class Routing:
             queue.appendleft(pending_request)
         else:
             super()._insert_pending_request_sorted(queue, pending_request)  # type: ignore[misc]
+
+    def _remove_pending_request_from_indices(self, pending_request: Request) -> None:
+        super()._remove_pending_request_from_indices(pending_request)  # type: ignore[misc]
+        future: Any = pending_request
+        if future.future.cancelled():
+            self.desk.left(pending_request)
 
     def update_replicas(self, replicas: Sequence[Replica]) -> None:
         """Take the replicas that there are, with what they said."""
@@ -135,10 +141,9 @@ class Routing:
                     member = await self._join(hub)
                 else:
                     full = turn % FULL_EVERY == 0
-                    letter, demand = self.desk.letter(full=full), self.desk.demand
-                    self.desk.demand = Demand()
+                    letter, events = self.desk.letter(full=full), self.desk.events()
                     heard = await hub.exchange.remote(
-                        member.number, member.incarnation, letter, full=full, demand=demand
+                        member.number, member.incarnation, letter, full=full, events=events
                     )
                     if heard is None:
                         member = None
