@@ -101,8 +101,9 @@ py: ## the Python wheel: every CPython here, style, types, integrations, source 
 overhead: ## instructions that a call from C takes on top of the same call from Rust
 	CARGO='$(CARGO)' tests/c/overhead.sh
 
-test-integrations: ## what needs other people's software, from PyPI: a strategy in a Triton server
+test-integrations: ## what needs other people's software, from PyPI: Triton with a strategy, Ray
 	CARGO='$(CARGO)' tests/triton/run.sh
+	tests/ray/run.sh
 
 fuzz: ## the C ABI under drawn calls for half an hour (FUZZ_SECONDS=, FUZZ_SEED=)
 	CARGO='$(CARGO)' tests/c/fuzz.sh $(or $(FUZZ_SECONDS),1800) $(or $(FUZZ_SEED),1) verbose

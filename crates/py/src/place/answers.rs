@@ -23,6 +23,7 @@ record! {
 record! {
     /// What a placement costs, each part in seconds of delay times what the delay of the class is
     /// worth. A negative part is a gain.
+    #[expect(clippy::struct_field_names, reason = "all are seconds")]
     "rampmeter.place" Price {
         stranding_s: f64,
         warm_up_s: f64,

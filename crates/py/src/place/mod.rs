@@ -42,6 +42,7 @@ pub(crate) struct Placer(Desk<CorePlacer>);
 
 /// Both kinds of options, as one.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "all are capacities, named as everywhere")]
 struct Options {
     nodes_max: u32,
     devices_per_node_max: u32,

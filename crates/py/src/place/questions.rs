@@ -88,8 +88,8 @@ impl Placer {
     /// What would be if all `changes` happened, one after the other, on a copy of the fleet, and for
     /// each of `tasks` how many of its members would then find room.
     ///
-    /// Changes are pairs: ("add_node", Node), ("place", Task), ("release", task), ("remove_node", node),
-    /// ("fail_node", node), ("drain_node", node), ("return_node", node).
+    /// Changes are pairs of a name and what it is about: `add_node` a `Node`; `place` a `Task`;
+    /// `release` a task; `remove_node`, `fail_node`, `drain_node` and `return_node` a node.
     #[pyo3(signature = (now_ns, changes, *, tasks = Vec::new()))]
     fn what_if(
         &self,

@@ -102,6 +102,7 @@ impl Router {
     /// `as_of_ns` is when it was so (now, if not said); `prefill_tokens` are prompt tokens that are
     /// still to be computed, `None` where the engine does not say. Raises `StaleError`, `RangeError`.
     #[pyo3(signature = (now_ns, replica, *, running, waiting, kv_blocks_free, **more))]
+    #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
     fn report(
         &self,
         py: Python<'_>,

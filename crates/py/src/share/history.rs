@@ -105,8 +105,8 @@ impl Ledger {
         self.0.ask(py, |ledger| Ok(ledger.set_ranked(id(account), ranked)?))
     }
 
-    /// The account that comes first in a ranking ("fair_tree" or "classic") among those that wait,
-    /// or `None`. `damping` is for "classic", and Slurm's `FairShareDampeningFactor`.
+    /// The account that comes first in a ranking (`"fair_tree"` or `"classic"`) among those that
+    /// wait, or `None`. `damping` is for `"classic"`, and Slurm's `FairShareDampeningFactor`.
     #[pyo3(signature = (*, ranking = "fair_tree", damping = 1.0))]
     fn next_ranked(&self, py: Python<'_>, ranking: &str, damping: f64) -> PyResult<Option<u64>> {
         let ranking = ranking_of(ranking, damping)?;
@@ -164,7 +164,7 @@ impl Ledger {
         Ok(standings.into_iter().map(Standing::from).collect())
     }
 
-    /// What a ranking gives an account, 0 to 1, of which 1 goes first; `None` in "fair_tree" for one
+    /// What a ranking gives an account, 0 to 1, of which 1 goes first; `None` in `"fair_tree"` for one
     /// with others below it.
     #[pyo3(signature = (account, *, ranking = "fair_tree", damping = 1.0))]
     fn factor(

@@ -10,6 +10,7 @@ use crate::record::record;
 
 record! {
     /// What an account is guaranteed, may have and lends, by resource; `None` is no limit.
+    #[expect(clippy::struct_field_names, reason = "named as in the other languages")]
     "rampmeter.share" Quota {
         quota: Vec<Option<u64>>,
         limit: Vec<Option<u64>>,

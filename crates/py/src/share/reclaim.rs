@@ -191,6 +191,7 @@ impl Ledger {
     #[pyo3(signature = (
         now_ns, reclaimer, *, wanted, missing, account, amounts, started_ns, saved_ns = None
     ))]
+    #[expect(clippy::too_many_arguments, reason = "they are a job and a claim, by name")]
     fn reclaimable(
         &self,
         py: Python<'_>,
