@@ -1,7 +1,7 @@
 """What a wheel of vLLM for the CPU requires, as far as it is on PyPI: `requirements.py WHEEL`.
 
-Its torch is one of another index, whose build for the CPU on PyPI has the plain version; torchcodec,
-for video, has none for it.
+Its torch is one of another index, which PyPI has under the plain version; torchcodec, for video,
+has no build that goes with it.
 """
 
 import email

@@ -81,12 +81,21 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = Path(logs) / f"{name}.log"
         command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
-        command += (
-            f"--model {model} --port {self.port} --host 127.0.0.1 --served-model-name m".split()
-        )
-        command += f"--max-num-seqs {SEATS} --max-model-len 512 --block-size 32".split()
-        command += "--num-gpu-blocks-override 200 --dtype bfloat16 --enforce-eager".split()
-        command += ["--max-num-batched-tokens", "512"]
+        known = {
+            "model": model,
+            "served-model-name": "m",
+            "host": "127.0.0.1",
+            "port": self.port,
+            "max-num-seqs": SEATS,
+            "max-model-len": 512,
+            "max-num-batched-tokens": 512,
+            "block-size": 32,
+            "num-gpu-blocks-override": 200,
+            "dtype": "bfloat16",
+        }
+        for name_of, value in known.items():
+            command += [f"--{name_of}", str(value)]
+        command += ["--enforce-eager"]
         if name == "steered":
             told = {"policy": str(HERE / "fair.toml"), "metrics_port": self.metrics_port}
             command += ["--scheduler-cls", "rampmeter.integrations.vllm.Scheduler"]
@@ -236,8 +245,8 @@ def main():
         make_model(model)
         servers = []
         try:
-            for name in ("plain", "steered"):
-                servers.append(Server(name, model, logs))
+            servers.append(Server("plain", model, logs))
+            servers.append(Server("steered", model, logs))
             known, reason, metrics = asyncio.run(measure(servers))
         finally:
             for server in servers:

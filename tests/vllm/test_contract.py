@@ -27,7 +27,7 @@ def test_the_queue_is_one():
 @pytest.mark.parametrize("name", seams._METHODS)
 def test_a_method_that_is_gone_is_noticed(name, monkeypatch):
     scheduler = make(Scheduler)
-    monkeypatch.setattr(Scheduler, name, lambda self, other: None)
+    monkeypatch.setattr(Scheduler, name, lambda _self, _other: None)
     assert any(name in one for one in seams.moved(scheduler))
 
 

@@ -269,7 +269,7 @@ def test_whatever_comes_all_are_served(kind, seed):
 
 
 def test_a_seam_that_moved_leaves_vllm_alone(kind, monkeypatch, caplog):
-    def moved(self, request, computed):
+    def moved(_self, _request, _computed):
         return 0
 
     monkeypatch.setattr(Scheduler, "_reserve_prefill_lookahead", moved)
