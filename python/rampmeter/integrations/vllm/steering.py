@@ -16,7 +16,7 @@ import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from rampmeter.errors import RampmeterError, RangeError
+from rampmeter.errors import RangeError
 
 from . import seams
 from .advisor import Advice, Advisor, Refusal, Ticket
@@ -112,7 +112,8 @@ class Steered(_Base):  # type: ignore[misc] # the class of vLLM that it is mixed
             self.waiting.begin(())
         else:
             self._chunks = advice.chunks
-            self.waiting.begin(self.requests[ticket.name] for ticket in advice.turn)
+            turn = (self.requests.get(ticket.name) for ticket in advice.turn)
+            self.waiting.begin(request for request in turn if request is not None)
         try:
             output = super().schedule(throttle_prefills)
         finally:
@@ -239,8 +240,8 @@ class Steered(_Base):  # type: ignore[misc] # the class of vLLM that it is mixed
                 kv_blocks_free=pool.get_num_free_blocks() // self._groups,
                 cached_tokens=self._cached_tokens if self._caching else None,
             )
-        except RampmeterError as error:
-            self._give_up(f"{error}")
+        except Exception as error:
+            self._give_up(f"{error!r}")
             return None
         if advice is None:
             return None
@@ -254,7 +255,9 @@ class Steered(_Base):  # type: ignore[misc] # the class of vLLM that it is mixed
                 finally:
                     self._giving_way = False
         for ticket in advice.expired:
-            self._turn_away(self.requests[ticket.name], Refusal("expired"))
+            request = self.requests.get(ticket.name)
+            if request is not None:
+                self._turn_away(request, Refusal("expired"))
         return advice
 
     def _cached_tokens(self, ticket: Ticket) -> int:
@@ -288,8 +291,8 @@ class Steered(_Base):  # type: ignore[misc] # the class of vLLM that it is mixed
             started = advisor.observe(
                 advice, now_ns, seen.req_ids if sampled else (), map(len, sampled), finished
             )
-        except RampmeterError as error:
-            self._give_up(f"{error}")
+        except Exception as error:
+            self._give_up(f"{error!r}")
             return
         for ticket in started:
             class_name = advisor.class_names[ticket.class_index]
@@ -327,7 +330,7 @@ class Steered(_Base):  # type: ignore[misc] # the class of vLLM that it is mixed
             self._idle_steps = 0
 
     def _give_up(self, reason: str) -> None:
-        """Leave the engine to vLLM from now on: it must go on whatever happens here."""
+        """Leave the engine to vLLM from now on: it must go on whatever is wrong here."""
         logger.error("rampmeter gives up steering, vLLM decides alone from now on: %s", reason)
         self._metrics.steering(on=False)
         self._advisor = None

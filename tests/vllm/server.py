@@ -1,0 +1,285 @@
+"""Two tenants at one real server on the CPU, with a tiny random model: vLLM alone, and steered.
+
+One tenant keeps four times as many requests in the queue as the engine has seats, the other sends
+two at a time. Both servers run beside each other and are loaded in turn, so that whatever else the
+machine does meets both. Prints what was measured; exit status 1 if the modest tenant gained less
+than is promised, throughput was lost, or service was divided beyond the bound.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import random
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import aiohttp
+
+HERE = Path(__file__).resolve().parent
+SEATS = 8
+PROMPT, OUTPUT = 64, 16
+OUTPUT_TOKEN_COST = 5
+CREDIT = 500
+GREEDY_OUTSTANDING = 4 * SEATS
+ROUNDS = 4
+MODEST_REQUESTS = 24
+START_S_MAX = 600
+GAIN_MIN = 3.0
+"""The modest tenant's p99 of the time to first token without steering over that with it."""
+THROUGHPUT_LOSS_MAX = 0.05
+BOUND = 2 * max(PROMPT, OUTPUT_TOKEN_COST * SEATS * OUTPUT) + CREDIT
+VOCABULARY = 256
+
+
+def make_model(folder):
+    """A Llama of two small layers with random weights, and a tokenizer of single letters."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=2_048,
+    )
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    words = {"<unk>": 0, "<s>": 1, "</s>": 2}
+    words |= {f"w{number}": number for number in range(3, VOCABULARY)}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>"
+    ).save_pretrained(folder)
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+class Server:
+    """One vLLM server, plain or steered."""
+
+    def __init__(self, name, model, logs):
+        self.name = name
+        self.port, self.metrics_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = Path(logs) / f"{name}.log"
+        command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+        known = {
+            "model": model,
+            "served-model-name": "m",
+            "host": "127.0.0.1",
+            "port": self.port,
+            "max-num-seqs": SEATS,
+            "max-model-len": 512,
+            "max-num-batched-tokens": 512,
+            "block-size": 32,
+            "num-gpu-blocks-override": 200,
+            "dtype": "bfloat16",
+        }
+        for name_of, value in known.items():
+            command += [f"--{name_of}", str(value)]
+        command += ["--enforce-eager"]
+        if name == "steered":
+            told = {"policy": str(HERE / "fair.toml"), "metrics_port": self.metrics_port}
+            command += ["--scheduler-cls", "rampmeter.integrations.vllm.Scheduler"]
+            command += ["--additional-config", json.dumps({"rampmeter": told})]
+        known = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+        known |= {"VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+        with self.log.open("w") as out:
+            self.process = subprocess.Popen(
+                command,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=os.environ | known,
+                start_new_session=True,
+            )
+
+    async def ready(self, session):
+        """Until it answers, or has ended."""
+        until = time.monotonic() + START_S_MAX
+        while time.monotonic() < until:
+            if self.process.poll() is not None:
+                break
+            with contextlib.suppress(aiohttp.ClientError, OSError):
+                async with session.get(f"{self.url}/health") as answer:
+                    if answer.status == 200:
+                        return
+            await asyncio.sleep(1)
+        raise SystemExit(f"{self.name} does not start:\n{self.log.read_text()[-3_000:]}")
+
+    def stop(self):
+        """End it with all that it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+
+class Load:
+    """What clients see of one server."""
+
+    def __init__(self, server, session):
+        self.server, self.session = server, session
+        self.draw = random.Random(7)
+        self.events = []
+        """(when, tenant, kind): sent, first, token, done."""
+
+    async def one(self, tenant, **extra):
+        """Send a request and read its answer; the time to the first token."""
+        body = {
+            "model": "m",
+            "prompt": [self.draw.randrange(3, VOCABULARY) for _ in range(PROMPT)],
+            "max_tokens": OUTPUT,
+            "ignore_eos": True,
+            "temperature": 0,
+            "stream": True,
+            "vllm_xargs": {"tenant": tenant, **extra},
+        }
+        began, first, reason = time.monotonic(), None, None
+        self.events.append((began, tenant, "sent"))
+        async with self.session.post(f"{self.server.url}/v1/completions", json=body) as answer:
+            answer.raise_for_status()
+            async for line in answer.content:
+                if not line.startswith(b"data: {"):
+                    continue
+                choice = json.loads(line[6:])["choices"][0]
+                now = time.monotonic()
+                reason = choice["finish_reason"] or reason
+                if choice["text"] or choice["finish_reason"] == "length":
+                    kind = "token" if first else "first"
+                    first = first or now
+                    self.events.append((now, tenant, kind))
+        return (first or time.monotonic()) - began, reason
+
+    async def contend(self):
+        """The greedy tenant keeps its queue full while the modest one asks now and then."""
+        done = asyncio.Event()
+
+        async def greedy():
+            while not done.is_set():
+                await self.one("greedy")
+
+        async def modest():
+            return [(await self.one("modest"))[0] for _ in range(MODEST_REQUESTS // 2)]
+
+        self.events.clear()
+        crowd = [asyncio.create_task(greedy()) for _ in range(GREEDY_OUTSTANDING)]
+        # Until the queue stands.
+        while sum(kind == "first" for *_, kind in self.events) < 2 * SEATS:
+            await asyncio.sleep(0.05)
+        began = time.monotonic()
+        waits = await asyncio.gather(modest(), modest())
+        ended = time.monotonic()
+        done.set()
+        await asyncio.gather(*crowd)
+        tokens = sum(began <= at <= ended for at, _, kind in self.events if kind != "sent")
+        return [*itertools.chain(*waits)], tokens / (ended - began)
+
+    async def divide(self):
+        """Both send all at once, one four times as much; how far they came apart."""
+        self.events.clear()
+        tenants = ["greedy"] * 4 + ["modest"]
+        await asyncio.gather(*(self.one(tenants[number % 5]) for number in range(60)))
+        served, waiting, most = {"greedy": 0, "modest": 0}, {"greedy": 48, "modest": 12}, 0
+        for _, tenant, kind in sorted(self.events):
+            if kind == "first":
+                waiting[tenant] -= 1
+                served[tenant] += PROMPT + OUTPUT_TOKEN_COST
+            elif kind == "token":
+                served[tenant] += OUTPUT_TOKEN_COST
+            if all(waiting.values()):
+                most = max(most, abs(served["greedy"] - served["modest"]))
+        return most
+
+
+async def measure(servers):
+    """Load them in turn; by name: waits of the modest tenant, tokens a second, difference."""
+    known = {server.name: ([], [], []) for server in servers}
+    limits = aiohttp.TCPConnector(limit=0)
+    patience = aiohttp.ClientTimeout(total=300)
+    async with aiohttp.ClientSession(connector=limits, timeout=patience) as session:
+        for server in servers:
+            await server.ready(session)
+        loads = [Load(server, session) for server in servers]
+        for load in loads:
+            await asyncio.gather(*(load.one("greedy") for _ in range(SEATS)))
+        for at in range(ROUNDS):
+            for load in loads if at % 2 else reversed(loads):
+                waits, rate = await load.contend()
+                known[load.server.name][0].extend(waits)
+                known[load.server.name][1].append(rate)
+        for load in loads:
+            known[load.server.name][2].append(await load.divide())
+        steered = loads[-1]
+        _, reason = await steered.one("modest", deadline_ms=60_000)
+        url = f"http://127.0.0.1:{steered.server.metrics_port}/metrics"
+        async with session.get(url) as answer:
+            metrics = await answer.text()
+    return known, reason, metrics
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--logs", default=tempfile.gettempdir(), help="where servers write theirs")
+    logs = parser.parse_args().logs
+    with tempfile.TemporaryDirectory() as model:
+        make_model(model)
+        servers = []
+        try:
+            servers.append(Server("plain", model, logs))
+            servers.append(Server("steered", model, logs))
+            known, reason, metrics = asyncio.run(measure(servers))
+        finally:
+            for server in servers:
+                server.stop()
+    p99 = {name: statistics.quantiles(waits, n=100)[98] for name, (waits, _, _) in known.items()}
+    p50 = {name: statistics.median(waits) for name, (waits, _, _) in known.items()}
+    rate = {name: statistics.median(rates) for name, (_, rates, _) in known.items()}
+    apart = {name: most for name, (_, _, (most,)) in known.items()}
+    gain, lost = p99["plain"] / p99["steered"], 1 - rate["steered"] / rate["plain"]
+    print("| server | modest TTFT p50 / p99 s | tokens/s | service apart, bound |")
+    print("|---|---|---|---|")
+    for name in known:
+        print(
+            f"| {name} | {p50[name]:.3f} / {p99[name]:.3f} | {rate[name]:.0f} "
+            f"| {apart[name]}, {BOUND} |"
+        )
+    print(
+        f"p99 is {gain:.1f} times as short; throughput lost: {lost:.1%}; rates {known['plain'][1]}"
+        f" {known['steered'][1]}"
+    )
+    checks = {
+        f"the gain is below {GAIN_MIN}": gain >= GAIN_MIN,
+        f"more than {THROUGHPUT_LOSS_MAX:.0%} of throughput is lost": lost <= THROUGHPUT_LOSS_MAX,
+        "service is divided beyond the bound": apart["steered"] <= BOUND,
+        "without steering it is within the bound: nothing was shown": apart["plain"] > BOUND,
+        "the last request did not end": reason == "length",
+        "metrics do not say that it steers": "rampmeter_vllm_steering 1.0" in metrics,
+        "metrics do not know the tenant": 'account="modest"' in metrics,
+    }
+    for failed in (text for text, fine in checks.items() if not fine):
+        print(failed, file=sys.stderr)
+    return 0 if all(checks.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
