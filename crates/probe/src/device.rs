@@ -114,6 +114,8 @@ pub enum Health {
     Ready,
     /// The driver has lost it, or it needs a reset.
     Lost(Loss),
+    /// It is counted, and this process cannot have it: in a container, one of another's.
+    Unreachable,
 }
 
 /// How it is known that a device is lost.

@@ -27,6 +27,9 @@ pub mod call;
 pub mod clock;
 pub mod condition;
 pub mod device;
+#[cfg(feature = "nvml")]
+pub mod nvml;
+pub mod poller;
 pub mod probe;
 pub mod reading;
 pub mod snapshot;
@@ -36,6 +39,7 @@ pub mod watch;
 pub use call::Call;
 pub use condition::Condition;
 pub use device::{Device, DeviceKind, Health, Memory, Process};
+pub use poller::{Cadence, Latest, Poller, Reader};
 pub use probe::{Due, Probe};
 pub use reading::Reading;
 pub use snapshot::{Snapshot, Source};
