@@ -19,11 +19,9 @@ pub(super) struct Publisher {
 }
 
 impl Default for Publisher {
-    /// Allocates one spare; the first current snapshot becomes the next.
+    /// Allocates all of them; memory that is never written to costs nothing.
     fn default() -> Self {
-        let mut spares = Vec::with_capacity(SPARES + 1);
-        spares.push(Arc::new(Snapshot::with_room()));
-        Self { spares }
+        Self { spares: (0..SPARES).map(|_| Arc::new(Snapshot::with_room())).collect() }
     }
 }
 
@@ -59,7 +57,7 @@ mod tests {
             publisher.publish(&snapshot, &current);
             publisher.spares.len()
         };
-        assert_eq!((publish(1), publish(2), publish(3)), (1, 1, 1), "two take turns");
+        assert_eq!((publish(1), publish(2), publish(3)), (4, 4, 4), "they take turns");
         let held: Vec<_> = (4..14).map(|seq| (publish(seq), current.load_full())).collect();
         for (at, (_, snapshot)) in held.iter().enumerate() {
             assert_eq!(snapshot.seq, at as u64 + 4, "who holds one sees no other");
