@@ -26,9 +26,16 @@
 pub mod call;
 pub mod clock;
 pub mod condition;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod device;
+#[cfg(feature = "fixture")]
+pub mod document;
+#[cfg(feature = "fixture")]
+pub mod fixture;
 #[cfg(feature = "nvml")]
 pub mod nvml;
+pub mod ordinal;
 pub mod poller;
 pub mod probe;
 pub mod reading;

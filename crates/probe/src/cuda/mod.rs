@@ -24,7 +24,9 @@ use rampmeter::Bytes;
 use crate::call::Call;
 use crate::clock;
 use crate::condition::Condition;
-use crate::device::{ComputeCapability, Device, DeviceKind, Health, Memory, MemoryBasis, PciAddress};
+use crate::device::{
+    ComputeCapability, Device, DeviceKind, Health, Memory, MemoryBasis, PciAddress,
+};
 use crate::ordinal;
 use crate::probe::{Due, Probe};
 use crate::reading::Reading;
@@ -108,9 +110,10 @@ impl Cuda {
         let known = self.read(Due::ALL);
         for device in &mut snapshot.devices {
             let bytes = ordinal::uuid_bytes(device.uuid.as_str());
-            let same = known.devices.iter().find(|other| {
-                bytes.is_some() && ordinal::uuid_bytes(other.uuid.as_str()) == bytes
-            });
+            let same = known
+                .devices
+                .iter()
+                .find(|other| bytes.is_some() && ordinal::uuid_bytes(other.uuid.as_str()) == bytes);
             device.cuda_ordinal = same.and_then(|other| other.cuda_ordinal);
         }
         known.condition
@@ -125,10 +128,13 @@ impl Cuda {
         }
         let mut version = -1;
         // This one may be asked before CUDA is started.
-        if api.call(Call::CU_DRIVER_VERSION, api.symbols.driver_version, |f| {
-            // SAFETY: `version` lives through the call.
-            unsafe { f(&raw mut version) }
-        }).is_ok() {
+        if api
+            .call(Call::CU_DRIVER_VERSION, api.symbols.driver_version, |f| {
+                // SAFETY: `version` lives through the call.
+                unsafe { f(&raw mut version) }
+            })
+            .is_ok()
+        {
             self.snapshot.driver =
                 Driver { cuda: u32::try_from(version).unwrap_or(0), ..Driver::default() };
         }
@@ -185,7 +191,12 @@ struct Api<'a> {
 
 impl Api<'_> {
     /// Makes a call, if its symbol is there, and takes any status but success for a fault.
-    fn call<F>(self, call: Call, symbol: Option<F>, f: impl FnOnce(F) -> c_int) -> Result<(), Fault> {
+    fn call<F>(
+        self,
+        call: Call,
+        symbol: Option<F>,
+        f: impl FnOnce(F) -> c_int,
+    ) -> Result<(), Fault> {
         let Some(symbol) = symbol else {
             return Err(Fault { call, code: status::NOT_FOUND });
         };
