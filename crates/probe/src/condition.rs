@@ -32,6 +32,8 @@ pub enum Condition {
     NotReady,
     /// CUDA was not started in this process, and nobody asked for it.
     NotStarted,
+    /// It has not answered yet. Told by whoever waits for a first snapshot, never by a probe.
+    Hanging,
     /// The call to begin with failed otherwise.
     Failed {
         /// Which one.
@@ -64,6 +66,7 @@ impl Condition {
             Self::Denied => "denied",
             Self::NotReady => "not_ready",
             Self::NotStarted => "not_started",
+            Self::Hanging => "hanging",
             Self::Failed { .. } => "failed",
         }
     }
@@ -86,6 +89,7 @@ impl Condition {
             Self::Denied => "this process may not use the driver",
             Self::NotReady => "the driver says that the system is not ready",
             Self::NotStarted => "CUDA was not started in this process",
+            Self::Hanging => "the driver does not answer",
             Self::Failed { .. } => "the driver could not be started",
         }
     }
@@ -118,6 +122,9 @@ impl Condition {
             Self::Denied => "look at the permissions of /dev/nvidia*",
             Self::NotReady => "start the fabric manager (`systemctl status nvidia-fabricmanager`)",
             Self::NotStarted => "ask for it (`--cuda`)",
+            Self::Hanging => {
+                "look at `dmesg`; a GPU that hangs takes the driver with it until a reboot"
+            }
             Self::Failed { .. } => "look up the code in the driver's manual; look at `dmesg`",
         }
     }

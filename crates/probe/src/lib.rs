@@ -23,6 +23,7 @@
 //! vendors than NVIDIA have no backend yet; the trait is where they go.
 #![deny(unsafe_code)]
 
+pub mod bridge;
 pub mod call;
 pub mod clock;
 pub mod condition;

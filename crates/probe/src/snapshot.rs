@@ -36,7 +36,7 @@ pub struct Snapshot {
     pub processes: Vec<Process>,
     /// Devices that there were no places for.
     pub devices_left_out: u32,
-    paths: Paths,
+    pub(crate) paths: Paths,
 }
 
 /// Which driver.
@@ -126,7 +126,7 @@ impl Path {
 
 /// Paths between GPUs, by their numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Paths([[Path; GPUS_MAX]; GPUS_MAX]);
+pub(crate) struct Paths([[Path; GPUS_MAX]; GPUS_MAX]);
 
 impl Default for Paths {
     fn default() -> Self {

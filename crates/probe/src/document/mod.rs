@@ -11,9 +11,8 @@ use serde::{Deserialize, Serialize};
 
 pub use read::Refused;
 
-/// A snapshot.
+/// A snapshot. Other keys beside these are not looked at: the command writes some.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct Document {
     /// Number of this form, where a document stands alone.
     #[serde(default, skip_serializing)]

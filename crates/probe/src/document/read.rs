@@ -101,6 +101,7 @@ impl Document {
             Condition::Denied,
             Condition::NotReady,
             Condition::NotStarted,
+            Condition::Hanging,
         ];
         let found = known.into_iter().find(|condition| condition.word() == word);
         found.ok_or_else(|| refused("status.condition", word))
