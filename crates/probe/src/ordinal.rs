@@ -190,6 +190,7 @@ mod tests {
         Snapshot { devices, ..Snapshot::default() }
     }
 
+    const NONE: [u16; 0] = [];
     const BY_ADDRESS: Option<&str> = Some("PCI_BUS_ID");
 
     fn seen(snapshot: &Snapshot, list: Option<&str>) -> Vec<u16> {
@@ -201,16 +202,16 @@ mod tests {
         let snapshot = machine(vec![gpu(9, "B"), gpu(3, "A"), gpu(0x41, "B")]);
         assert_eq!(seen(&snapshot, None), [1, 0, 2]);
         assert_eq!(seen(&snapshot, Some("2,0")), [2, 1]);
-        assert_eq!(seen(&snapshot, Some("")), []);
-        assert_eq!(seen(&snapshot, Some("-1")), []);
-        assert_eq!(seen(&snapshot, Some("NoDevFiles")), []);
+        assert_eq!(seen(&snapshot, Some("")), NONE);
+        assert_eq!(seen(&snapshot, Some("-1")), NONE);
+        assert_eq!(seen(&snapshot, Some("NoDevFiles")), NONE);
         assert_eq!(seen(&snapshot, Some(" 1 , 0")), [0, 1]);
         let ended = visible(&snapshot, BY_ADDRESS, Some("0,7,1")).unwrap();
         assert_eq!(ended, Visible { devices: vec![1], ended_at: Some(1) });
         assert_eq!(seen(&snapshot, Some("0,0,1")), [1], "twice the same");
         assert_eq!(seen(&snapshot, Some("GPU-0909,GPU-41")), [0, 2]);
-        assert_eq!(seen(&snapshot, Some("GPU-,0")), [], "not unique");
-        assert_eq!(seen(&snapshot, Some(&"GPU-".repeat(99))), []);
+        assert_eq!(seen(&snapshot, Some("GPU-,0")), NONE, "not unique");
+        assert_eq!(seen(&snapshot, Some(&"GPU-".repeat(99))), NONE);
     }
 
     #[test]
@@ -240,7 +241,7 @@ mod tests {
         let snapshot = machine(devices);
         assert_eq!(seen(&snapshot, None), [1, 5]);
         assert_eq!(seen(&snapshot, Some("MIG-12,MIG-21")), [2, 4]);
-        assert_eq!(seen(&snapshot, Some("GPU-0101")), [], "a cut GPU is none");
+        assert_eq!(seen(&snapshot, Some("GPU-0101")), NONE, "a cut GPU is none");
     }
 
     proptest! {

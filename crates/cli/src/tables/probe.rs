@@ -98,11 +98,20 @@ fn short(device: &Device) -> String {
     if device.parent.is_some() { format!("  {uuid}") } else { uuid }
 }
 
+/// Its name without what all have in common; of an instance only what it is.
+fn called(device: &Device) -> &str {
+    let name = device.name.as_str();
+    match name.rfind("MIG ") {
+        Some(at) if device.parent.is_some() => &name[at..],
+        _ => name.strip_prefix("NVIDIA ").unwrap_or(name),
+    }
+}
+
 fn cells(snapshot: &Snapshot, device: &Device, has_cuda: bool) -> Vec<String> {
     let gib = |bytes: Bytes| format!("{:.1}", bytes.0 as f64 / GIB);
     let mut cells = vec![
         short(device),
-        device.name.to_string(),
+        called(device).to_owned(),
         told(device.memory, |memory| gib(memory.free)),
         told(device.memory, |memory| gib(memory.total)),
         told(device.utilization, |busy| busy.gpu_pct.to_string()),
