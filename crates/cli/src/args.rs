@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Fit(Fit),
     /// Show where every account of a tree stands: shares, usage, rank, what it may count on
     Share(Share),
+    /// Show the GPUs of this machine, or why none can be seen
+    Probe(Probe),
     /// Check a policy document, show it with every default, list the presets
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -302,6 +304,28 @@ pub(crate) struct Share {
     pub(crate) json: Json,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = help::probe())]
+pub(crate) struct Probe {
+    /// Look again at this interval, until there was enough
+    #[arg(long, value_name = "SECONDS", value_parser = interval)]
+    pub(crate) watch: Option<f64>,
+    /// With --watch, end after so many looks
+    #[arg(long, value_name = "N", value_parser = looks, requires = "watch")]
+    pub(crate) looks: Option<u32>,
+    /// Start CUDA in this process, too, and show which number it gives to each device
+    #[arg(long)]
+    pub(crate) cuda: bool,
+    /// The driver's NVML library, where it is not where drivers put it
+    #[arg(long, value_name = "FILE", conflicts_with = "fixture")]
+    pub(crate) library: Option<PathBuf>,
+    /// A machine that is elsewhere: what `probe --json` wrote there
+    #[arg(long, value_name = "FILE", conflicts_with = "cuda")]
+    pub(crate) fixture: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
 /// A ranking by past usage.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum RankingArg {
@@ -371,6 +395,16 @@ fn seconds(text: &str) -> Result<f64, String> {
 /// From a second to thirty years.
 fn long_seconds(text: &str) -> Result<f64, String> {
     real(text, 1.0, 1e9)
+}
+
+/// As often as anything changes that the driver tells, to once a day.
+fn interval(text: &str) -> Result<f64, String> {
+    real(text, 0.2, 86_400.0)
+}
+
+/// A week of looks, one a second, is fewer.
+fn looks(text: &str) -> Result<u32, String> {
+    count(text, 1_000_000)
 }
 
 fn damping(text: &str) -> Result<f64, String> {

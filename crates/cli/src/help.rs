@@ -110,6 +110,14 @@ pub(crate) fn share() -> String {
         .replace("{:14}", &" ".repeat(14))
 }
 
+/// For `probe`.
+pub(crate) fn probe() -> String {
+    "A figure that could not be read is `-` where it is not told, `denied`, or the status of the\n\
+     call that failed. With --watch, --json takes `-` only: a line for each look.\n\
+     docs/guides/probe.md lists every condition of a driver, and its remedy."
+        .to_owned()
+}
+
 /// For `policy show`.
 pub(crate) fn presets() -> String {
     format!("Presets: {}", jobs::policy_preset_names().join(", "))

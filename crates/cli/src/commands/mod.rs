@@ -4,6 +4,7 @@ mod cluster;
 mod fit;
 mod pack;
 mod policy;
+mod probe;
 mod serving;
 mod share;
 mod validate;
@@ -68,6 +69,7 @@ pub(crate) fn run(cli: Cli, command_line: &str, console: &mut Console<'_>) -> Re
         Command::Replay(Replay::Cluster(args)) => cluster::run(args, console),
         Command::Validate(args) => validate::run(&args, console),
         Command::Fit(args) => fit::run(&args, console),
+        Command::Probe(args) => probe::run(&args, console),
         Command::Share(args) => share::run(&args, console),
         Command::Policy(command) => policy::run(command, console),
     }
@@ -135,6 +137,15 @@ impl JsonTarget {
     ) -> Result<(), Failure> {
         self.fill_whole(&Whole { schema: SCHEMA, results })?.publish(console)
     }
+}
+
+/// One line of JSON, for results that come again and again.
+fn line<T: Serialize>(results: &T, console: &mut Console<'_>) -> Result<(), Failure> {
+    let mut text = serde_json::to_vec(&Whole { schema: SCHEMA, results })
+        .map_err(|error| Failure::Output(error.into()))?;
+    text.push(b'\n');
+    console.out.write_all(&text)?;
+    Ok(console.out.flush()?)
 }
 
 /// Results beside the number of their schema.

@@ -4,6 +4,7 @@
 mod cluster;
 mod pack;
 mod parallel;
+mod probe;
 mod serving;
 mod share;
 
@@ -31,6 +32,7 @@ pub(crate) use cluster::{
     ClusterJob, Clustered, job_format_names, placement_names, replay_cluster,
 };
 pub(crate) use pack::{PackJob, pack, pack_policy_names};
+pub(crate) use probe::{Look, Machine, ProbeJob};
 pub(crate) use serving::{Requests, ServingJob, check, serve};
 pub(crate) use share::{Holding, RankingName, Row, ShareJob, Shares, Standings, standings};
 

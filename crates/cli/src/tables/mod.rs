@@ -2,6 +2,7 @@
 
 mod cluster;
 mod pack;
+mod probe;
 mod serving;
 mod share;
 
@@ -18,6 +19,7 @@ use crate::jobs::{Document, Fitted};
 
 pub(crate) use cluster::cluster;
 pub(crate) use pack::pack;
+pub(crate) use probe::machine;
 pub(crate) use serving::{View, serving};
 pub(crate) use share::{explained, standings};
 

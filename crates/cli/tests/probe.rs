@@ -1,0 +1,132 @@
+//! `probe`: machines of files, and why there is no GPU.
+
+use std::fs;
+use std::path::Path;
+
+use rampmeter_cli::{EXIT_RAN, EXIT_USAGE, run};
+use serde_json::Value;
+
+/// Exit code, standard output, standard error.
+fn probe(more: &[&str]) -> (u8, String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = run([&["rampmeter", "probe"], more].concat(), &mut out, &mut err);
+    (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+}
+
+#[track_caller]
+fn printed(more: &[&str]) -> String {
+    let (code, out, err) = probe(more);
+    assert_eq!((code, err.as_str()), (EXIT_RAN, ""), "{more:?}");
+    out
+}
+
+fn example() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/probe/mixed.json");
+    path.display().to_string()
+}
+
+#[test]
+fn a_machine_is_this_table() {
+    let out = printed(&["--fixture", &example()]);
+    let expected = "\
+Fixture; driver 580.95.05; CUDA 13.0
+────────────────────────────────────────────────────────────────────────────────
+ GPU                        name   free GiB     of   busy %     W   °C   procs
+────────────────────────────────────────────────────────────────────────────────
+ GPU-a1000000   NVIDIA H100 80GB       20.0   79.6       97   640   71       1
+                            HBM3
+ GPU-a2000000   NVIDIA H100 80GB     denied      -        -   110   40       -
+                            HBM3
+   MIG-b1000000      MIG 3g.40gb       38.1   39.2        -     -    -       0
+ GPU-a3000000   NVIDIA H100 80GB     err 15      -        -     -    -       -
+                            HBM3
+";
+    assert!(out.contains("GPU-a1000000: held back: sw_power_cap, hw_thermal"), "{out}");
+    assert!(out.contains("GPU-a3000000: lost"), "{out}");
+    let head = |text: &str| text.lines().take(2).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(head(&out), head(expected), "{out}");
+    assert!(out.lines().all(|line| line.chars().count() <= 100), "{out}");
+    let row = |start: &str| out.lines().find(|line| line.contains(start)).unwrap().to_owned();
+    assert!(row("GPU-a1000000 ").contains("20.0"), "{out}");
+    assert!(row("GPU-a2000000 ").contains("denied"), "{out}");
+    assert!(row("GPU-a3000000 ").contains("err 15"), "{out}");
+    assert!(row("MIG-b1000000 ").contains("38.1"), "{out}");
+}
+
+#[test]
+fn figures_are_a_machine_again() {
+    let text = printed(&["--fixture", &example(), "--json", "-"]);
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((json["schema"].as_u64(), json["source"].as_str()), (Some(1), Some("fixture")));
+    assert_eq!(json["status"]["condition"], "ready");
+    let gpu = &json["devices"][0];
+    assert_eq!(gpu["memory"]["status"], "ok");
+    assert_eq!(gpu["memory"]["free_bytes"], 21_474_836_480_u64);
+    assert_eq!(json["devices"][3]["memory"]["code"], 15);
+    assert_eq!(json["devices"][3]["memory"].get("free_bytes"), None, "no number without a reading");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("machine.json");
+    fs::write(&file, &text).unwrap();
+    let again = printed(&["--fixture", &file.display().to_string(), "--json", "-"]);
+    let devices = |text: &str| {
+        let mut json: Value = serde_json::from_str(text).unwrap();
+        json["devices"].take()
+    };
+    assert_eq!(devices(&again), devices(&text));
+}
+
+#[test]
+fn no_gpu_is_an_answer_with_a_reason_and_a_remedy() {
+    let out = printed(&["--library", "/nowhere/libnvidia-ml.so.1"]);
+    assert!(out.starts_with("No GPUs: no NVIDIA driver library was found.\nTo do: "), "{out}");
+    let json = printed(&["--library", "/nowhere/libnvidia-ml.so.1", "--json", "-"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["devices"], Value::Array(Vec::new()));
+    assert_eq!(json["status"]["condition"], "no_driver");
+    assert!(json["status"]["remedy"].as_str().is_some_and(|remedy| !remedy.is_empty()));
+    for condition in ["driver_not_loaded", "version_mismatch", "access_lost", "stub_library"] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), format!(r#"{{"status": {{"condition": "{condition}"}}}}"#)).unwrap();
+        let out = printed(&["--fixture", &file.path().display().to_string()]);
+        assert!(out.starts_with("No GPUs: ") && out.contains("\nTo do: "), "{out}");
+    }
+}
+
+#[test]
+fn looks_follow_each_other() {
+    let args = ["--fixture", &example(), "--watch", "0.2", "--looks", "3", "--json", "-"];
+    let out = printed(&args);
+    assert_eq!(out.lines().count(), 3);
+    for line in out.lines() {
+        let json: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(
+            (json["schema"].as_u64(), json["devices"].as_array().unwrap().len()),
+            (Some(1), 4)
+        );
+    }
+}
+
+#[test]
+fn wrong_usage_and_files_are_one_sentence() {
+    let bad = tempfile::NamedTempFile::new().unwrap();
+    fs::write(bad.path(), r#"{"devices": [{"kind": "tpu"}]}"#).unwrap();
+    let bad = bad.path().display().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("out.json").display().to_string();
+    let cases: [(&[&str], &str); 7] = [
+        (&["--fixture", &bad], "`kind`: tpu"),
+        (&["--fixture", "/nowhere.json"], "/nowhere.json"),
+        (&["--watch", "0.1"], "0.2..=86400"),
+        (&["--looks", "3"], "--watch"),
+        (&["--watch", "1", "--json", &file], "--json -"),
+        (&["--fixture", &bad, "--cuda"], "--cuda"),
+        (&["--fixture", &bad, "--library", "x"], "--library"),
+    ];
+    for (args, part) in cases {
+        let (code, out, err) = probe(args);
+        assert_eq!((code, out.as_str()), (EXIT_USAGE, ""), "{args:?}: {err}");
+        assert_eq!(err.lines().count(), 1, "{err}");
+        assert!(err.contains(part), "{part} not in {err}");
+    }
+    assert!(!Path::new(&file).exists());
+}
