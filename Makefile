@@ -66,6 +66,7 @@ lint: fmt clippy deny ## formatting, lints, licences
 fmt:
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path tests/nostd/Cargo.toml --check
+	$(CARGO) fmt --manifest-path tests/overhead/Cargo.toml --check
 
 clippy:
 	$(CARGO) clippy --workspace --all-targets --locked $(LINTS)
@@ -95,8 +96,8 @@ c-docs: ## the C header as HTML in target/c-docs; fails on what is not documente
 	@if command -v doxygen >/dev/null; then mkdir -p target && doxygen docs/Doxyfile; \
 	else echo "doxygen is not installed: C reference not made"; fi
 
-overhead: ## instructions that a call from C takes on top of the same call from Rust
-	CARGO='$(CARGO)' tests/c/overhead.sh
+overhead: ## nanoseconds and instructions that a call from C takes on top of the same from Rust
+	CARGO='$(CARGO)' tests/overhead/run.sh
 
 test-integrations: ## what needs other people's software, from PyPI: a strategy in a Triton server
 	CARGO='$(CARGO)' tests/triton/run.sh
