@@ -66,6 +66,7 @@ lint: fmt clippy deny ## formatting, lints, licences
 fmt:
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path tests/nostd/Cargo.toml --check
+	$(CARGO) fmt --manifest-path tests/overhead/Cargo.toml --check
 
 clippy:
 	$(CARGO) clippy --workspace --all-targets --locked $(LINTS)
@@ -98,8 +99,8 @@ c-docs: ## the C header as HTML in target/c-docs; fails on what is not documente
 py: ## the Python wheel: every CPython here, style, types, integrations, source distribution
 	tests/python/run.sh
 
-overhead: ## instructions that a call from C takes on top of the same call from Rust
-	CARGO='$(CARGO)' tests/c/overhead.sh
+overhead: ## nanoseconds and instructions that a call from C takes on top of the same from Rust
+	CARGO='$(CARGO)' tests/overhead/run.sh
 
 test-integrations: ## what needs other people's software, from PyPI: Triton, Ray, vLLM (6 GB)
 	CARGO='$(CARGO)' tests/triton/run.sh

@@ -15,7 +15,9 @@ PROFILE=${PROFILE:-dist}
 CARGO=${CARGO:-cargo}
 case $PREFIX in /*) ;; *) echo "PREFIX = $PREFIX is not an absolute path" >&2; exit 2 ;; esac
 
-"$CARGO" build --quiet --locked --profile "$PROFILE" --package rampmeter-ffi
+# The crate is a Rust library, too, for its tests; with that among its kinds cargo would leave out
+# what the profile says of link-time optimisation.
+"$CARGO" rustc --quiet --locked --profile "$PROFILE" --package rampmeter-ffi --crate-type staticlib,cdylib
 built=${CARGO_TARGET_DIR:-target}/$PROFILE
 [ "$PROFILE" = dev ] && built=${CARGO_TARGET_DIR:-target}/debug
 

@@ -228,6 +228,9 @@ static uint64_t draw_uint64(const char *name) {
 static uint32_t draw_uint32(const char *name) {
     if (strcmp(name, "reserved") == 0) return one_in(100) ? 1 : 0;
     if (strstr(name, "tokens") && !one_in(4)) return 1 + (uint32_t)below(300);
+    /* What 0 stands for is large, and an object that is created with it takes its time. */
+    size_t len = strlen(name);
+    if (len > 4 && strcmp(name + len - 4, "_max") == 0 && !one_in(40)) return 1 + (uint32_t)below(40);
     /* Seldom: an object that is created with it takes its time. */
     if (one_in(60)) return (uint32_t)(draw() >> (32 + below(32)));
     if (one_in(60)) return UINT32_MAX - (uint32_t)below(3);
@@ -288,7 +291,8 @@ static const char *draw_document(size_t *len) {
         "\xff",
         "nonsense",
     };
-    const char *text = drawn[below(sizeof drawn / sizeof *drawn)];
+    /* The first two are taken as they are, but an object under them takes its time. */
+    const char *text = drawn[one_in(40) ? below(2) : 2 + below(sizeof drawn / sizeof *drawn - 2)];
     *len = strlen(text);
     if (*len && one_in(20)) *len = below(*len);
     char *copy = room(*len, 1, NULL);

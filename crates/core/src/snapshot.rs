@@ -78,6 +78,9 @@ pub(crate) const RESERVE: Kind = Kind { desk: 8, version: 1 };
 /// The router.
 pub(crate) const ROUTER: Kind = Kind { desk: 7, version: 1 };
 
+/// The books of what users felt.
+pub(crate) const OUTCOMES: Kind = Kind { desk: 9, version: 1 };
+
 /// The sum with one more word in it.
 const fn checksum(sum: u64, word: u64) -> u64 {
     (sum ^ word).wrapping_mul(FNV_PRIME).rotate_left(CHECKSUM_TURN)

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_char};
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ptr;
 use std::slice;
 
@@ -10,9 +11,15 @@ use rampmeter::Error;
 use crate::error::Fault;
 use crate::status::RAMPMETER_ZERO;
 
+/// Two tests of two constants, and nothing called: what a call that succeeds finds out stays in
+/// registers then.
+#[inline]
 fn check<T>(pointer: *const T, argument: &'static str) -> Result<(), Fault> {
-    if pointer.is_null() || !pointer.is_aligned() {
-        return Err(Fault::Pointer { argument, null: pointer.is_null() });
+    if pointer.is_null() {
+        return Err(Fault::Pointer { argument, null: true });
+    }
+    if !pointer.is_aligned() {
+        return Err(Fault::Pointer { argument, null: false });
     }
     Ok(())
 }
@@ -121,6 +128,7 @@ pub(crate) unsafe fn take<T: Versioned>(
 
 /// Of a caller that was built with an older or newer header.
 #[cold]
+#[inline(never)]
 unsafe fn take_other<T: Versioned>(pointer: *const T, given: u32) -> Result<T, Fault> {
     let (known, bytes) = (size_of::<T>() as u32, pointer.cast::<u8>());
     for at in known..given {
@@ -158,20 +166,33 @@ impl<T: Versioned> OutSized<'_, T> {
         Ok(Self { pointer, given, place: PhantomData })
     }
 
-    /// Writes all but `size`, which stays what the caller set.
+    /// Writes all but `size`, which stays what the caller set. Where the caller knows the structure
+    /// as it is, straight to its place: nothing of it is on the stack first.
     #[inline]
-    pub(crate) fn set(self, mut value: T) {
-        // SAFETY: `size` is the first field.
-        unsafe { (&raw mut value).cast::<u32>().write(self.given) };
-        if self.given == size_of::<T>() as u32 {
-            // SAFETY: not null, aligned, and the promise of `new`.
-            return unsafe { self.pointer.write(value) };
+    pub(crate) fn set(self, value: T) {
+        let mut whole = MaybeUninit::<T>::uninit();
+        let is_known = self.given == size_of::<T>() as u32;
+        let place = if is_known { self.pointer } else { whole.as_mut_ptr() };
+        // SAFETY: not null, aligned, and the promise of `new`, or room of its own; `size` is the
+        // first field.
+        unsafe {
+            place.write(value);
+            place.cast::<u32>().write(self.given);
         }
+        if !is_known {
+            self.set_other(&raw const whole);
+        }
+    }
+
+    /// Of a caller that was built with an older or newer header. `whole` was written.
+    #[cold]
+    #[inline(never)]
+    fn set_other(self, whole: *const MaybeUninit<T>) {
         let (known, given) = (size_of::<T>(), self.given as usize);
         let bytes = self.pointer.cast::<u8>();
-        // SAFETY: the promise of `new`, up to `given`; `value` has `known` bytes.
+        // SAFETY: the promise of `new`, up to `given`; `whole` has `known` bytes.
         unsafe {
-            ptr::copy_nonoverlapping((&raw const value).cast::<u8>(), bytes, known.min(given));
+            ptr::copy_nonoverlapping(whole.cast::<u8>(), bytes, known.min(given));
             if given > known {
                 bytes.add(known).write_bytes(0, given - known);
             }
@@ -325,8 +346,6 @@ pub(crate) fn real_told(value: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::mem::MaybeUninit;
-
     use rampmeter::error::codes;
 
     use super::*;

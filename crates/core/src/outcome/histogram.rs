@@ -36,7 +36,8 @@
 use alloc::boxed::Box;
 use alloc::vec;
 
-use crate::error::{Error, check_real};
+use crate::error::{Error, check_range, check_real};
+use crate::snapshot::{Words, ensure};
 
 /// Bits of the value below its leading one that choose the bucket: 64 buckets an octave, half of
 /// whose width is 1/128 of the lower edge. Five bits would err by 1.6%, over the promised 1%.
@@ -246,6 +247,41 @@ impl Histogram {
     pub fn reset(&mut self) {
         self.buckets.fill(0);
         (self.sum, self.min, self.max) = ((0, 0), u64::MAX, 0);
+    }
+
+    /// How many buckets hold something, which, and what.
+    pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        let used = || self.buckets.iter().enumerate().filter(|(_, count)| **count > 0);
+        save(used().count() as u64);
+        for (index, count) in used() {
+            save(index as u64);
+            save(*count);
+        }
+        [self.sum.0, self.sum.1, self.min, self.max].into_iter().for_each(save);
+    }
+
+    /// Reads it into a histogram that is new.
+    pub(super) fn load_state(&mut self, words: &mut Words<'_>) -> Result<(), Error> {
+        let used = words.next_within("buckets", 0, BUCKETS as u32)?;
+        let (mut first, mut last) = (None, None);
+        for _ in 0..used {
+            let index = words.next_within("bucket", 0, BUCKETS as u32 - 1)? as usize;
+            ensure(last.is_none_or(|before| before < index))?;
+            self.buckets[index] = check_range("count", words.next()?, 1, u64::MAX)?;
+            (first, last) = (first.or(Some(index)), Some(index));
+        }
+        self.sum = (words.next()?, words.next()?);
+        (self.min, self.max) = (words.next()?, words.next()?);
+        let (Some(first), Some(last)) = (first, last) else {
+            return ensure(*self == Self::new());
+        };
+        ensure((bucket_of(self.min), bucket_of(self.max)) == (first, last))?;
+        ensure(self.min <= self.max)?;
+        // Of counts that went to their end, nobody knows what the sum should be.
+        let count = u128::from(self.count());
+        let least = u128::from(self.min).saturating_mul(count);
+        let most = u128::from(self.max).saturating_mul(count);
+        ensure(count == u128::from(u64::MAX) || (least..=most).contains(&self.sum()))
     }
 }
 

@@ -37,6 +37,7 @@ pub mod ended;
 pub mod histogram;
 pub mod measures;
 pub mod service;
+mod state;
 pub mod tally;
 
 use alloc::boxed::Box;

@@ -464,5 +464,6 @@ impl ServiceDifference {
     }
 }
 
+mod state;
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ use super::ended::{PRESENT_ALL, Sample, VERDICTS};
 use super::histogram::Histogram;
 use super::measures::{apdex, per_second, ratio};
 use crate::error::Error;
+use crate::snapshot::Words;
 use crate::units::Nanos;
 
 /// How many requests ended how.
@@ -104,14 +105,8 @@ impl Histograms {
 
     #[cold]
     fn add_some(&mut self, sample: &Sample) {
-        let histograms = [
-            &mut self.queue_wait,
-            &mut self.ttft,
-            &mut self.tpot,
-            &mut self.end_to_end,
-            &mut self.slowdown,
-        ];
-        for (index, (histogram, value)) in histograms.into_iter().zip(sample.values).enumerate() {
+        let values = sample.values;
+        for (index, (histogram, value)) in self.all_mut().into_iter().zip(values).enumerate() {
             if sample.present & 1 << index != 0 {
                 histogram.record(value);
             }
@@ -127,11 +122,21 @@ impl Histograms {
     }
 
     fn reset(&mut self) {
-        self.queue_wait.reset();
-        self.ttft.reset();
-        self.tpot.reset();
-        self.end_to_end.reset();
-        self.slowdown.reset();
+        self.all_mut().into_iter().for_each(Histogram::reset);
+    }
+
+    fn all(&self) -> [&Histogram; 5] {
+        [&self.queue_wait, &self.ttft, &self.tpot, &self.end_to_end, &self.slowdown]
+    }
+
+    fn all_mut(&mut self) -> [&mut Histogram; 5] {
+        [
+            &mut self.queue_wait,
+            &mut self.ttft,
+            &mut self.tpot,
+            &mut self.end_to_end,
+            &mut self.slowdown,
+        ]
     }
 }
 
@@ -202,6 +207,27 @@ impl Tally {
         self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
         if let (Some(mine), Some(theirs)) = (&mut self.histograms, &other.histograms) {
             mine.merge(theirs);
+        }
+        Ok(())
+    }
+
+    pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
+        self.verdicts.iter().for_each(|count| save(*count));
+        save(self.output_tokens);
+        let histograms = self.histograms.iter().flat_map(|histograms| histograms.all());
+        histograms.for_each(|histogram| histogram.save_state(save));
+    }
+
+    /// Reads it into a tally that is new, with or without histograms as the saved one was.
+    pub(super) fn load_state(&mut self, words: &mut Words<'_>) -> Result<(), Error> {
+        for count in &mut self.verdicts {
+            *count = words.next()?;
+        }
+        self.output_tokens = words.next()?;
+        if let Some(histograms) = &mut self.histograms {
+            for histogram in histograms.all_mut() {
+                histogram.load_state(words)?;
+            }
         }
         Ok(())
     }

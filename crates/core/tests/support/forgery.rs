@@ -113,7 +113,7 @@ pub fn faults_are_named<D: Desk>(terms: &D::Terms, desk: &D) {
 }
 
 /// Puts the checksum right, as the format says it is made.
-fn sign(bytes: &mut [u8]) {
+pub fn sign(bytes: &mut [u8]) {
     let (words, _) = bytes.as_chunks_mut::<8>();
     let (last, words) = words.split_last_mut().unwrap();
     let sum = words.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, word| {

@@ -139,17 +139,23 @@ pub struct rampmeter_progress {
 versioned!(rampmeter_progress, 24);
 
 impl rampmeter_submission {
+    /// Apart from the conversion: a whole one in a `Result` would be copied.
     #[inline]
-    fn submission(&self, now_ns: u64) -> Result<Submission, Fault> {
+    fn check(&self) -> Result<(), Fault> {
         if self.class_index > u32::from(u16::MAX) || self.reserved != 0 {
             return Err(self.unfit());
         }
+        Ok(())
+    }
+
+    #[inline]
+    fn submission(&self, now_ns: u64) -> Submission {
         let some = |ns: u64| (ns != 0).then_some(Nanos(ns));
         let handed_over = (self.handed_over_output_tokens != 0).then_some(HandOver {
             output_tokens: Tokens(self.handed_over_output_tokens),
             first_token: Nanos(self.handed_over_first_token_ns),
         });
-        Ok(Submission {
+        Submission {
             tag: self.tag,
             class: self.class_index as u16,
             account: AccountId::from_raw(self.account),
@@ -162,10 +168,11 @@ impl rampmeter_submission {
             adapter: self.adapter,
             shares: (self.shares != 0).then_some(RequestId::from_raw(self.shares)),
             handed_over,
-        })
+        }
     }
 
     #[cold]
+    #[inline(never)]
     fn unfit(&self) -> Fault {
         let (field, value, max) = match self.reserved {
             0 => ("class_index", self.class_index, u16::MAX.into()),
@@ -193,7 +200,8 @@ pub unsafe extern "C" fn rampmeter_batcher_submit(
         change_told(batcher, error, |batcher| {
             let out = Out::new(admission, "admission").told(error)?;
             let submission = take(submission, "submission").told(error)?;
-            let submission = submission.submission(now_ns).told(error)?;
+            submission.check().told(error)?;
+            let submission = submission.submission(now_ns);
             let (request, retry_after_ns, shed_reason) =
                 match batcher.submit(Nanos(now_ns), &submission).told(error)? {
                     Admission::Queued(request) => (request.to_raw(), 0, 0),

@@ -6,7 +6,7 @@ use rampmeter::{Blocks, Nanos, Tokens};
 
 use super::rampmeter_batcher;
 use crate::boundary::{change_calling, change_told, look_told};
-use crate::error::{Fault, Told as _, rampmeter_error};
+use crate::error::{Refused, Told as _, rampmeter_error};
 use crate::memory::{Out, OutSized, array, array_mut, flag, same_layout, take, versioned};
 use crate::status::rampmeter_status;
 
@@ -197,16 +197,21 @@ pub type rampmeter_cached_tokens_fn =
 /// The caller's arrays as the core writes them.
 ///
 /// # Safety
-/// As [`array_mut`]; every element holds zeros, or what an earlier call wrote.
-#[inline]
-unsafe fn arrays<'a>(plan: &rampmeter_plan) -> Result<Plan<'a>, Fault> {
+/// As [`array_mut`]; every element holds zeros, or what an earlier call wrote; `error` is null or may
+/// be written.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "out of line, the arrays are copied twice")]
+unsafe fn arrays<'a>(
+    plan: &rampmeter_plan,
+    error: *mut rampmeter_error,
+) -> Result<Plan<'a>, Refused> {
     let len = plan.capacity as usize;
     // SAFETY: the layouts are the same; zeros are a value of every field; passed on.
     unsafe {
         Ok(Plan {
-            entries: array_mut(plan.entries.cast::<PlanEntry>(), len, "plan.entries")?,
-            preempted: array_mut(plan.preempted.cast::<Preemption>(), len, "plan.preempted")?,
-            expired: array_mut(plan.expired.cast::<Expiry>(), len, "plan.expired")?,
+            entries: array_mut(plan.entries.cast(), len, "plan.entries").told(error)?,
+            preempted: array_mut(plan.preempted.cast(), len, "plan.preempted").told(error)?,
+            expired: array_mut(plan.expired.cast(), len, "plan.expired").told(error)?,
         })
     }
 }
@@ -250,7 +255,7 @@ pub unsafe extern "C" fn rampmeter_batcher_form(
         change_told(batcher, error, |batcher| {
             let out = OutSized::new(formed, "formed").told(error)?;
             let plan = take(plan, "plan").told(error)?;
-            let mut plan = arrays(&plan).told(error)?;
+            let mut plan = arrays(&plan, error)?;
             out.set(batcher.form(Nanos(now_ns), &mut plan).told(error)?.into());
             Ok(())
         })
@@ -276,7 +281,7 @@ pub unsafe extern "C" fn rampmeter_batcher_form_with_cache(
         change_calling(batcher, error, |batcher| {
             let out = OutSized::new(formed, "formed").told(error)?;
             let plan = take(plan, "plan").told(error)?;
-            let mut plan = arrays(&plan).told(error)?;
+            let mut plan = arrays(&plan, error)?;
             let mut cached = |request: RequestId, tag: u64| {
                 let answer = cached_tokens?(context, request.to_raw(), tag);
                 (answer != u32::MAX).then_some(Tokens(answer))
@@ -291,16 +296,19 @@ pub unsafe extern "C" fn rampmeter_batcher_form_with_cache(
 /// The caller's results as the core reads them.
 ///
 /// # Safety
-/// As [`array`].
-#[inline]
+/// As [`array`]; `error` is null or may be written.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "as above")]
 unsafe fn results<'a>(
     pointer: *const rampmeter_step_result,
     len: u32,
-) -> Result<&'a [StepResult], Fault> {
+    error: *mut rampmeter_error,
+) -> Result<&'a [StepResult], Refused> {
     // SAFETY: passed on; any bits are a value of the C structure.
-    let given = unsafe { array(pointer, len as usize, "results")? };
+    let given = unsafe { array(pointer, len as usize, "results").told(error)? };
     for result in given {
-        flag(result.finished, "results[].finished")?;
+        // SAFETY: passed on.
+        unsafe { flag(result.finished, "results[].finished").told(error)? };
     }
     // SAFETY: the layouts are the same, and the one field with bits that mean nothing was checked.
     Ok(unsafe { std::slice::from_raw_parts(given.as_ptr().cast::<StepResult>(), given.len()) })
@@ -329,7 +337,7 @@ pub unsafe extern "C" fn rampmeter_batcher_observe(
                 step: seen.step,
                 kv_blocks_free: known.then_some(Blocks(seen.kv_blocks_free)),
                 duration: (seen.duration_ns != 0).then_some(Nanos(seen.duration_ns)),
-                results: results(seen.results, seen.results_len).told(error)?,
+                results: results(seen.results, seen.results_len, error)?,
             };
             let observed = batcher.observe(Nanos(now_ns), &seen).told(error)?;
             out.set(rampmeter_observed {
