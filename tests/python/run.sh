@@ -96,7 +96,7 @@ changed=$(git stash create)
 git archive "${changed:-HEAD}" | tar -x -C "$clean"
 export CARGO_TARGET_DIR=$work/cargo
 install build "maturin>=1.16,<2"
-quietly "maturin sdist" env -C "$clean" "$work/build/bin/maturin" sdist --quiet --out "$work/sdist"
+quietly "maturin sdist" env -C "$clean" "$work/build/bin/maturin" sdist --out "$work/sdist"
 for source in "$work"/sdist/rampmeter-*.tar.gz "$clean"; do
     venv source "$newest"
     install source --config-settings=build-args=--profile=dev "$source"
