@@ -8,10 +8,13 @@ desks' own `stats`, in base units: `rampmeter_gate_running`, `rampmeter_gate_adm
 import importlib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from ..outcome import Outcomes
 from ..policy import Policy
+
+if TYPE_CHECKING:
+    _Felt: TypeAlias = Literal["queue_wait", "ttft", "tpot", "end_to_end", "slowdown"]
 
 __all__ = ["Collector"]
 
@@ -75,8 +78,7 @@ _TPOT_NS = [
 _SLOWDOWNS = [int(times * 10**6) for times in (1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100, 1_000)]
 
 # Measure of the books, its name, what it is, its bounds, and how many of them are a base unit.
-_Felt: TypeAlias = Literal["queue_wait", "ttft", "tpot", "end_to_end", "slowdown"]
-_MEASURES: tuple[tuple[_Felt, str, str, list[int], int], ...] = (
+_MEASURES: "tuple[tuple[_Felt, str, str, list[int], int], ...]" = (
     ("queue_wait", "queue_wait_seconds", "Wait before the first work.", _WAITS_NS, _S),
     ("ttft", "ttft_seconds", "Time to first token.", _WAITS_NS, _S),
     ("tpot", "tpot_seconds", "Time per output token after the first.", _TPOT_NS, _S),

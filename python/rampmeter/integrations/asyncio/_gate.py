@@ -5,19 +5,21 @@ import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ...gate import Admit, Displaced, Expired, Gate, Hold, Shed, Start
 from ...outcome import Outcomes
 from ...policy import Policy
 from ._loop import Alarm, Refused
 
+if TYPE_CHECKING:
+    _Status: TypeAlias = Literal["completed", "refused", "failed", "cancelled"]
+
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
-Status: TypeAlias = Literal["completed", "refused", "failed", "cancelled"]
 Named: TypeAlias = str | Callable[[Scope], str | None]
 
 # What is read of a request that is held, to hear that its client is gone: what a connection of
@@ -312,7 +314,7 @@ class _Visit:
             if not message.get("more_body", False):
                 self._end("completed" if self._status < 500 else "failed")
 
-    def _end(self, status: Status) -> None:
+    def _end(self, status: "_Status") -> None:
         if not self._is_over:
             self._is_over = True
             self._middleware.leave(self)
@@ -333,7 +335,7 @@ class _Visit:
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": text})
 
-    def record(self, status: Status) -> None:
+    def record(self, status: "_Status") -> None:
         """Enter it in the books, once, at its end."""
         outcomes = self._middleware.outcomes
         if outcomes is None:
