@@ -272,6 +272,10 @@ def test_the_hub_says_how_many_replicas_are_needed():
     assert 2.0 < value <= 5.0
     assert value <= enough <= 6.0
     assert hub.replicas_needed(replicas=3, **asked) is not None
+    # What began before anybody counted has ends without a beginning.
+    odd = [Event("ended", 0, 5), Event("started", 0, 5), Event("left", 0, 5)] * 50
+    member = members[0]
+    hub.exchange(member.number, member.incarnation, told, full=False, events=odd)
     now.s += SETTLED_NS / 1e9
     assert hub.replicas_needed(replicas=5, **asked) is not None
 
