@@ -94,7 +94,10 @@ def test_what_requests_say():
 def test_prompts_go_where_they_were(desk):
     first = serve(desk, request(PREFIX + "one"))
     assert {serve(desk, request(PREFIX + f"{number}")) for number in range(5)} == {first}
+    on_its_way = request(PREFIX + "lost")
+    assert desk.choose(on_its_way, anywhere) == first
     desk.gone(first)
+    desk.completed(first, on_its_way.metadata.internal_request_id, whole=True)
     assert serve(desk, request(PREFIX + "after")) != first
     assert desk.router.stats().requests == 0
     assert desk.router.stats().replicas == 2
