@@ -21,6 +21,7 @@ from ._native.share import (
     Standing,
     Verdict,
     compare_shares,
+    divide_level,
     path_key,
 )
 
@@ -45,5 +46,6 @@ __all__ = [
     "Standing",
     "Verdict",
     "compare_shares",
+    "divide_level",
     "path_key",
 ]

@@ -38,6 +38,13 @@ def test_placed_and_released(placer):
         1, Task(devices="whole", device_count=3)
     )
     assert placer.fleet_stats().free.gpu_milli == 2_000
+    assert placer.device_model_stats(0).as_dict() == {
+        "devices": 4,
+        "devices_free": 2,
+        "gpu_milli": 4_000,
+        "gpu_free_milli": 2_000,
+    }
+    assert placer.device_model_stats(63).devices == 0
     placer.release(2, task)
     assert placer.stats().devices_free == 4
     with pytest.raises(rampmeter.StaleError):

@@ -94,7 +94,10 @@ def test_what_requests_say():
 def test_prompts_go_where_they_were(desk):
     first = serve(desk, request(PREFIX + "one"))
     assert {serve(desk, request(PREFIX + f"{number}")) for number in range(5)} == {first}
+    on_its_way = request(PREFIX + "lost")
+    assert desk.choose(on_its_way, anywhere) == first
     desk.gone(first)
+    desk.completed(first, on_its_way.metadata.internal_request_id, whole=True)
     assert serve(desk, request(PREFIX + "after")) != first
     assert desk.router.stats().requests == 0
     assert desk.router.stats().replicas == 2
@@ -272,6 +275,10 @@ def test_the_hub_says_how_many_replicas_are_needed():
     assert 2.0 < value <= 5.0
     assert value <= enough <= 6.0
     assert hub.replicas_needed(replicas=3, **asked) is not None
+    # What began before anybody counted has ends without a beginning.
+    odd = [Event("ended", 0, 5), Event("started", 0, 5), Event("left", 0, 5)] * 50
+    member = members[0]
+    hub.exchange(member.number, member.incarnation, told, full=False, events=odd)
     now.s += SETTLED_NS / 1e9
     assert hub.replicas_needed(replicas=5, **asked) is not None
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rampmeter
-from rampmeter.share import Ledger, compare_shares, path_key
+from rampmeter.share import Ledger, compare_shares, divide_level, path_key
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
@@ -142,6 +142,8 @@ def test_division_fills_from_below(capacity, wanted):
     assert sum(shares) == min(capacity, sum(wanted))
     for share, level in zip(shares, water_level(capacity, wanted), strict=True):
         assert abs(share - level) <= 1.0
+    claims = [{"request": amount} for amount in wanted]
+    assert divide_level(claims, total=capacity) == (shares, capacity - sum(shares))
     parts = ledger.share_parts(resource=0)
     assert [parts[ledger.account(one).index].share for one in accounts] == shares
 

@@ -19,6 +19,7 @@ CACHED_PREFIXES = 4
 REQUESTS = 240
 CLIENTS = 6
 CHOICE_US_MAX = 20.0
+TARGET = {"seats": 1, "target_s": 0.2, "late_ratio_max": 0.1}
 
 
 class Engine:
@@ -167,24 +168,24 @@ def autoscale():
             look_back_period_s=1.0,
             policy=AutoscalingPolicy(
                 policy_function="rampmeter.integrations.ray:Autoscaler",
-                policy_kwargs={"target_s": 0.2, "late_ratio_max": 0.1, "seats": 1},
+                policy_kwargs=TARGET,
             ),
         ),
     )
     class Slow:
         async def __call__(self, _):
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
 
     handle = serve.run(Slow.bind(), name="slow", route_prefix="/slow")
-    hub, asked = None, {"seats": 1, "target_s": 0.2, "late_ratio_max": 0.1}
+    hub = None
     until, count, needed = time.monotonic() + 90.0, 1, None
-    with concurrent.futures.ThreadPoolExecutor(6) as clients:
+    with concurrent.futures.ThreadPoolExecutor(12) as clients:
         while (count < 2 or needed is None) and time.monotonic() < until:
-            list(clients.map(lambda _: handle.remote("x").result(timeout_s=60), range(24)))
+            list(clients.map(lambda _: handle.remote("x").result(timeout_s=60), range(48)))
             states = serve.status().applications["slow"].deployments["Slow"].replica_states
             count = states.get("RUNNING", 0)
             hub = hub or ray.get_actor("slow#Slow", namespace="rampmeter")
-            needed = ray.get(hub.replicas_needed.remote(replicas=count, **asked))
+            needed = ray.get(hub.replicas_needed.remote(replicas=count, **TARGET))
     assert count >= 2, "the autoscaler was not asked, or asked for nothing"
     assert needed is not None, "the routers do not tell the hub what comes"
     print(

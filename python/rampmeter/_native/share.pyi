@@ -24,6 +24,7 @@ __all__ = [
     "Standing",
     "Verdict",
     "compare_shares",
+    "divide_level",
     "path_key",
 ]
 
@@ -557,5 +558,13 @@ class Ledger:
         saved_ns: int | None = None,
     ) -> None: ...
 
+def divide_level(
+    claims: Sequence[dict[str, Any]],
+    *,
+    total: int,
+    unit: int = 1,
+    usage_weight: float = 0.0,
+    excess: Literal["keep", "cut"] = "keep",
+) -> tuple[list[int], int]: ...
 def compare_shares(shares: Sequence[float], other: Sequence[float]) -> tuple[int, float]: ...
 def path_key(path: str) -> int: ...

@@ -86,6 +86,15 @@ record! {
     }
 }
 record! {
+    /// What of one model of device is there, on nodes that are ready, and what of it is free.
+    "rampmeter.place" DeviceModelStats {
+        devices: u32,
+        devices_free: u32,
+        gpu_milli: u64,
+        gpu_free_milli: u64,
+    }
+}
+record! {
     /// A node, and what of it is free.
     "rampmeter.place" NodeState {
         cpu_milli: u32,

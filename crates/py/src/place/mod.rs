@@ -204,6 +204,7 @@ pub(crate) fn fill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<task::Task>()?;
     module.add_class::<answers::Compaction>()?;
     module.add_class::<answers::Cycle>()?;
+    module.add_class::<answers::DeviceModelStats>()?;
     module.add_class::<answers::DeviceState>()?;
     module.add_class::<answers::Expected>()?;
     module.add_class::<answers::FleetStats>()?;

@@ -5,7 +5,9 @@ use pyo3::types::PyDict;
 use rampmeter::fleet::{DeviceSpec, LayoutId, ModelId, NodeId, NodeSpec, Sharing};
 use rampmeter::place::TaskId;
 
-use super::answers::{DeviceState, FleetStats, NodeState, Totals, devices_listed};
+use super::answers::{
+    DeviceModelStats, DeviceState, FleetStats, NodeState, Totals, devices_listed,
+};
 use super::{Placer, task, unknown};
 use crate::error::Fault;
 use crate::options::set_options;
@@ -225,6 +227,17 @@ impl Placer {
             let fleet = placer.fleet();
             let (total, free) = (Totals::from(*fleet.total()), Totals::from(*fleet.free()));
             Ok(FleetStats { nodes: fleet.len(), total, free })
+        })
+    }
+
+    /// What of one model of device is there; nothing of one that does not exist.
+    fn device_model_stats(&self, py: Python<'_>, model: u8) -> PyResult<DeviceModelStats> {
+        let of = self.0.ask(py, |placer| Ok(placer.fleet().of_model(ModelId(model))))?;
+        Ok(DeviceModelStats {
+            devices: of.devices,
+            devices_free: of.devices_free,
+            gpu_milli: of.milli,
+            gpu_free_milli: of.free_milli,
         })
     }
 }

@@ -1,10 +1,13 @@
 //! Division: how much of a cluster is whose.
 
 use pyo3::prelude::*;
-use rampmeter::share::{self, Division, HistoryDivision};
+use pyo3::types::PyDict;
+use rampmeter::share::{self, Claim, Division, Excess, HistoryDivision, Level};
 use rampmeter::units::Nanos;
 
 use super::{Ledger, each};
+use crate::error::Fault;
+use crate::options::set_options;
 use crate::record::record;
 
 record! {
@@ -71,4 +74,59 @@ impl Ledger {
         };
         Ok(parts.into_iter().map(told).collect())
     }
+}
+
+/// Divides one resource among siblings: the share of each, and what is left.
+///
+/// A claim is a dictionary of what is known: `request` (what it holds and asks for), `quota`, `limit`
+/// (`None` is no limit), `over_quota_weight`, `over_quota_priority` and `usage` (past, as a part of
+/// `total`). Where quotas exceed the total they are kept, or with `excess="cut"` cut. Earlier claims
+/// take the remainder first.
+///
+/// >>> from rampmeter.share import divide_level
+/// >>> divide_level([{"request": 80, "quota": 10}, {"request": 30}], total=100)
+/// ([70, 30], 0)
+#[pyfunction]
+#[pyo3(signature = (claims, *, total, unit = 1, usage_weight = 0.0, excess = "keep"))]
+pub(super) fn divide_level(
+    claims: Vec<Bound<'_, PyDict>>,
+    total: u64,
+    unit: u64,
+    usage_weight: f64,
+    excess: &str,
+) -> PyResult<(Vec<u64>, u64)> {
+    let excess = match excess {
+        "keep" => Excess::Keep,
+        "cut" => Excess::Cut,
+        _ => return Err(Fault::Name { what: "excess", name: excess.to_owned() }.into()),
+    };
+    let mut siblings = Vec::with_capacity(claims.len());
+    for (id, said) in (0..).zip(&claims) {
+        let mut claim = Claim { id, opened_at: id.into(), ..Claim::default() };
+        set_options!(
+            Some(said),
+            claim: over_quota_priority,
+            request,
+            over_quota_weight,
+            usage,
+            quota => |claim: &mut Claim, quota: Option<u64>| {
+                claim.quota = quota.unwrap_or(u64::MAX);
+                Ok::<_, PyErr>(())
+            },
+            limit => |claim: &mut Claim, limit: Option<u64>| {
+                claim.limit = limit.unwrap_or(u64::MAX);
+                Ok::<_, PyErr>(())
+            },
+        );
+        siblings.push(claim);
+    }
+    let level = Level { total, unit, usage_weight, excess };
+    let left = share::divide_level(&level, &mut siblings).map_err(Fault::from)?;
+    let mut shares = vec![0; siblings.len()];
+    for claim in &siblings {
+        if let Some(share) = shares.get_mut(claim.id as usize) {
+            *share = claim.share;
+        }
+    }
+    Ok((shares, left))
 }

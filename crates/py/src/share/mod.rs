@@ -231,6 +231,7 @@ pub(crate) fn fill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<reclaim::ReclaimLimits>()?;
     module.add_class::<reclaim::ReclaimScope>()?;
     module.add_class::<reclaim::Verdict>()?;
+    module.add_function(wrap_pyfunction!(division::divide_level, module)?)?;
     module.add_function(wrap_pyfunction!(dominant::compare_shares, module)?)?;
     module.add_function(wrap_pyfunction!(exchange::path_key, module)?)
 }

@@ -222,6 +222,7 @@ impl Ledger {
 
     /// The job was taken: the work that it loses is charged to its account and those above it.
     #[pyo3(signature = (now_ns, reclaimer, *, account, amounts, started_ns, saved_ns = None))]
+    #[expect(clippy::too_many_arguments, reason = "a job, by name")]
     fn reclaimed(
         &self,
         py: Python<'_>,
@@ -238,6 +239,7 @@ impl Ledger {
 
     /// The job that `reclaimed` charged at the same `now_ns` goes on after all.
     #[pyo3(signature = (now_ns, reclaimer, *, account, amounts, started_ns, saved_ns = None))]
+    #[expect(clippy::too_many_arguments, reason = "a job, by name")]
     fn reclaim_undone(
         &self,
         py: Python<'_>,

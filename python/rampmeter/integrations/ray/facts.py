@@ -96,11 +96,13 @@ def describe(request: Request) -> Facts:
     words = array.array("I", text[: len(text) // BYTES_PER_TOKEN * BYTES_PER_TOKEN])
     model = metadata.multiplexed_model_id
     adapter = path_key(model) if model else 0
+    names = hash_blocks(words, block_tokens=BLOCK_TOKENS, root=adapter)
     output_tokens = _field(said, "max_tokens")
     return Facts(
         account=str(_field(said, "user") or metadata.session_id or ""),
         prompt_tokens=max(len(words), 1),
-        hashes=hash_blocks(words, block_tokens=BLOCK_TOKENS, root=adapter),
+        # An array is read at once, a list number by number, each time that a choice is made.
+        hashes=array.array("Q", names),
         adapter=adapter,
         output_tokens=output_tokens if isinstance(output_tokens, int) and output_tokens > 0 else 0,
     )

@@ -77,6 +77,7 @@ class Hub:
         self._events: list[tuple[int, int, Event]] = []
         self._turns = itertools.count()
         self._counted_ns = 0
+        self._waiting = self._running = 0
         self._shape: tuple[float, float, int] | None = None
         self._replicas = 0
 
@@ -134,14 +135,22 @@ class Hub:
             at_ns, _, event = heapq.heappop(self._events)
             # What comes later than it should have counts as now.
             self._counted_ns = at_ns = max(at_ns, self._counted_ns)
-            if event.kind == "arrived":
-                self._headroom.arrived(at_ns)
-            elif event.kind == "started":
-                self._headroom.started(at_ns, waited_ns=event.lasted_ns)
-            elif event.kind == "ended":
-                self._headroom.ended(at_ns, ran_ns=event.lasted_ns)
-            else:
-                self._headroom.left(at_ns, waited_ns=event.lasted_ns)
+            self._tell(at_ns, event)
+
+    def _tell(self, at_ns: int, event: Event) -> None:
+        """Tell the headroom of an event, unless its beginning was before anybody counted."""
+        if event.kind == "arrived":
+            self._waiting += 1
+            self._headroom.arrived(at_ns)
+        elif event.kind == "started" and self._waiting > 0:
+            self._waiting, self._running = self._waiting - 1, self._running + 1
+            self._headroom.started(at_ns, waited_ns=event.lasted_ns)
+        elif event.kind == "left" and self._waiting > 0:
+            self._waiting -= 1
+            self._headroom.left(at_ns, waited_ns=event.lasted_ns)
+        elif event.kind == "ended" and self._running > 0:
+            self._running -= 1
+            self._headroom.ended(at_ns, ran_ns=event.lasted_ns)
 
     def _now_ns(self) -> int:
         return int(self._clock() * 1e9)
@@ -163,6 +172,7 @@ class Hub:
             self._headroom, self._shape = Headroom(options), shape
             self._replicas = replicas
             self._events.clear()
+            self._waiting = self._running = 0
         until_ns = max(self._now_ns() - SETTLED_NS, 0)
         self._count(until_ns)
         if replicas != self._replicas:
