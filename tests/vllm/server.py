@@ -226,7 +226,8 @@ class Load:
 async def measure(servers):
     """Load them in turn; by name: waits of the modest tenant, what was served, difference."""
     known = {server.name: ([], [], []) for server in servers}
-    limits = aiohttp.TCPConnector(limit=0)
+    # A connection of its own each: a server closes idle ones just when they are used again.
+    limits = aiohttp.TCPConnector(limit=0, force_close=True)
     patience = aiohttp.ClientTimeout(total=300)
     async with aiohttp.ClientSession(connector=limits, timeout=patience) as session:
         for server in servers:
