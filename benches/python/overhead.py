@@ -16,7 +16,7 @@ from pathlib import Path
 from rampmeter.batch import Batcher, Engine, Plan
 from rampmeter.policy import Policy
 
-# As in `benches/examples/batch_calls.rs`.
+# As in `benches/src/batch_calls.rs`.
 RUNNING = 256
 ROUNDS = 400
 SUBMISSIONS = 2_000
@@ -26,7 +26,7 @@ FORM_NS_MAX = 2_000
 """On top of Rust, for forming a batch and reading it as an array."""
 
 ROOT = Path(__file__).resolve().parents[2]
-RUST = "cargo run --quiet --release --locked --package rampmeter-bench --example batch_calls"
+RUST = "cargo run --quiet --release --locked --package rampmeter-bench --bin batch_calls"
 CLOCK = time.perf_counter_ns
 
 

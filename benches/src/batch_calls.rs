@@ -18,7 +18,7 @@ const ROUNDS: usize = 400;
 const SUBMISSIONS: usize = 2_000;
 
 fn main() -> Result<(), Failure> {
-    let (submit, form, observe) = (submit_ns()?, steps_ns()?.0, steps_ns()?.1);
+    let (submit, (form, observe)) = (submit_ns()?, steps_ns()?);
     println!(
         "{{\"submit_ns\": {submit:.0}, \"form_ns\": {form:.0}, \"observe_ns\": {observe:.0}}}"
     );
