@@ -31,7 +31,15 @@ fn a_machine_is_this_table() {
     let expected = "\
 Fixture; driver 580.95.05; CUDA 13.0
 ────────────────────────────────────────────────────────────────────────────────
-EXPECTED
+ GPU                       name   free GiB       of   busy %     W   °C   procs
+────────────────────────────────────────────────────────────────────────────────
+ GPU-a1000000         H100 80GB       20.0     79.6       97   640   71       1
+                           HBM3
+ GPU-a2000000         H100 80GB     denied   denied        -   110   40       -
+                           HBM3
+   MIG-b1000000     MIG 3g.40gb       38.1     39.2        -     -    -       0
+ GPU-a3000000         H100 80GB     err 15   err 15        -     -    -       -
+                           HBM3
 ────────────────────────────────────────────────────────────────────────────────
 GPU-a1000000: held back: sw_power_cap, hw_thermal
 GPU-a3000000: lost: look at `dmesg`, reset it or reboot
