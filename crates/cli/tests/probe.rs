@@ -31,26 +31,20 @@ fn a_machine_is_this_table() {
     let expected = "\
 Fixture; driver 580.95.05; CUDA 13.0
 ────────────────────────────────────────────────────────────────────────────────
- GPU                        name   free GiB     of   busy %     W   °C   procs
+ GPU                       name   free GiB       of   busy %     W   °C   procs
 ────────────────────────────────────────────────────────────────────────────────
- GPU-a1000000   NVIDIA H100 80GB       20.0   79.6       97   640   71       1
-                            HBM3
- GPU-a2000000   NVIDIA H100 80GB     denied      -        -   110   40       -
-                            HBM3
-   MIG-b1000000      MIG 3g.40gb       38.1   39.2        -     -    -       0
- GPU-a3000000   NVIDIA H100 80GB     err 15      -        -     -    -       -
-                            HBM3
+ GPU-a1000000         H100 80GB       20.0     79.6       97   640   71       1
+                           HBM3
+ GPU-a2000000         H100 80GB     denied   denied        -   110   40       -
+                           HBM3
+   MIG-b1000000     MIG 3g.40gb       38.1     39.2        -     -    -       0
+ GPU-a3000000         H100 80GB     err 15   err 15        -     -    -       -
+                           HBM3
+────────────────────────────────────────────────────────────────────────────────
+GPU-a1000000: held back: sw_power_cap, hw_thermal
+GPU-a3000000: lost: look at `dmesg`, reset it or reboot
 ";
-    assert!(out.contains("GPU-a1000000: held back: sw_power_cap, hw_thermal"), "{out}");
-    assert!(out.contains("GPU-a3000000: lost"), "{out}");
-    let head = |text: &str| text.lines().take(2).map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(head(&out), head(expected), "{out}");
-    assert!(out.lines().all(|line| line.chars().count() <= 100), "{out}");
-    let row = |start: &str| out.lines().find(|line| line.contains(start)).unwrap().to_owned();
-    assert!(row("GPU-a1000000 ").contains("20.0"), "{out}");
-    assert!(row("GPU-a2000000 ").contains("denied"), "{out}");
-    assert!(row("GPU-a3000000 ").contains("err 15"), "{out}");
-    assert!(row("MIG-b1000000 ").contains("38.1"), "{out}");
+    assert_eq!(out, expected);
 }
 
 #[test]

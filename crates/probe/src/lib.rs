@@ -53,3 +53,8 @@ pub use reading::Reading;
 pub use snapshot::{Snapshot, Source};
 pub use text::Text;
 pub use watch::Watch;
+
+/// The example of the guide is compiled with the tests.
+#[cfg(all(doctest, feature = "nvml"))]
+#[doc = include_str!("../../../docs/guides/probe.md")]
+pub struct Guide;

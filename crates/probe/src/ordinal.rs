@@ -22,9 +22,8 @@
 //! # Source
 //! CUDA C++ Programming Guide, "CUDA Environment Variables"; MIG User Guide, "Device Enumeration".
 
-use crate::device::{DeviceKind, PciAddress, UUID_LEN};
+use crate::device::{DeviceKind, PciAddress};
 use crate::snapshot::Snapshot;
-use crate::text::Text;
 
 /// The devices that CUDA sees, in the order of its numbers.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -163,11 +162,14 @@ pub fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
 
 /// An identifier as NVML writes it.
 #[cfg(any(feature = "cuda", test))]
-pub(crate) fn uuid_text(prefix: &str, bytes: &[u8; 16]) -> Text<UUID_LEN> {
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+pub(crate) fn uuid_text(
+    prefix: &str,
+    bytes: &[u8; 16],
+) -> crate::text::Text<{ crate::device::UUID_LEN }> {
+    let hex = format!("{:032x}", u128::from_be_bytes(*bytes));
     let [a, b, c, d, e] =
         [(0, 8), (8, 12), (12, 16), (16, 20), (20, 32)].map(|(from, to)| &hex[from..to]);
-    Text::new(&format!("{prefix}-{a}-{b}-{c}-{d}-{e}"))
+    crate::text::Text::new(&format!("{prefix}-{a}-{b}-{c}-{d}-{e}"))
 }
 
 #[cfg(test)]
@@ -175,6 +177,7 @@ mod tests {
     use super::*;
     use crate::device::Device;
     use crate::reading::Reading;
+    use crate::text::Text;
     use proptest::prelude::*;
 
     fn gpu(bus: u8, name: &str) -> Device {

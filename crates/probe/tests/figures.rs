@@ -45,7 +45,13 @@ fn what_reading_costs() {
 
     let mut probe = fake.probe();
     probe.read(Due::ALL);
-    for (name, due) in [("memory of 8 GPUs", Due::MEMORY), ("everything of 8 GPUs", Due::ALL)] {
+    for (name, due) in [
+        ("memory of 8 GPUs", Due::MEMORY),
+        ("utilization of 8 GPUs", Due::UTILIZATION),
+        ("condition of 8 GPUs", Due::CONDITION),
+        ("processes of 8 GPUs", Due::PROCESSES),
+        ("everything of 8 GPUs", Due::ALL),
+    ] {
         let before = probe.watch().calls();
         let each = median_ns(20, || {
             black_box(probe.read(due).seq);

@@ -71,21 +71,21 @@ fn nothing(condition: Condition, console: &mut Console<'_>) -> io::Result<()> {
 }
 
 fn head(snapshot: &Snapshot) -> String {
-    let mut head = match snapshot.source {
+    let source = match snapshot.source {
         Source::Nvml => "NVML",
         Source::Cuda => "CUDA",
         Source::Fixture => "Fixture",
         Source::None => "None",
-    }
-    .to_owned();
+    };
+    let mut parts = vec![source.to_owned()];
     if !snapshot.driver.version.is_empty() {
-        head += &format!("; driver {}", snapshot.driver.version);
+        parts.push(format!("driver {}", snapshot.driver.version));
     }
-    if snapshot.driver.cuda > 0 {
-        let cuda = snapshot.driver.cuda;
-        head += &format!("; CUDA {}.{}", cuda / 1_000, cuda % 1_000 / 10);
+    let cuda = snapshot.driver.cuda;
+    if cuda > 0 {
+        parts.push(format!("CUDA {}.{}", cuda / 1_000, cuda % 1_000 / 10));
     }
-    head
+    parts.join("; ")
 }
 
 /// The identifier as far as it tells devices of one machine apart in practice; an instance stands
@@ -141,13 +141,13 @@ fn notes(device: &Device) -> Vec<String> {
         Health::Ready => {}
         Health::Unreachable => notes.push("this process cannot have it".to_owned()),
         Health::Lost(Loss::Gone) => {
-            notes.push("lost: look at `dmesg`, reset it or reboot".to_owned())
+            notes.push("lost: look at `dmesg`, reset it or reboot".to_owned());
         }
         Health::Lost(Loss::ResetRequired) => {
             notes.push("needs a reset (`nvidia-smi --gpu-reset`)".to_owned());
         }
         Health::Lost(Loss::Xid79) => {
-            notes.push("has fallen off the bus (Xid 79): reboot".to_owned())
+            notes.push("has fallen off the bus (Xid 79): reboot".to_owned());
         }
     }
     if let Some(throttle) = device.throttle.value().filter(|throttle| throttle.is_limiting()) {

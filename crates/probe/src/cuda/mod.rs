@@ -244,9 +244,10 @@ impl Api<'_> {
 
     fn name(self, handle: c_int) -> Text<{ crate::device::NAME_LEN }> {
         let mut bytes = [0_u8; crate::device::NAME_LEN];
+        let len = c_int::try_from(bytes.len()).unwrap_or(0);
         let told = self.call(Call::CU_NAME, self.symbols.name, |f| {
             // SAFETY: there is room for as many bytes as is told, through the call.
-            unsafe { f(bytes.as_mut_ptr().cast(), bytes.len() as c_int, handle) }
+            unsafe { f(bytes.as_mut_ptr().cast(), len, handle) }
         });
         told.map(|()| Text::from_bytes(&bytes)).unwrap_or_default()
     }

@@ -49,7 +49,7 @@ impl Nvml {
         if let Err(fault) = told {
             gpu.health = fault.loss().map_or(Health::Unreachable, Health::Lost);
             gpu.memory = fault.reading();
-            self.push(gpu, None);
+            self.push(&gpu, None);
             return;
         }
         gpu.uuid = text(|out, len| call!(api, UUID, nvmlDeviceGetUUID(handle, out, len)))
@@ -64,7 +64,7 @@ impl Nvml {
             describe(api, handle, &mut gpu);
         }
         let is_cut = gpu.mig == Reading::now(true);
-        let Some(place) = self.push(gpu, Some(handle)) else { return };
+        let Some(place) = self.push(&gpu, Some(handle)) else { return };
         if is_cut {
             self.add_instances(api, handle, place);
         }
@@ -84,7 +84,7 @@ impl Nvml {
             match told {
                 Ok(()) if !handle.is_null() => {
                     let instance = self.instance(api, handle, place, index);
-                    self.push(instance, Some(handle));
+                    self.push(&instance, Some(handle));
                 }
                 // Past the last one. Others may be missing in between.
                 Err(Fault { code: status::INVALID_ARGUMENT, .. }) => break,
@@ -127,13 +127,13 @@ impl Nvml {
     }
 
     /// Gives a device its place; none where all are taken.
-    fn push(&mut self, device: Device, handle: Option<Handle>) -> Option<u16> {
+    fn push(&mut self, device: &Device, handle: Option<Handle>) -> Option<u16> {
         let place = self.snapshot.devices.len();
         if place >= DEVICES_MAX {
             self.snapshot.devices_left_out += 1;
             return None;
         }
-        self.snapshot.devices.push(device);
+        self.snapshot.devices.push(*device);
         self.handles.push(handle);
         Some(place as u16)
     }

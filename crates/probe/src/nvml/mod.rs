@@ -21,7 +21,7 @@
 //! A call that hangs holds up all that come after it, since the driver has one lock for all devices.
 //!
 //! # Source
-//! NVML's headers by `nvml-wrapper-sys`; `docs/decisions/0016-the-probe.md` says why not the wrapper
+//! NVML's headers by `nvml-wrapper-sys`; `docs/decisions/0018-the-probe.md` says why not the wrapper
 //! above it.
 #![allow(unsafe_code, reason = "a C library; each block says what it relies on")]
 
@@ -169,7 +169,7 @@ impl Nvml {
             // The driver does not tell it of a GPU that is cut up, nor of its parts.
             let is_cut = device.kind == DeviceKind::Mig || device.mig.value() == Some(&true);
             device.utilization = whole(!is_cut, || values::utilization(api, handle));
-            note_reading(device, device.utilization);
+            note_if(device, fault_of(&device.utilization));
         }
     }
 
@@ -180,7 +180,7 @@ impl Nvml {
             device.clocks = whole(is_whole, || values::clocks(api, handle));
             device.temperature_c = whole(is_whole, || values::temperature_c(api, handle));
             device.throttle = whole(is_whole, || values::throttle(api, handle));
-            note_reading(device, device.power);
+            note_if(device, fault_of(&device.power));
         }
         self.events.read(api, &mut self.snapshot.devices, &self.handles);
     }
@@ -199,7 +199,7 @@ impl Nvml {
                 }
                 Err(fault) => fault.reading(),
             };
-            note_reading(device, device.processes);
+            note_if(device, fault_of(&device.processes));
         }
         for device in devices.iter_mut().filter(|device| device.health != Health::Ready) {
             // Their places in the list are gone.
@@ -305,9 +305,16 @@ fn note(device: &mut Device, fault: Fault) {
     device.throttle = fault.reading();
 }
 
-fn note_reading<T>(device: &mut Device, answer: Reading<T>) {
-    if let Reading::Failed { call, code } = answer {
-        note(device, Fault { call, code });
+fn note_if(device: &mut Device, fault: Option<Fault>) {
+    if let Some(fault) = fault {
+        note(device, fault);
+    }
+}
+
+const fn fault_of<T>(reading: &Reading<T>) -> Option<Fault> {
+    match reading {
+        Reading::Failed { call, code } => Some(Fault { call: *call, code: *code }),
+        Reading::Ok { .. } | Reading::Unsupported | Reading::Denied => None,
     }
 }
 

@@ -19,6 +19,7 @@ use crate::snapshot::PROCESSES_MAX;
 
 /// Bytes of an entry, in the layouts that there were.
 const STRIDES: [usize; 3] = [16, 24, 32];
+const LONGEST: usize = STRIDES[STRIDES.len() - 1];
 /// Bytes that an entry has room for: twice the longest, since it has grown before.
 const STRIDE_ROOM: usize = 64;
 /// What bytes are before the driver writes. No byte of a small number or of its complement.
@@ -29,11 +30,14 @@ const MARKED: u64 = u64::from_ne_bytes([MARK; 8]);
 pub(super) struct Buffer {
     /// As words, since entries are aligned to 8 bytes.
     words: Box<[u64]>,
+    /// How many of them, from the first on, may have been written to.
+    written: usize,
 }
 
 impl Default for Buffer {
     fn default() -> Self {
-        Self { words: vec![MARKED; PROCESSES_MAX * STRIDE_ROOM / 8].into_boxed_slice() }
+        let words = vec![MARKED; PROCESSES_MAX * STRIDE_ROOM / 8].into_boxed_slice();
+        Self { words, written: 0 }
     }
 }
 
@@ -44,7 +48,10 @@ impl Buffer {
         api: &Api,
         device: Handle,
     ) -> Result<(impl Iterator<Item = Process> + '_, u32), Fault> {
-        self.words.fill(MARKED);
+        let written = self.written.min(self.words.len());
+        self.words[..written].fill(MARKED);
+        // Unless it turns out to be less.
+        self.written = self.words.len();
         let room = PROCESSES_MAX as u32;
         let mut found = room;
         let entries = self.words.as_mut_ptr();
@@ -81,23 +88,30 @@ impl Buffer {
             Err(fault) => return Err(fault),
         };
         let stride = stride(&self.words, listed).ok_or(Fault::implausible(which))?;
+        if !reaches_beyond(&self.words, listed) {
+            self.written = listed * LONGEST / 8;
+        }
         let words_each = stride / 8;
         let entries = self.words.chunks_exact(words_each).take(listed);
         Ok((entries.map(process), found))
     }
 }
 
+/// Whether the driver wrote more than so many entries of the longest layout: one that clears all the
+/// room, say.
+fn reaches_beyond(words: &[u64], listed: usize) -> bool {
+    let beyond = words.get(listed * LONGEST / 8..).unwrap_or_default();
+    beyond.iter().take(STRIDE_ROOM / 8).any(|word| *word != MARKED)
+}
+
 /// Bytes of an entry, by how far `listed` entries reach; nothing if there are too few to be so many.
 fn stride(words: &[u64], listed: usize) -> Option<usize> {
-    if listed == 0 {
+    // Who wrote beyond them says nothing about entries: then the usual layout.
+    if listed == 0 || reaches_beyond(words, listed) {
         return Some(STRIDES[1]);
     }
-    let longest = STRIDES[STRIDES.len() - 1];
-    let reached = words.iter().rposition(|word| *word != MARKED)? + 1;
-    // A driver that clears all the room says nothing about entries: then the usual layout.
-    if reached * 8 > listed * longest {
-        return Some(STRIDES[1]);
-    }
+    let entries = words.get(..listed * LONGEST / 8)?;
+    let reached = entries.iter().rposition(|word| *word != MARKED)? + 1;
     // Each entry was written, so that the last one reaches at least to its identifier.
     let least = (listed - 1) * STRIDES[0] / 8 + 1;
     let fits = |stride: &usize| reached * 8 <= listed * stride;

@@ -222,10 +222,9 @@ pub(super) fn cpus(api: &Api, device: Handle) -> Result<CpuSet, Fault> {
     call!(api, CPU_AFFINITY, nvmlDeviceGetCpuAffinity(device, WORDS as u32, given.as_mut_ptr()))?;
     let mut set = CpuSet::default();
     let bits = std::ffi::c_ulong::BITS as usize;
-    for cpu in 0..CPUS_MAX {
-        if given[cpu / bits] >> (cpu % bits) & 1 == 1 {
-            set.words[cpu / 64] |= 1 << (cpu % 64);
-        }
+    #[allow(clippy::useless_conversion, reason = "a word has 32 bits on other systems")]
+    for (at, word) in given.into_iter().enumerate() {
+        set.words[at * bits / 64] |= u64::from(word) << (at * bits % 64);
     }
     if set == CpuSet::default() { Err(Fault::implausible(Call::CPU_AFFINITY)) } else { Ok(set) }
 }

@@ -29,8 +29,8 @@ const PERIOD_MAX: Nanos = Nanos(86_400_000_000_000);
 
 /// How often each group is read.
 ///
-/// Measured costs (NVML, one GPU): memory 12 us, utilization 3 us, processes 4.5 ms. PCIe
-/// throughput is never read: the call samples for 20 ms.
+/// Measured costs (NVML, one GPU): memory 12 us, utilization 3 us, processes 4.5 ms. What goes over PCI
+/// is never read: the call samples for 20 ms.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Cadence {
     /// Memory; 100 ms and longer. Default 200 ms.

@@ -232,6 +232,6 @@ API unsigned nvmlEventSetWait_v2(void *s, event *e, unsigned ms)
         return OK;
     }
     struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-    nanosleep(&t, NULL);
+    if (ms) nanosleep(&t, NULL);
     return TIMEOUT;
 }

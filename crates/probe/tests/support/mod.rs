@@ -81,7 +81,7 @@ fn compile(source: &str, exports: &str, hidden: &[&str], to: &Path) {
     let mut hasher = DefaultHasher::new();
     hidden.hash(&mut hasher);
     let library = built(&format!("{source}-{:x}.so", hasher.finish()), newest, |draft| {
-        let hidden: String = hidden.iter().map(|symbol| format!("{symbol}; ")).collect();
+        let hidden = [hidden, &[""]].concat().join("; ");
         let map = draft.join("map");
         fs::write(&map, format!("{{ global: {exports}; local: {hidden}*; }};")).unwrap();
         let mut cc = Command::new("cc");
