@@ -5530,8 +5530,10 @@ rampmeter_status rampmeter_placer_save(const struct rampmeter_placer *placer,
  * Creates a placer from `len` bytes that rampmeter_placer_save() wrote, which are believed in
  * nothing: damaged or forged ones are refused. `options` are those of the saved one; so is
  * `policy`, or it is a changed one, taken as rampmeter_placer_set_policy() would. What stranding
- * costs is worked out anew from the task mix: the next prices may differ a little from those that
- * the saved one would have had.
+ * costs is worked out anew from the task mix as it was saved, where the saved placer went by tables of
+ * its last round of repricing: until both have been through a round (1/16 of the arrivals seen, 16 at
+ * least) the choice among nodes that fit may differ, and nothing else. With a measure that goes by no
+ * mix every later answer is the same.
  *
  * Fails: E_SNAPSHOT, and as rampmeter_placer_create(). Ownership, and so on: as there. Since: 0.1.
  */
@@ -7026,6 +7028,44 @@ rampmeter_status rampmeter_outcomes_quantiles(const struct rampmeter_outcomes *o
                                               size_t len,
                                               uint64_t *values,
                                               rampmeter_error *error);
+
+/**
+ * Bytes that rampmeter_outcomes_save() will write now.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes the
+ * outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_snapshot_bytes(const struct rampmeter_outcomes *outcomes,
+                                                   uint64_t *bytes,
+                                                   rampmeter_error *error);
+
+/**
+ * Writes all state into `out`; `*written` is its length. Where distributions hold little, that is
+ * little.
+ *
+ * Fails: E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while
+ * nobody changes the outcomes. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_save(const struct rampmeter_outcomes *outcomes,
+                                         uint8_t *out,
+                                         size_t capacity,
+                                         size_t *written,
+                                         rampmeter_error *error);
+
+/**
+ * Creates books from `len` bytes that rampmeter_outcomes_save() wrote, which are believed in
+ * nothing: damaged or forged ones are refused. `policy` and `options` must be those that they had,
+ * as far as classes, targets, costs and `limits.accounts_max` go; take a changed policy afterwards.
+ * Weights come from the snapshot.
+ *
+ * Fails: E_SNAPSHOT, and as rampmeter_outcomes_create(). Ownership, and so on: as there. Since: 0.1.
+ */
+rampmeter_status rampmeter_outcomes_restore(const rampmeter_policy *policy,
+                                            const struct rampmeter_outcomes_options *options,
+                                            const uint8_t *bytes,
+                                            size_t len,
+                                            struct rampmeter_outcomes **out,
+                                            rampmeter_error *error);
 
 #ifdef __cplusplus
 }

@@ -8,6 +8,12 @@ typedef void (*filler)(void *);
 enum use { USE_IN, USE_POINTERS /* comes in, and points to more */, USE_OUT };
 
 static int accepted_now;
+static uint64_t now_ns;
+static uint8_t kept[1 << 20];
+static size_t kept_len;
+static uint64_t below(uint64_t n);
+static void complain(const char *what);
+static void settle(enum kind kind, void *object);
 static void keep(const char *name, uint64_t number);
 static void begin(const char *function);
 static void end(rampmeter_status status);

@@ -6,6 +6,7 @@ The header says all that is needed: what is an object (a structure without field
 added to the header is called without a line being written here.
 """
 
+import os
 import re
 import sys
 
@@ -17,8 +18,18 @@ DECLARED = re.compile(r"^(?P<type>.*?)(?P<stars>\**)(?P<name>\w+)(?:\[(?P<len>\w
 SCALARS = {"uint8_t", "uint16_t", "uint32_t", "uint64_t", "int32_t", "size_t", "double", "char"}
 
 
+# What a host that means well fills in, by the name of the structure.
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "fuzz_good.h"), encoding="utf-8") as good:
+    GOOD = set(re.findall(r"^static void good_(rampmeter_\w+)\(", good.read(), re.MULTILINE))
+
+# Calls that need not have been accepted in a long run, and why.
+MAY_FAIL = {
+    # A request has to be swapped out at this moment: the KV cache overflows, and there is room beside it.
+    "rampmeter_batcher_drop_swapped",
+}
+
 # Arrays that are as long as another one: their count has the other's name.
-SAME_LEN = {"members_fit": "tasks_len"}
+SAME_LEN = {"members_fit": "tasks_len", "values": "len"}
 
 
 class Variable:
@@ -64,7 +75,8 @@ def counts(variables, of_structure=False):
         if variable.stars == 0:
             continue
         for other, count in enumerate(variables):
-            own = count.name in (f"{variable.name}_len", SAME_LEN.get(variable.name))
+            its = (f"{variable.name}_len", f"{variable.name}_capacity", SAME_LEN.get(variable.name))
+            own = count.name in its
             shared = of_structure and count.name == "capacity"
             behind = not of_structure and other == place + 1 and count.name in ("capacity", "len")
             if count.stars == 0 and (own or shared or behind):
@@ -88,7 +100,7 @@ def filler(header, name):
     drawn = set()
     for place, count in counted.items():
         if count not in drawn:
-            few = "draw_len" if fields[count].name == "capacity" else "draw_few"
+            few = "draw_len" if fields[count].name.endswith("capacity") else "draw_few"
             lines.append(f"    size_t n{count} = {few}();")
             lines.append(f"    it->{fields[count].name} = ({fields[count].type})n{count};")
             drawn.add(count)
@@ -115,6 +127,8 @@ def filler(header, name):
             lines.append(f"    fill_{field.type}(&it->{field.name});")
         else:
             lines.append(f"    if (sets()) it->{field.name} = {draw(header, field)};")
+    if name in GOOD:
+        lines.append(f"    if (!one_in(12)) good_{name}(it);")
     return "\n".join([*lines, "}"])
 
 
@@ -196,6 +210,42 @@ def argument(header, place, variables, counted):
     return f"{kind} {name} = {draw(header, variable)};"
 
 
+# What is created with values that a restored object has from its snapshot.
+TWIN_VALUES = {"now_ns": "now_ns", "servers": "2", "gpus": "4.0"}
+
+
+def twin(header, function, lines):
+    """Before the bytes are drawn: often they are those of an object that was made just now from what
+    it is to be restored with."""
+    _, name, variables = function
+    kind = name.removesuffix("_restore")
+    created = next(v for _, n, v in header.functions if n == f"{kind}_create")
+    places = {variable.name: place for place, variable in enumerate(variables)}
+    given = [
+        f"a{places[v.name]}" if v.name in places and v.name != "out" else TWIN_VALUES.get(v.name)
+        for v in created[:-2]
+    ]
+    bytes_at = places["bytes"]
+    at = next(i for i, line in enumerate(lines) if re.search(rf"\ba{bytes_at} =", line))
+    length_at = places["len"]
+    # The count of the bytes comes first, and what the twin is made of before it.
+    own = [i for i, line in enumerate(lines) if re.search(rf"\ba({bytes_at}|{length_at}) =", line)]
+    first = [lines[i] for i in own]
+    rest = [line for i, line in enumerate(lines) if i not in own]
+    cut = next(
+        i for i, line in enumerate(rest) if re.search(rf"\ba{places['out']} =", line)
+    )
+    made = [
+        f"    {kind} *twin = NULL;",
+        f"    if (one_in(2) && {kind}_create({', '.join([*given, '&twin', 'NULL'])}) == 0) {{",
+        f"        kept_len = save_{kind}(twin, kept, sizeof kept);",
+        f"        {kind}_destroy(twin);",
+        "    }",
+    ]
+    assert at in own
+    return [*rest[:cut], *made, *first, *rest[cut:]]
+
+
 def call(header, number, function):
     """A function that calls one of the header."""
     kind, name, variables = function
@@ -204,6 +254,8 @@ def call(header, number, function):
     places = sorted(range(len(variables)), key=lambda place: place not in counted.values())
     lines += [f"    {argument(header, place, variables, counted)}" for place in places]
     arguments = ", ".join(f"a{place}" for place in range(len(variables)))
+    if name.endswith("_restore"):
+        lines[2:] = twin(header, function, lines[2:])
     objects = [p for p, v in enumerate(variables) if v.type in header.objects and v.stars == 1]
     if kind == "rampmeter_status":
         changed = [p for p in objects if not variables[p].const]
@@ -230,6 +282,7 @@ def main():
     header = Header(sys.argv[1])
     out = ["enum kind {", *(f"    KIND_{name}," for name in header.objects), "    KINDS", "};"]
     out.append('#include "fuzz.h"')
+    out.append('#include "fuzz_good.h"')
     out += [f"static void fill_{name}({name} *it);" for name in header.structures]
     out += [filler(header, name) for name in header.structures]
     out += [f"static void keep_{name}(const {name} *it);" for name in header.structures]
@@ -252,6 +305,15 @@ def main():
     out += [f"    call_{number}," for number in range(len(header.functions))]
     out += ["};", "static const char *const NAMES[] = {"]
     out += [f'    "{name}",' for _, name, _ in header.functions]
+    out += ["};", "/* The kind of object that each is called for, and KINDS for none. */"]
+    out.append("static const int KIND_OF[] = {")
+    for _, _, variables in header.functions:
+        is_object = variables and variables[0].type in header.objects and variables[0].stars == 1
+        out.append(f"    {'KIND_' + variables[0].type if is_object else 'KINDS'},")
+    out += ["};", "/* Which of them can be accepted, and must have been in a long run. */"]
+    out.append("static const unsigned char MUST[] = {")
+    must = (k == "rampmeter_status" and n not in MAY_FAIL for k, n, _ in header.functions)
+    out += [f"    {int(answer)}," for answer in must]
     creates = [
         n
         for n, (_, _, a) in enumerate(header.functions)

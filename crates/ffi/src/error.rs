@@ -84,6 +84,51 @@ impl From<Error> for Fault {
     }
 }
 
+/// What the core calls by another name than the header: its own word, and where to look in C; by the
+/// first. Not in it: what only a policy document has, whose keys have names of their own, and what
+/// tells of a relation instead of a field.
+const NAMES_IN_C: [(&str, &str); 17] = [
+    ("at", "at_ns"),
+    ("batch_seconds", "duration_ns (in seconds)"),
+    ("class", "class_index"),
+    ("count", "device_count"),
+    ("curve_points", "points_len"),
+    ("curve_seconds", "points[].seconds"),
+    ("curve_size", "points[].batch_size"),
+    ("handed_over.first_token_ns", "handed_over_first_token_ns"),
+    ("handed_over.output_tokens", "handed_over_output_tokens"),
+    ("kv_free", "kv_blocks_free"),
+    ("milli", "device_milli"),
+    ("preferred_size", "preferred_sizes[]"),
+    ("quantile", "parts[]"),
+    ("short", "missing"),
+    ("snapshot", "out"),
+    ("urgent_class", "class_index"),
+    ("waiting_value", "value"),
+];
+
+/// The same in the words of the header.
+fn in_c(mut error: Error) -> Error {
+    let known = |name: &mut &'static str| {
+        if let Ok(at) = NAMES_IN_C.binary_search_by_key(name, |(core, _)| core) {
+            *name = NAMES_IN_C[at].1;
+        }
+    };
+    match &mut error {
+        Error::Contradiction { field, other, .. } => {
+            known(field);
+            known(other);
+        }
+        Error::Range { field, .. }
+        | Error::RangeReal { field, .. }
+        | Error::Stale { field, .. }
+        | Error::Full { field, .. }
+        | Error::BufferTooSmall { field, .. } => known(field),
+        _ => {}
+    }
+    error
+}
+
 impl From<DocumentError> for Fault {
     fn from(error: DocumentError) -> Self {
         Self::Document(error)
@@ -195,7 +240,7 @@ unsafe fn tell<E: Into<Fault>>(fault: E, error: *mut rampmeter_error) -> rampmet
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Core(error) => error.fmt(f),
+            Self::Core(error) => in_c(*error).fmt(f),
             Self::Document(error) => error.fmt(f),
             Self::Pointer { argument, null: true } => write!(f, "`{argument}` is NULL"),
             Self::Pointer { argument, null: false } => write!(f, "`{argument}` is not aligned"),
@@ -248,8 +293,11 @@ impl fmt::Write for Text {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::ffi::CStr;
+    use std::fs;
     use std::mem::MaybeUninit;
+    use std::path::Path;
 
     use super::*;
 
@@ -288,5 +336,68 @@ mod tests {
         // SAFETY: null is allowed.
         let status = unsafe { Fault::Text { argument: "x" }.tell(std::ptr::null_mut()) };
         assert_eq!(status, codes::TEXT);
+    }
+
+    /// Names of fields that the core's sources put into errors, but for those of snapshots, whose
+    /// errors say that they are snapshots.
+    fn names_of_the_core(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).expect("the sources of the core") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().and_then(|name| name.to_str()).expect("UTF-8");
+            if path.is_dir() && name != "policy" && name != "tests" {
+                names_of_the_core(&path, found);
+            } else if name.ends_with(".rs") && !["state.rs", "tests.rs"].contains(&name) {
+                let text = fs::read_to_string(&path).expect("a source");
+                let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+                for before in ["field: \"", "other: \"", "check_range(\"", "check_real(\""] {
+                    let names = text.split(before).skip(1).filter_map(|rest| rest.split_once('"'));
+                    let told = names.filter(|(_, value)| !value.starts_with(", words."));
+                    found.extend(told.map(|(name, _)| name.to_owned()));
+                }
+            }
+        }
+    }
+
+    fn words(text: &str) -> BTreeSet<&str> {
+        text.split(|c: char| !c.is_alphanumeric() && c != '_').collect()
+    }
+
+    #[test]
+    fn every_field_is_named_as_in_the_header() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut names = BTreeSet::new();
+        names_of_the_core(&root.join("crates/core/src"), &mut names);
+        assert!(names.len() > 100 && names.contains("class"), "{names:?}");
+        let read = |path: &str| fs::read_to_string(root.join(path)).expect(path);
+        let (header, keys) = (read("include/rampmeter.h"), read("docs/policies/document.md"));
+        // Of the header what is no comment: declarations, not what is said about them.
+        let code: String =
+            header.split("/*").map(|part| part.rsplit("*/").next().unwrap_or_default()).collect();
+        let (code, keys) = (words(&code), words(&keys));
+        assert!(NAMES_IN_C.is_sorted());
+        // What only a snapshot can be wrong in, whose errors say that it is one.
+        let nobodys = ["base", "next_id", "oldest", "opened", "shapes_len"];
+        for name in names.iter().filter(|name| !name.contains(' ')) {
+            let leaked: &'static str = name.clone().leak();
+            let told = in_c(Error::Stale { field: leaked, handle: 0 });
+            let told = told.field().split(' ').next().unwrap_or_default();
+            let known = |word: &str| code.contains(word) || keys.contains(word);
+            let all_known = told.split(['.', '[', ']']).filter(|word| !word.is_empty()).all(known);
+            assert!(all_known || nobodys.contains(&told), "`{told}` is not in the header");
+        }
+        for (core, c) in NAMES_IN_C {
+            assert!(names.contains(core), "the core does not say `{core}` any more");
+            // A device's count of something else, too.
+            assert!(!code.contains(core) || core == "count", "`{core}` is a name in C");
+            assert_ne!(core, c);
+        }
+    }
+
+    #[test]
+    fn what_the_core_names_is_told_in_the_words_of_c() {
+        let class = Error::Range { field: "class", value: 9, min: 0, max: 1 };
+        assert_eq!(told(&Fault::Core(class)).2, "`class_index` = 9 is outside 0..=1");
+        let both = Error::Contradiction { field: "at", value: 1, other: "kv_free", other_value: 2 };
+        assert_eq!(told(&Fault::Core(both)).2, "`at_ns` = 1 contradicts `kv_blocks_free` = 2");
     }
 }

@@ -8,9 +8,11 @@
 //! `docs/policies/outcome.md` says how each number is made.
 
 mod answers;
+mod saved;
 mod service;
 
 pub use answers::*;
+pub use saved::*;
 pub use service::*;
 
 use rampmeter::outcome::{Ended, Options, Outcomes, Status};
@@ -83,7 +85,7 @@ pub struct rampmeter_outcomes(Guarded<Outcomes>);
 object!(rampmeter_outcomes, Outcomes, "outcomes");
 
 impl rampmeter_outcomes_options {
-    fn core(&self) -> Result<Options, Fault> {
+    pub(super) fn core(&self) -> Result<Options, Fault> {
         let reserved = self.reserved.map(u64::from).into_iter().sum();
         rampmeter::error::check_range("reserved", reserved, 0, 0)?;
         let default = Options::default().backlogged_max;
@@ -127,6 +129,14 @@ impl rampmeter_ended {
             reserved => outside("reserved", reserved, 0),
         }
     }
+}
+
+/// An account is named by its place here, and by a handle everywhere else.
+fn by_index(mut error: Error) -> Error {
+    if let Error::Range { field: field @ "account", .. } = &mut error {
+        *field = "account_index";
+    }
+    error
 }
 
 #[cold]
@@ -214,7 +224,9 @@ pub unsafe extern "C" fn rampmeter_outcomes_record(
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
-        change(outcomes, error, |outcomes| Ok(outcomes.record(&take(ended, "ended")?.core()?)?))
+        change(outcomes, error, |outcomes| {
+            Ok(outcomes.record(&take(ended, "ended")?.core()?).map_err(by_index)?)
+        })
     }
 }
 

@@ -290,8 +290,10 @@ pub unsafe extern "C" fn rampmeter_placer_save(
 /// Creates a placer from `len` bytes that rampmeter_placer_save() wrote, which are believed in
 /// nothing: damaged or forged ones are refused. `options` are those of the saved one; so is
 /// `policy`, or it is a changed one, taken as rampmeter_placer_set_policy() would. What stranding
-/// costs is worked out anew from the task mix: the next prices may differ a little from those that
-/// the saved one would have had.
+/// costs is worked out anew from the task mix as it was saved, where the saved placer went by tables of
+/// its last round of repricing: until both have been through a round (1/16 of the arrivals seen, 16 at
+/// least) the choice among nodes that fit may differ, and nothing else. With a measure that goes by no
+/// mix every later answer is the same.
 ///
 /// Fails: E_SNAPSHOT, and as rampmeter_placer_create(). Ownership, and so on: as there. Since: 0.1.
 #[unsafe(no_mangle)]

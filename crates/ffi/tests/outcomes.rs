@@ -270,6 +270,43 @@ fn books_are_added() {
 }
 
 #[test]
+fn saved_books_are_those_of_the_core_and_come_back() {
+    let mut pair = Pair::new();
+    for n in 0..200 {
+        pair.record(n);
+        pair.serve(n);
+    }
+    let mut bytes = vec![0; pair.core.snapshot_bytes() as usize];
+    let core_len = pair.core.save(&mut bytes).expect("room");
+    let options = sized!(rampmeter_outcomes_options { account_histograms: 1 });
+    let (mut needed, mut len, mut restored) = (0, 0, null_mut());
+    let mut saved = vec![0; bytes.len()];
+    // SAFETY: everything that is pointed to is there.
+    unsafe {
+        ok(rampmeter_outcomes_snapshot_bytes(pair.c, &raw mut needed, none()));
+        assert_eq!(needed as usize, core_len);
+        let short = rampmeter_outcomes_save(pair.c, saved.as_mut_ptr(), 9, &raw mut len, none());
+        assert_eq!((short, len), (codes::BUFFER_TOO_SMALL, 0));
+        let room = saved.len();
+        ok(rampmeter_outcomes_save(pair.c, saved.as_mut_ptr(), room, &raw mut len, none()));
+        assert!(saved == bytes && len == core_len);
+        let mut restore = |options: &rampmeter_outcomes_options, len| {
+            let (policy, bytes) = (pair.policy, saved.as_ptr());
+            rampmeter_outcomes_restore(policy, options, bytes, len, &raw mut restored, none())
+        };
+        assert_eq!(restore(&options, len - 8), codes::SNAPSHOT);
+        let other = rampmeter_outcomes_options { backlogged_max: 3, ..options };
+        assert_eq!(restore(&other, len), codes::SNAPSHOT);
+        ok(restore(&options, len));
+        rampmeter_outcomes_destroy(pair.c);
+    }
+    pair.c = restored;
+    pair.compare(300 * MS);
+    pair.record(7);
+    pair.compare(400 * MS);
+}
+
+#[test]
 fn formulas_are_those_of_the_core() {
     let (values, mut index, mut ratio) = ([3.0, 1.0, 0.0], 0.0, 0.0);
     // SAFETY: everything that is pointed to is there.

@@ -68,7 +68,7 @@ const SECTIONS: &[&[&str]] = &[
         "router/events.rs",
         "router/answers.rs",
     ],
-    &["outcomes.rs", "outcomes/service.rs", "outcomes/answers.rs"],
+    &["outcomes.rs", "outcomes/service.rs", "outcomes/answers.rs", "outcomes/saved.rs"],
 ];
 
 fn main() -> ExitCode {

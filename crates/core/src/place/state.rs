@@ -1,7 +1,8 @@
 //! In what form does a placer outlive its process?
 //!
 //! # What it decides
-//! Nothing: a placer that was saved and restored answers as it would have answered.
+//! Nothing: a placer that was saved and restored answers as it would have answered, but for prices
+//! that are up to a round of repricing fresher; see [`Placer::restore`].
 //!
 //! # Format
 //! The envelope of every snapshot (head, length, checksum), and in it the capacities and what only
@@ -59,9 +60,16 @@ impl Placer {
         snapshot::save(PLACER, out, |save| self.save_state(save))
     }
 
-    /// A placer that goes on where the saved one was: every later call has the answer that it
-    /// would have had, and every handle names what it named. Allocates, as [`Placer::new`] does.
-    /// Bytes after the snapshot are ignored.
+    /// A placer that goes on where the saved one was: every handle names what it named, and every
+    /// later call has the answer that it would have had, but for one thing. Where stranding goes by
+    /// the task mix ([`Measure::Value`](crate::policy::Measure::Value) and
+    /// [`Measure::Fgd`](crate::policy::Measure::Fgd)), the saved placer's tables are as old as its
+    /// last round of repricing, which begins every 1/16 of the arrivals seen (16 at least) and is
+    /// worked off with the arrivals; the restored one's are of the mix as it was saved, and its
+    /// next round begins from there. So until both have been through a round, and by as much as the
+    /// mix moved meanwhile, the prices of nodes may differ, and with them the choice among nodes
+    /// that fit. What fits, who may end, who waits and for how long does not differ by that.
+    /// Allocates, as [`Placer::new`] does. Bytes after the snapshot are ignored.
     ///
     /// `fleet` is one without nodes, of the size and with the layouts of the saved one, whose nodes
     /// are in the snapshot; `options` are those of the saved placer. So is `policy`, or it is a

@@ -3,7 +3,7 @@
 use rampmeter::outcome::{Work, measures};
 use rampmeter::{Error, Nanos};
 
-use super::rampmeter_outcomes;
+use super::{by_index, rampmeter_outcomes};
 use crate::boundary::{answer, change, look};
 use crate::error::rampmeter_error;
 use crate::memory::{Out, OutSized, array, flag, take, versioned};
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn rampmeter_outcomes_served(
                 cached_tokens: work.cached_tokens,
                 output_tokens: work.output_tokens,
             };
-            Ok(outcomes.served(Nanos(now_ns), account_index, work)?)
+            Ok(outcomes.served(Nanos(now_ns), account_index, work).map_err(by_index)?)
         })
     }
 }
@@ -89,7 +89,9 @@ pub unsafe extern "C" fn rampmeter_outcomes_set_backlogged(
     unsafe {
         change(outcomes, error, |outcomes| {
             let backlogged = flag(backlogged, "backlogged")?;
-            Ok(outcomes.set_backlogged(Nanos(now_ns), account_index, backlogged)?)
+            Ok(outcomes
+                .set_backlogged(Nanos(now_ns), account_index, backlogged)
+                .map_err(by_index)?)
         })
     }
 }
@@ -173,7 +175,11 @@ pub unsafe extern "C" fn rampmeter_outcomes_set_weight(
     error: *mut rampmeter_error,
 ) -> rampmeter_status {
     // SAFETY: the caller keeps what the head of the header asks of pointers.
-    unsafe { change(outcomes, error, |outcomes| Ok(outcomes.set_weight(account_index, weight)?)) }
+    unsafe {
+        change(outcomes, error, |outcomes| {
+            Ok(outcomes.set_weight(account_index, weight).map_err(by_index)?)
+        })
+    }
 }
 
 /// Forgets an account, so that its place can be given to another. Its requests stay in the books of
@@ -191,7 +197,7 @@ pub unsafe extern "C" fn rampmeter_outcomes_forget_account(
     // SAFETY: the caller keeps what the head of the header asks of pointers.
     unsafe {
         change(outcomes, error, |outcomes| {
-            Ok(outcomes.forget_account(Nanos(now_ns), account_index)?)
+            Ok(outcomes.forget_account(Nanos(now_ns), account_index).map_err(by_index)?)
         })
     }
 }
