@@ -243,6 +243,7 @@ impl Snapshot {
     }
 
     /// Nothing is there, for this reason.
+    #[cfg(any(feature = "nvml", feature = "cuda", feature = "fixture", test))]
     pub(crate) fn clear(&mut self, condition: Condition) {
         self.condition = condition;
         self.devices.clear();
