@@ -35,7 +35,7 @@ PROMPT, OUTPUT = 64, 16
 OUTPUT_SPREAD = 12
 """Answers of the greedy tenant are 16 tokens long, give or take: seats become free one by one."""
 OUTPUT_TOKEN_COST = 5
-CREDIT = 500
+CREDIT = 0
 GREEDY_OUTSTANDING = 4 * SEATS
 ROUNDS = 4
 MODEST_REQUESTS = 30
