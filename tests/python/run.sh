@@ -55,7 +55,7 @@ smoke='import rampmeter; rampmeter.Gate(rampmeter.Policy(), servers=1); print(ra
 venv build "$newest"
 rm -rf "$work/wheels" "$work/sdist"
 quietly "the wheel (is PyPI reachable?)" "$work/build/bin/python" -m pip wheel --quiet --no-deps \
-    --disable-pip-version-check --config-settings=build-args="--profile=${PROFILE:-release}" \
+    --disable-pip-version-check --config-settings=build-args="--locked --profile=${PROFILE:-release}" \
     --wheel-dir "$work/wheels" .
 wheel=$(ls "$work"/wheels/rampmeter-*-abi3-*.whl) || fail "the wheel is not one for all versions (abi3)"
 say "built $(basename "$wheel"), $(($(stat -c %s "$wheel") / 1024)) KiB"
