@@ -1,12 +1,14 @@
-"""Writes a C file that calls every function of rampmeter.h with drawn arguments: fuzz_calls.py HEADER.
+"""Writes a C file that calls every function of rampmeter.h with drawn arguments.
+
+    fuzz_calls.py HEADER
 
 The header says all that is needed: what is an object (a structure without fields), what is created
-(`T **out`), what comes in (`const`), what goes out, and which count belongs to which array (`x` with
-`x_len`, or with `capacity` or `len` behind it). tests/c/fuzz.c has the drawing; a function that is
-added to the header is called without a line being written here.
+(`T **out`), what comes in (`const`), what goes out, and which count belongs to which array (`x`
+with `x_len`, or with `capacity` or `len` behind it). tests/c/fuzz.c has the drawing; a function
+that is added to the header is called without a line being written here.
 """
 
-import os
+import pathlib
 import re
 import sys
 
@@ -19,12 +21,17 @@ SCALARS = {"uint8_t", "uint16_t", "uint32_t", "uint64_t", "int32_t", "size_t", "
 
 
 # What a host that means well fills in, by the name of the structure.
-with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "fuzz_good.h"), encoding="utf-8") as good:
-    GOOD = set(re.findall(r"^static void good_(rampmeter_\w+)\(", good.read(), re.MULTILINE))
+GOOD = set(
+    re.findall(
+        r"^static void good_(rampmeter_\w+)\(",
+        pathlib.Path(__file__).with_name("fuzz_good.h").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+)
 
 # Calls that need not have been accepted in a long run, and why.
 MAY_FAIL = {
-    # A request has to be swapped out at this moment: the KV cache overflows, and there is room beside it.
+    # A request has to be swapped out at this moment: the KV cache overflows, with room beside it.
     "rampmeter_batcher_drop_swapped",
 }
 
@@ -85,7 +92,7 @@ def counts(variables, of_structure=False):
     return found
 
 
-def draw(header, variable):
+def draw(variable):
     """An expression that draws a value of this type."""
     if variable.type.startswith("rampmeter_status"):
         return "draw_i32()"
@@ -98,7 +105,7 @@ def filler(header, name):
     lines = [f"static void fill_{name}({name} *it) {{", "    (void)it;"]
     counted = counts(fields, of_structure=True)
     drawn = set()
-    for place, count in counted.items():
+    for count in counted.values():
         if count not in drawn:
             few = "draw_len" if fields[count].name.endswith("capacity") else "draw_few"
             lines.append(f"    size_t n{count} = {few}();")
@@ -121,12 +128,12 @@ def filler(header, name):
         elif field.len:
             lines.append(
                 f"    for (size_t i = 0; i < sizeof it->{field.name} / sizeof *it->{field.name};"
-                f" i++) it->{field.name}[i] = {draw(header, field)};"
+                f" i++) it->{field.name}[i] = {draw(field)};"
             )
         elif field.type in header.structures:
             lines.append(f"    fill_{field.type}(&it->{field.name});")
         else:
-            lines.append(f"    if (sets()) it->{field.name} = {draw(header, field)};")
+            lines.append(f"    if (sets()) it->{field.name} = {draw(field)};")
     if name in GOOD:
         lines.append(f"    if (!one_in(12)) good_{name}(it);")
     return "\n".join([*lines, "}"])
@@ -207,7 +214,7 @@ def argument(header, place, variables, counted):
         return f"{kind} *{name} = maybe_null(room(1, sizeof({kind}), (filler)fill_{kind}));"
     if variable.stars:
         return f"{kind} *{name} = maybe_null(room_out(sizeof({kind})));"
-    return f"{kind} {name} = {draw(header, variable)};"
+    return f"{kind} {name} = {draw(variable)};"
 
 
 # What is created with values that a restored object has from its snapshot.
@@ -215,8 +222,10 @@ TWIN_VALUES = {"now_ns": "now_ns", "servers": "2", "gpus": "4.0"}
 
 
 def twin(header, function, lines):
-    """Before the bytes are drawn: often they are those of an object that was made just now from what
-    it is to be restored with."""
+    """Before the bytes are drawn: often they are those of an object that was made just now.
+
+    It was made from what it is to be restored with.
+    """
     _, name, variables = function
     kind = name.removesuffix("_restore")
     created = next(v for _, n, v in header.functions if n == f"{kind}_create")
@@ -232,9 +241,7 @@ def twin(header, function, lines):
     own = [i for i, line in enumerate(lines) if re.search(rf"\ba({bytes_at}|{length_at}) =", line)]
     first = [lines[i] for i in own]
     rest = [line for i, line in enumerate(lines) if i not in own]
-    cut = next(
-        i for i, line in enumerate(rest) if re.search(rf"\ba{places['out']} =", line)
-    )
+    cut = next(i for i, line in enumerate(rest) if re.search(rf"\ba{places['out']} =", line))
     made = [
         f"    {kind} *twin = NULL;",
         f"    if (one_in(2) && {kind}_create({', '.join([*given, '&twin', 'NULL'])}) == 0) {{",

@@ -1,5 +1,6 @@
-"""Sends a burst of requests to a model of a Triton server, and prints how many batches there were of
-each size, and the largest size.
+"""Sends a burst of requests to a model of a Triton server.
+
+It prints how many batches there were of each size, and the largest size.
 
     burst.py URL REQUESTS
 """

@@ -32,7 +32,10 @@ VIRTUAL_ENV=$venv "$venv/bin/maturin" develop --quiet $release
 # Its log goes to stderr, and its tests of usage to the network.
 export VLLM_LOGGING_LEVEL=WARNING VLLM_NO_USAGE_STATS=1 HF_HUB_OFFLINE=1
 "$python" -m pytest -q -p no:cacheprovider -c tests/vllm/pytest.ini --timeout 600 tests/vllm
+strict=
 if [ "${1:-}" = measure ]; then
     "$python" tests/vllm/steps.py
+    strict=--strict
 fi
-"$python" tests/vllm/server.py --logs "$work"
+# shellcheck disable=SC2086 # nothing where it is not asked for
+"$python" tests/vllm/server.py --logs "$work" $strict

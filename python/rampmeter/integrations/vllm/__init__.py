@@ -19,7 +19,7 @@ _SCHEDULERS = {
 }
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - classes over those of vLLM
+def __getattr__(name: str) -> Any:
     """Make the scheduler classes when they are first asked for: they need vLLM."""
     if name not in _SCHEDULERS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

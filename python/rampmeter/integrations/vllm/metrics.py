@@ -30,10 +30,10 @@ class Metrics:
         """Register them."""
         client = import_module("prometheus_client")
 
-        def counter(name: str, about: str, *labels: str) -> Any:  # noqa: ANN401
+        def counter(name: str, about: str, *labels: str) -> Any:
             return client.Counter(f"rampmeter_vllm_{name}", about, labels)
 
-        def gauge(name: str, about: str, *labels: str) -> Any:  # noqa: ANN401
+        def gauge(name: str, about: str, *labels: str) -> Any:
             return client.Gauge(
                 f"rampmeter_vllm_{name}", about, labels, multiprocess_mode="mostrecent"
             )

@@ -78,7 +78,7 @@ _QUEUE = {
 """What a queue of waiting requests must have, all of which `TurnQueue` has."""
 
 
-def moved(scheduler: Any) -> Iterator[str]:  # noqa: ANN401 - a scheduler of vLLM
+def moved(scheduler: Any) -> Iterator[str]:
     """Name what is not where it was."""
     base = next(one for one in type(scheduler).__mro__ if one.__module__.startswith("vllm."))
     for name, parameters in _METHODS.items():
@@ -106,7 +106,7 @@ def moved(scheduler: Any) -> Iterator[str]:  # noqa: ANN401 - a scheduler of vLL
         yield f"the queue of waiting requests has more methods: {unknown}"
 
 
-def unsupported(scheduler: Any) -> Iterator[str]:  # noqa: ANN401 - a scheduler of vLLM
+def unsupported(scheduler: Any) -> Iterator[str]:
     """Name what the engine was started with that the batcher knows nothing of."""
     if getattr(scheduler, "connector", None) is not None:
         yield "KV connectors: KV comes and goes by itself"

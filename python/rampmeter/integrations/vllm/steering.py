@@ -47,7 +47,7 @@ else:
 class Steered(_Base):  # type: ignore[misc] # the class of vLLM that it is mixed into
     """A scheduler of vLLM in which rampmeter decides who is next, and who gives way."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as vLLM's
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Make vLLM's scheduler, and its adviser if all is where it should be."""
         super().__init__(*args, **kwargs)
         self._advisor: Advisor | None = None
@@ -76,7 +76,7 @@ class Steered(_Base):  # type: ignore[misc] # the class of vLLM that it is mixed
         self._metrics.steering(on=True)
         logger.info("rampmeter steers this engine: %s", advisor.shape)
 
-    def add_request(self, request: Any) -> None:  # noqa: ANN401
+    def add_request(self, request: Any) -> None:
         """Take in a request, or keep a refusal for the next outputs."""
         advisor = self._advisor
         if (
@@ -99,7 +99,7 @@ class Steered(_Base):  # type: ignore[misc] # the class of vLLM that it is mixed
         """Whether there is anything to do, refusals to be told included."""
         return bool(self._gone) or super().has_requests()
 
-    def schedule(self, throttle_prefills: bool = False) -> Any:  # noqa: ANN401
+    def schedule(self, throttle_prefills: bool = False) -> Any:
         """Fill the next step, by advice."""
         advisor = self._advisor
         if advisor is None:
@@ -125,7 +125,7 @@ class Steered(_Base):  # type: ignore[misc] # the class of vLLM that it is mixed
             self._watch(output)
         return output
 
-    def update_from_output(self, scheduler_output: Any, model_runner_output: Any) -> Any:  # noqa: ANN401
+    def update_from_output(self, scheduler_output: Any, model_runner_output: Any) -> Any:
         """Let vLLM take in what the step did, tell the adviser, and answer who was turned away."""
         outputs = super().update_from_output(scheduler_output, model_runner_output)
         _, advice = self._steps.pop(id(scheduler_output), (None, None))
@@ -135,7 +135,7 @@ class Steered(_Base):  # type: ignore[misc] # the class of vLLM that it is mixed
             self._answer(outputs)
         return outputs
 
-    def finish_requests(self, request_ids: Any, finished_status: Any) -> Any:  # noqa: ANN401
+    def finish_requests(self, request_ids: Any, finished_status: Any) -> Any:
         """Forget requests that vLLM is to forget."""
         ended = super().finish_requests(request_ids, finished_status)
         if self._advisor is not None:
@@ -147,7 +147,7 @@ class Steered(_Base):  # type: ignore[misc] # the class of vLLM that it is mixed
 
     def _reserve_prefill_lookahead(
         self,
-        request: Any,  # noqa: ANN401
+        request: Any,
         num_computed_tokens: int,
         num_new_tokens: int,
     ) -> int:
@@ -165,7 +165,7 @@ class Steered(_Base):  # type: ignore[misc] # the class of vLLM that it is mixed
 
     def _preempt_request(
         self,
-        request: Any,  # noqa: ANN401
+        request: Any,
         timestamp: float,
         drop_stale_output: bool = False,
     ) -> None:
@@ -199,7 +199,7 @@ class Steered(_Base):  # type: ignore[misc] # the class of vLLM that it is mixed
             adapter_slots_max=self.lora_config.max_loras if self.lora_config else 0,
         )
 
-    def _enter(self, advisor: Advisor, request: Any) -> Refusal | None:  # noqa: ANN401
+    def _enter(self, advisor: Advisor, request: Any) -> Refusal | None:
         settings, now_ns = self._settings, time.monotonic_ns()
         told = request.sampling_params.extra_args or {}
         arrival_ns = max(now_ns - int(1e9 * max(time.time() - request.arrival_time, 0.0)), 0)
@@ -264,7 +264,7 @@ class Steered(_Base):  # type: ignore[misc] # the class of vLLM that it is mixed
         found: int = self.kv_cache_manager.get_computed_blocks(self.requests[ticket.name])[1]
         return found
 
-    def _unblock(self, advisor: Advisor, request: Any) -> None:  # noqa: ANN401
+    def _unblock(self, advisor: Advisor, request: Any) -> None:
         if not self._handle_blocked_waiting_request(request):
             return
         del self._blocked[request.request_id]
@@ -275,13 +275,13 @@ class Steered(_Base):  # type: ignore[misc] # the class of vLLM that it is mixed
             self.waiting.remove_request(request)
             self.waiting.prepend_request(request)
 
-    def _turn_away(self, request: Any, refusal: Refusal) -> None:  # noqa: ANN401
+    def _turn_away(self, request: Any, refusal: Refusal) -> None:
         """Take back a request that vLLM knows."""
         self._metrics.turned_away(refusal.reason)
         self.finish_requests((request.request_id,), self._status.FINISHED_ABORTED)
         self._gone.append((request, refusal))
 
-    def _observe(self, advisor: Advisor, advice: Advice, seen: Any) -> None:  # noqa: ANN401
+    def _observe(self, advisor: Advisor, advice: Advice, seen: Any) -> None:
         sampled = seen.sampled_token_ids
         finished = self.finished_req_ids
         if finished:
@@ -300,7 +300,7 @@ class Steered(_Base):  # type: ignore[misc] # the class of vLLM that it is mixed
             self._metrics.first_token(class_name, advisor.account_name(ticket), waited_s)
         self._metrics.look(advisor, now_ns)
 
-    def _answer(self, outputs: Any) -> None:  # noqa: ANN401
+    def _answer(self, outputs: Any) -> None:
         """Tell clients that they were turned away, and why: in `stop_reason`."""
         engine = import_module("vllm.v1.engine")
         gone, self._gone = self._gone, []
@@ -319,7 +319,7 @@ class Steered(_Base):  # type: ignore[misc] # the class of vLLM that it is mixed
             else:
                 known.outputs.append(answer)
 
-    def _watch(self, output: Any) -> None:  # noqa: ANN401
+    def _watch(self, output: Any) -> None:
         """Notice that nobody runs though somebody could."""
         stuck = not output.total_num_scheduled_tokens and not self.running
         if stuck and len(self.waiting) > len(self._blocked):

@@ -51,20 +51,20 @@ class TurnQueue:
         self._held.clear()
         self.end()
 
-    def add_request(self, request: Any) -> None:  # noqa: ANN401
+    def add_request(self, request: Any) -> None:
         """Add a request that waits."""
         if self._hold(request):
             self._held[request] = None
         else:
             self._free.append(request)
 
-    def pop_request(self) -> Any:  # noqa: ANN401
+    def pop_request(self) -> Any:
         """Take the request whose turn it is."""
         request = self.peek_request()
         self.remove_request(request)
         return request
 
-    def peek_request(self) -> Any:  # noqa: ANN401
+    def peek_request(self) -> Any:
         """Look at the request whose turn it is."""
         if self._free:
             return self._free[0]
@@ -74,7 +74,7 @@ class TurnQueue:
             return next(iter(self._held))
         raise IndexError("it is nobody's turn")
 
-    def prepend_request(self, request: Any) -> None:  # noqa: ANN401
+    def prepend_request(self, request: Any) -> None:
         """Put a request back that was taken, or that lost its KV."""
         if self._hold(request):
             self._held[request] = None
@@ -86,7 +86,7 @@ class TurnQueue:
         for request in requests:
             self.prepend_request(request)
 
-    def remove_request(self, request: Any) -> None:  # noqa: ANN401
+    def remove_request(self, request: Any) -> None:
         """Take out a request."""
         self.remove_requests((request,))
 
