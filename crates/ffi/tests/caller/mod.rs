@@ -70,9 +70,16 @@ impl Said {
                 Some(answer)
             }
             Err(error) => {
-                assert_eq!((status, self.text()), (error.code(), error.to_string()));
+                assert_eq!(status, error.code());
+                assert_eq!(but_names(&self.text()), but_names(&error.to_string()));
                 None
             }
         }
     }
+}
+
+/// A message without the names in it: fields have those of the header in C (`class_index`), which a
+/// test of the library itself holds against the core's.
+fn but_names(text: &str) -> String {
+    text.split('`').step_by(2).collect::<Vec<_>>().join("`")
 }
