@@ -11,8 +11,9 @@
  * rampmeter_abi() with RAMPMETER_ABI once, before anything else.
  *
  * Status. Every call that can fail returns a rampmeter_status: 0, or an error, which is negative.
- * After an error nothing has changed, neither in the object nor in memory of the caller. To turn
- * work away is an answer, not an error.
+ * After an error nothing has changed, neither in the object nor in memory of the caller; only what a
+ * placer has already told a ledger (rampmeter_placer_settle(), rampmeter_placer_cycle()) stays
+ * told. To turn work away is an answer, not an error.
  *
  * Pointers. Each must be valid for what the call does with it: readable, writable, and not used by
  * others meanwhile where it is written. NULL and wrong alignment are answered with E_POINTER. An
