@@ -17,6 +17,10 @@
 //!    probe, the library is never unloaded, and it ends when its call does, if ever. What is left
 //!    behind is one sleeping thread and its snapshots (some 200 KiB each, five at most).
 //!
+//! # Signals
+//! The thread takes none but those that a fault of its own raises: handlers of the host run on
+//! threads of the host.
+//!
 //! # Bounds and cost
 //! A reader pays for one atomic load and one guard (`arc-swap`): no lock, no wait, no allocation.
 //! Reading allocates nothing after the first snapshots, as long as no reader keeps more than three
@@ -28,6 +32,7 @@
 
 mod cadence;
 mod publish;
+mod signals;
 
 use std::io;
 use std::ops::Deref;
@@ -165,9 +170,11 @@ impl Poller {
         });
         let schedule = Schedule::new(*cadence);
         let theirs = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name("rampmeter-probe".to_owned())
-            .spawn(move || run(probe, &theirs, schedule))?;
+        let thread = signals::without(|| {
+            thread::Builder::new()
+                .name("rampmeter-probe".to_owned())
+                .spawn(move || run(probe, &theirs, schedule))
+        })?;
         Ok(Self { reader: Reader { shared }, thread: Some(thread) })
     }
 
