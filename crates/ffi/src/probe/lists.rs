@@ -1,7 +1,7 @@
 //! Lists in a snapshot: who has memory of a GPU, and its `NVLink`s.
 
 use rampmeter::{Error, Nanos};
-use rampmeter_probe::device::{NVLINKS_MAX, NvLinkPeer};
+use rampmeter_probe::device::{NVLINKS_MAX, NvLinkPeer, NvLinks};
 
 use super::{rampmeter_reading, rampmeter_snapshot, reading::flat};
 use crate::boundary::look;
@@ -137,7 +137,7 @@ pub unsafe extern "C" fn rampmeter_snapshot_nvlinks(
             let to = array_mut(nvlinks, capacity, "nvlinks")?;
             let device = seen.gpu(place)?;
             let (reading, links) = flat(&device.nvlinks, seen.get().age(Nanos(now_ns)));
-            let told = links.map(|links| links.up()).unwrap_or_default().iter().map(|link| {
+            let told = links.map(NvLinks::up).unwrap_or_default().iter().map(|link| {
                 let (peer, address) = match link.peer {
                     NvLinkPeer::Unknown => (RAMPMETER_NVLINK_UNKNOWN, None),
                     NvLinkPeer::Gpu(address) => (RAMPMETER_NVLINK_GPU, Some(address)),

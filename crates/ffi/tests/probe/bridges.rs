@@ -10,7 +10,7 @@ use ::rampmeter_probe::ordinal;
 use ::rampmeter_probe::{Due, Probe};
 use rampmeter::error::codes;
 use rampmeter::fleet::{Fleet, FleetOptions, LayoutId, ModelId, NodeSpec};
-use rampmeter::place::{Placer, PlacerOptions};
+use rampmeter::place::{Placer, PlacerOptions, TaskId};
 use rampmeter::{Bytes, Nanos};
 use rampmeter_ffi::placer::*;
 use rampmeter_ffi::policy::rampmeter_policy_destroy;
@@ -166,7 +166,7 @@ impl Pair {
                 }
             );
             let (mut tasks, mut tasks_len) = ([0; 8], 0);
-            core.apply_placing(&mut self.core, &mut [Default::default(); 8]).unwrap();
+            core.apply_placing(&mut self.core, &mut [TaskId::default(); 8]).unwrap();
             let call = match c.action {
                 RAMPMETER_ACTION_FAIL => rampmeter_placer_fail_device,
                 _ => rampmeter_placer_drain_device,
