@@ -29,6 +29,9 @@ pub use poller::*;
 pub use reading::*;
 pub use snapshot::*;
 
+use reading::condition_number;
+use snapshot::Shown;
+
 use std::ffi::c_char;
 use std::sync::{Mutex, PoisonError};
 
@@ -38,7 +41,7 @@ use ::rampmeter_probe::fixture::{Fixture, FixtureError};
 use ::rampmeter_probe::nvml::Nvml;
 use ::rampmeter_probe::poller::StartError;
 use ::rampmeter_probe::probe::Nothing;
-use ::rampmeter_probe::{Cadence, Due, Poller, Probe, clock};
+use ::rampmeter_probe::{Cadence, Condition, Due, Poller, Probe, clock};
 use rampmeter::Error;
 
 use crate::boundary::{Guarded, change, change_both, create, destroy, object};
@@ -129,7 +132,7 @@ impl Backend {
             RAMPMETER_BACKEND_CUDA_CONTEXTS => {
                 Self::Cuda(Box::new(Cuda::new(Permission::MakeContexts)))
             }
-            other => return Err(no_backend(other, RAMPMETER_BACKEND_NVML)),
+            other => return Err(no_backend(other)),
         })
     }
 
@@ -153,25 +156,30 @@ impl Backend {
         }
     }
 
-    const fn number(&self) -> u32 {
-        match self {
+    /// Numbers of CUDA for what is seen, by a probe of CUDA.
+    fn join(&mut self, seen: &mut Shown) -> Result<Condition, Fault> {
+        let (min, max) = (RAMPMETER_BACKEND_CUDA.into(), RAMPMETER_BACKEND_CUDA_CONTEXTS.into());
+        let other = match self {
             Self::Nvml(_) => RAMPMETER_BACKEND_NVML,
             Self::Fixture(_) => RAMPMETER_BACKEND_FIXTURE,
             Self::Nothing(_) => RAMPMETER_BACKEND_NONE,
             #[cfg(feature = "cuda")]
-            Self::Cuda(_) => RAMPMETER_BACKEND_CUDA,
-        }
+            Self::Cuda(cuda) => return Ok(cuda.join(seen.own())),
+        };
+        #[cfg(not(feature = "cuda"))]
+        let _ = seen;
+        Err(Error::Range { field: "backend", value: other.into(), min, max }.into())
     }
 }
 
-/// A backend that there is not in this library, or not for this call.
-fn no_backend(value: u32, min: u32) -> Fault {
+/// A backend that there is not in this library.
+fn no_backend(backend: u32) -> Fault {
     let last = if cfg!(feature = "cuda") {
         RAMPMETER_BACKEND_CUDA_CONTEXTS
     } else {
         RAMPMETER_BACKEND_NONE
     };
-    let (value, min, max) = (value.into(), min.into(), last.into());
+    let (value, min, max) = (backend.into(), RAMPMETER_BACKEND_NVML.into(), last.into());
     Error::Range { field: "backend", value, min, max }.into()
 }
 
@@ -263,18 +271,8 @@ pub unsafe extern "C" fn rampmeter_probe_join(
     unsafe {
         change_both(probe, seen, error, |probe, seen| {
             let out = Out::new(condition, "condition")?;
-            match probe.backend() {
-                #[cfg(feature = "cuda")]
-                Backend::Cuda(cuda) => {
-                    out.set(condition_number(cuda.join(seen.own())));
-                    Ok(())
-                }
-                other => {
-                    // Nothing is written, and the snapshot stays whose it is.
-                    let _ = (out, seen);
-                    Err(no_backend(other.number(), RAMPMETER_BACKEND_CUDA))
-                }
-            }
+            out.set(condition_number(probe.backend().join(seen)?));
+            Ok(())
         })
     }
 }

@@ -50,9 +50,12 @@ fn changes_of_the_machine_are_published() {
     let free = |snapshot: &Snapshot| snapshot.devices[0].memory.value().map(|memory| memory.free.0);
     assert_eq!(free(&poller.latest()), Some(1_000));
     let held = poller.latest();
+    let (mut kept, kept_as_well) = (reader.hold(), reader.hold());
     fake.becomes("gpu uuid=GPU-a free=2000");
     until(&reader, |snapshot| free(snapshot) == Some(2_000));
     assert_eq!(free(&held), Some(1_000), "who holds a snapshot keeps it");
+    reader.renew(&mut kept);
+    assert_eq!((free(&kept), free(&kept_as_well)), (Some(2_000), Some(1_000)));
     fake.becomes("gpu uuid=GPU-a\nwhen nvmlDeviceGetMemoryInfo* answer=15");
     until(&reader, |snapshot| snapshot.devices[0].health != Health::Ready);
     fake.becomes("gpu uuid=GPU-a\ngpu uuid=GPU-b");
