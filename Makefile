@@ -117,6 +117,10 @@ overhead-vllm: ## the tests in vLLM, and what steering adds to a step of its sch
 fuzz: ## the C ABI under drawn calls for half an hour (FUZZ_SECONDS=, FUZZ_SEED=)
 	CARGO='$(CARGO)' tests/c/fuzz.sh $(or $(FUZZ_SECONDS),1800) $(or $(FUZZ_SEED),1) verbose
 
+.PHONY: tsan
+tsan: ## how a poller hands snapshots over, under ThreadSanitizer (x86-64, rustc of rustup)
+	CARGO='$(CARGO)' tests/c/tsan.sh
+
 abi-update: header ## take the ABI as it is for the one that must not change
 	CARGO='$(CARGO)' packaging/abi.sh
 

@@ -31,11 +31,12 @@
  * call that needs it; it may not go backwards.
  *
  * Memory. Only calls that create something allocate, and they say how much beforehand. Nothing
- * grows later: full is an answer.
+ * grows later: full is an answer. Where a call of the last section allocates, it says so.
  *
  * Threads. Objects are independent of each other: there are no globals, no thread-locals, no locks,
  * no threads. Calls with a `const` object may run side by side; any other needs that object alone.
- * An object may be created, used and destroyed on different threads.
+ * An object may be created, used and destroyed on different threads. The last section, which asks the
+ * machine for its GPUs, is the exception, and says in its first lines what it has of these.
  *
  * An object is not to be called from a callback that one of its calls makes: that is answered with
  * E_REENTRANT, and destroying it there does nothing.
@@ -95,7 +96,10 @@ extern "C" {
 /** The bytes are no snapshot of such an object, or cannot be believed. */
 #define RAMPMETER_STATUS_E_SNAPSHOT (-10)
 
-/** A policy document is wrong; the text of the error names the line, the key and the range. */
+/**
+ * A policy document (or a fixture of a probe) is wrong; the text of the error names the line, the key
+ * and the range.
+ */
 #define RAMPMETER_STATUS_E_DOCUMENT (-11)
 
 /** A pointer is NULL or not aligned. */
@@ -7066,6 +7070,1159 @@ rampmeter_status rampmeter_outcomes_restore(const rampmeter_policy *policy,
                                             const uint8_t *bytes,
                                             size_t len,
                                             struct rampmeter_outcomes **out,
+                                            rampmeter_error *error);
+
+/* ================================================================================================
+ * Probe: what the GPUs of this machine say
+ *
+ * Unlike all above, this section asks the machine: it loads the driver's library at run time, calls
+ * it, and reads the monotonic clock. Nothing above depends on it, and a library that is built without
+ * it (`--no-default-features`) lacks its functions. A probe asks when it is told to, and its caller
+ * waits. A poller is a thread, the only one that this library ever starts, and it starts only where
+ * rampmeter_poller_start() is called; readers take its last snapshot and never wait. What could not
+ * be read is never a zero: every reading says whether it is a value, and how old. A library with a
+ * poller must not be unloaded (`dlclose`) before the poller was stopped, and never after a stop that
+ * was answered with DETACHED: its thread is still in a call of the driver. Handing snapshots over
+ * costs each thread that takes one some hundred bytes, once, in a thread-local; another thread has
+ * them when it ends. After a fork, a child has no poller: it is told so
+ * (RAMPMETER_POLLER_FORKED), and starts its own; a probe that it inherited opens the driver anew.
+ * `docs/guides/probe.md` says what every figure means.
+ */
+
+/** What came of asking for a value: this device, driver or backend does not tell it. */
+#define RAMPMETER_READING_UNSUPPORTED 0
+
+/** It was read. */
+#define RAMPMETER_READING_OK 1
+
+/** It may be told, but not to this process. */
+#define RAMPMETER_READING_DENIED 2
+
+/** The call failed. */
+#define RAMPMETER_READING_FAILED 3
+
+/**
+ * In what condition the driver is, and why there may be no GPU: nothing was asked yet, or nobody is to
+ * be asked.
+ */
+#define RAMPMETER_CONDITION_OFF 0
+
+/** It answers, and there are GPUs. */
+#define RAMPMETER_CONDITION_READY 1
+
+/** It answers, and there is no GPU: a success. */
+#define RAMPMETER_CONDITION_NO_DEVICES 2
+
+/** There is no driver library. */
+#define RAMPMETER_CONDITION_NO_DRIVER 3
+
+/** There is a library of that name which lacks the call to begin with. */
+#define RAMPMETER_CONDITION_NOT_THE_DRIVER 4
+
+/** The kernel's part is not loaded. */
+#define RAMPMETER_CONDITION_DRIVER_NOT_LOADED 5
+
+/** A toolkit's stub was found instead of the driver. */
+#define RAMPMETER_CONDITION_STUB_LIBRARY 6
+
+/** The library and the kernel's part are of different versions. */
+#define RAMPMETER_CONDITION_VERSION_MISMATCH 7
+
+/** The driver answers "unknown error" to everything: in a container, access to it was lost. */
+#define RAMPMETER_CONDITION_ACCESS_LOST 8
+
+/** This process may not use the driver. */
+#define RAMPMETER_CONDITION_DENIED 9
+
+/** The system is not ready, as before a fabric manager has run. */
+#define RAMPMETER_CONDITION_NOT_READY 10
+
+/** CUDA was not started in this process, and the probe may not start it. */
+#define RAMPMETER_CONDITION_NOT_STARTED 11
+
+/**
+ * It has not answered yet. Never told by a probe; for hosts that wait for a first snapshot in vain.
+ */
+#define RAMPMETER_CONDITION_HANGING 12
+
+/** The call to begin with failed otherwise; it is told, and its code. */
+#define RAMPMETER_CONDITION_FAILED 13
+
+/** Who is asked: NVIDIA's management library, which a driver brings along. */
+#define RAMPMETER_BACKEND_NVML 0
+
+/**
+ * A file: JSON, as `rampmeter probe --json` writes it. For tests, and machines that are elsewhere.
+ */
+#define RAMPMETER_BACKEND_FIXTURE 1
+
+/** Nobody: there is no GPU, and none is wanted. */
+#define RAMPMETER_BACKEND_NONE 2
+
+/**
+ * The CUDA driver, if the host has started it itself. What it tells of memory, it tells inside of a
+ * context that the host has.
+ */
+#define RAMPMETER_BACKEND_CUDA 3
+
+/**
+ * The same, started (`cuInit`) where the host has not: the process must not be forked afterwards, and
+ * `CUDA_VISIBLE_DEVICES` counts as it is then.
+ */
+#define RAMPMETER_BACKEND_CUDA_START 4
+
+/**
+ * The same, and memory of each device is read in a context that is made for it: hundreds of MiB of
+ * each while it is read.
+ */
+#define RAMPMETER_BACKEND_CUDA_CONTEXTS 5
+
+/**
+ * Groups of readings, as bits: which GPUs there are, and all about them that does not change while
+ * they work.
+ */
+#define RAMPMETER_READ_INVENTORY 1
+
+/** Memory. */
+#define RAMPMETER_READ_MEMORY 2
+
+/** Utilization. */
+#define RAMPMETER_READ_UTILIZATION 4
+
+/** Power, clocks, temperature, what holds clocks down, critical events. */
+#define RAMPMETER_READ_CONDITION 8
+
+/** Processes. */
+#define RAMPMETER_READ_PROCESSES 16
+
+/** Most GPUs and instances of a snapshot. */
+#define RAMPMETER_GPUS_MAX 128
+
+/** Bytes of a version, the closing zero included. */
+#define RAMPMETER_VERSION_TEXT_BYTES 88
+
+/** Who read a snapshot: nobody. */
+#define RAMPMETER_SOURCE_NONE 0
+
+/** NVIDIA's management library. */
+#define RAMPMETER_SOURCE_NVML 1
+
+/** The CUDA driver. */
+#define RAMPMETER_SOURCE_CUDA 2
+
+/** A file. */
+#define RAMPMETER_SOURCE_FIXTURE 3
+
+/** How two GPUs reach each other over PCI, nearest first: on one board. */
+#define RAMPMETER_PATH_BOARD 0
+
+/** Over one PCI switch. */
+#define RAMPMETER_PATH_SWITCH 1
+
+/** Over several PCI switches. */
+#define RAMPMETER_PATH_SWITCHES 2
+
+/** Over the host bridge of a CPU. */
+#define RAMPMETER_PATH_HOST_BRIDGE 3
+
+/** Within a NUMA node, over the link between host bridges. */
+#define RAMPMETER_PATH_NODE 4
+
+/** Over the link between CPUs. */
+#define RAMPMETER_PATH_SYSTEM 5
+
+/** The driver does not tell. */
+#define RAMPMETER_PATH_UNKNOWN 6
+
+/** Bytes of an identifier or a name, the closing zero included. */
+#define RAMPMETER_GPU_TEXT_BYTES 104
+
+/** Words of a set of CPUs. */
+#define RAMPMETER_CPU_WORDS 16
+
+/** What it is: a GPU with memory of its own. */
+#define RAMPMETER_GPU_WHOLE 0
+
+/** An instance of a GPU (MIG). */
+#define RAMPMETER_GPU_INSTANCE 1
+
+/** A GPU that shares the memory of its host. */
+#define RAMPMETER_GPU_UNIFIED 2
+
+/** Whether it can be used: as far as is known. */
+#define RAMPMETER_GPU_READY 0
+
+/** It has fallen off the bus, or cannot be reached. */
+#define RAMPMETER_GPU_LOST 1
+
+/** It works no more until it is reset. */
+#define RAMPMETER_GPU_RESET_REQUIRED 2
+
+/** An event (Xid 79) said that it has fallen off the bus. */
+#define RAMPMETER_GPU_LOST_XID_79 3
+
+/** It is counted, and this process cannot have it. */
+#define RAMPMETER_GPU_UNREACHABLE 4
+
+/** Where memory was read: the driver's current call. */
+#define RAMPMETER_MEMORY_DRIVER 0
+
+/** The driver's first call, which counts what is reserved as used. */
+#define RAMPMETER_MEMORY_DRIVER_V1 1
+
+/** Estimated: the memory of the host that is available, for a GPU that shares it. */
+#define RAMPMETER_MEMORY_HOST_ESTIMATED 2
+
+/** CUDA, inside of a context. */
+#define RAMPMETER_MEMORY_CUDA_CONTEXT 3
+
+/** What holds clocks down, as bits of NVML: nothing runs. */
+#define RAMPMETER_THROTTLE_GPU_IDLE 1
+
+/** A setting of applications. */
+#define RAMPMETER_THROTTLE_APPLICATIONS_CLOCKS 2
+
+/** The limit of power. */
+#define RAMPMETER_THROTTLE_SW_POWER_CAP 4
+
+/** Power or heat, by the hardware. */
+#define RAMPMETER_THROTTLE_HW_SLOWDOWN 8
+
+/** Another GPU of its group is slower. */
+#define RAMPMETER_THROTTLE_SYNC_BOOST 16
+
+/** Heat, by the driver. */
+#define RAMPMETER_THROTTLE_SW_THERMAL 32
+
+/** Heat, by the hardware. */
+#define RAMPMETER_THROTTLE_HW_THERMAL 64
+
+/** The power supply asked for it. */
+#define RAMPMETER_THROTTLE_HW_POWER_BRAKE 128
+
+/** A setting of the display. */
+#define RAMPMETER_THROTTLE_DISPLAY_CLOCKS 256
+
+/** Most NVLinks of a GPU. */
+#define RAMPMETER_NVLINKS_MAX 18
+
+/** What is at the other end of an NVLink: the driver does not tell. */
+#define RAMPMETER_NVLINK_UNKNOWN 0
+
+/** A GPU at the address that is told. */
+#define RAMPMETER_NVLINK_GPU 1
+
+/** A switch, which leads to all GPUs on it. */
+#define RAMPMETER_NVLINK_SWITCH 2
+
+/** Something else: a CPU, or what is newer than this library. */
+#define RAMPMETER_NVLINK_OTHER 3
+
+/** What a poller is doing: it reads at its cadence. */
+#define RAMPMETER_POLLER_RUNNING 0
+
+/** It waits for a driver call that has run for more than a second. Its snapshot ages. */
+#define RAMPMETER_POLLER_HANGING 1
+
+/** It was stopped. */
+#define RAMPMETER_POLLER_ENDED 2
+
+/** This is a forked child of the process that it runs in. Start another one here. */
+#define RAMPMETER_POLLER_FORKED 3
+
+/** How a poller was stopped: its thread has ended, and what the driver lent was given back. */
+#define RAMPMETER_STOPPED_CLEAN 0
+
+/**
+ * Its thread still waits for a driver call, and ends when that returns, if ever. The library must not
+ * be unloaded any more.
+ */
+#define RAMPMETER_STOPPED_DETACHED 1
+
+/** This is a forked child: there was nothing to stop. */
+#define RAMPMETER_STOPPED_FORKED 2
+
+/** What is to be done about a device of a node: rampmeter_placer_fail_device(). */
+#define RAMPMETER_ACTION_FAIL 0
+
+/** rampmeter_placer_drain_device(). */
+#define RAMPMETER_ACTION_DRAIN 1
+
+/** rampmeter_placer_return_device(). */
+#define RAMPMETER_ACTION_RETURN 2
+
+/** Why: the driver lost it; rampmeter_device_change::detail is RAMPMETER_GPU_... */
+#define RAMPMETER_CAUSE_LOST 0
+
+/** The snapshot is too old: nobody knows. */
+#define RAMPMETER_CAUSE_STALE 1
+
+/** The driver does not list it, or does not give it to this process. */
+#define RAMPMETER_CAUSE_MISSING 2
+
+/** The driver does not answer; rampmeter_device_change::detail is RAMPMETER_CONDITION_... */
+#define RAMPMETER_CAUSE_DRIVER 3
+
+/** Somebody else has taken memory; rampmeter_device_change::missing_mib says how much. */
+#define RAMPMETER_CAUSE_MEMORY_TAKEN 4
+
+/** What took it out is over. */
+#define RAMPMETER_CAUSE_RECOVERED 5
+
+/** Whether CUDA's numbers can be told: yes. */
+#define RAMPMETER_VISIBLE_CLEAR 0
+
+/**
+ * GPUs differ, and the fastest is first, by a measure that is not published. The host sets
+ * `CUDA_DEVICE_ORDER=PCI_BUS_ID`, or asks CUDA.
+ */
+#define RAMPMETER_VISIBLE_FASTEST_FIRST 1
+
+/** The address of a GPU is not known. */
+#define RAMPMETER_VISIBLE_NO_ADDRESS 2
+
+/**
+ * A node of a placer and the GPUs that it is made of: it says what a node's devices are, and later
+ * which of them to take out, and which to give back. It only takes back what it took out itself.
+ */
+typedef struct rampmeter_node_bridge rampmeter_node_bridge;
+
+/**
+ * A thread that asks about GPUs, and publishes what it read. Calls with a `const` pointer may run side
+ * by side, while nobody stops or destroys it.
+ */
+typedef struct rampmeter_poller rampmeter_poller;
+
+/** Asks about GPUs, in the thread of its caller. One thread at a time may use it. */
+typedef struct rampmeter_probe rampmeter_probe;
+
+/**
+ * All that is known of a machine's GPUs at one moment: filled by rampmeter_probe_read(), or by
+ * rampmeter_poller_latest(), and then the poller's own, which is not copied. GPUs have places, from 0;
+ * instances follow their GPU. Joined with another snapshot by `uuid`, never by place. One thread at a
+ * time may fill it; calls with a `const` pointer may run side by side.
+ */
+typedef struct rampmeter_snapshot rampmeter_snapshot;
+
+/** What a snapshot is of, and how old. Set `size` before. */
+typedef struct rampmeter_stats_snapshot {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** GPUs and instances in it, each at its place from 0 on. */
+    uint32_t gpus_len;
+    /** When it was taken, by rampmeter_clock_ns(). */
+    uint64_t taken_at_ns;
+    /**
+     * How old it is now. Who publishes it may hang: what is older than some seconds is not to be
+     * decided by.
+     */
+    uint64_t age_ns;
+    /** Counts snapshots of one probe, from 1 on; 0: nothing was read yet. */
+    uint64_t seq;
+    /** Of the condition FAILED: the status of the call, as the driver numbers them. */
+    uint32_t code;
+    /** Of the condition FAILED: which call; see rampmeter_call_name(). */
+    uint16_t call;
+    /** RAMPMETER_CONDITION_...: why there may be no GPUs. See rampmeter_condition_reason(). */
+    uint8_t condition;
+    /** 1: the driver answers. */
+    uint8_t is_success;
+    /** RAMPMETER_SOURCE_... */
+    uint8_t source;
+    /** 0. */
+    uint8_t reserved[3];
+    /** GPUs and instances that there were no places for. */
+    uint32_t gpus_left_out;
+    /** Processes in it. */
+    uint32_t processes_len;
+    /** Version of CUDA that the driver can do, as 13000 for 13.0; 0 where it is not told. */
+    uint32_t cuda_version;
+    /** Version of the driver; "" where it is not told. */
+    char driver_version[RAMPMETER_VERSION_TEXT_BYTES];
+    /** Version of NVML; "" where it is not told. */
+    char nvml_version[RAMPMETER_VERSION_TEXT_BYTES];
+} rampmeter_stats_snapshot;
+
+/** What came of asking for a value; the value stands beside it, and is 0 where there is none. */
+typedef struct rampmeter_reading {
+    /** Of a value: how old it is at the `now_ns` that was asked with. */
+    uint64_t age_ns;
+    /**
+     * Of a failure: the status of the call, as the driver numbers them. 0: it claimed to succeed, and
+     * its answer cannot be.
+     */
+    uint32_t code;
+    /** Of a failure: which call; see rampmeter_call_name(). */
+    uint16_t call;
+    /** RAMPMETER_READING_... */
+    uint8_t state;
+    /** 0. */
+    uint8_t reserved;
+} rampmeter_reading;
+
+/** What a GPU or an instance is, and where. Set `size` before. */
+typedef struct rampmeter_gpu {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /**
+     * Its number in the order of who read it. NVML numbers by PCI address, CUDA does not: join on
+     * `uuid`, never on this.
+     */
+    uint32_t index;
+    /** Its identifier, the only name that means the same everywhere. */
+    char uuid[RAMPMETER_GPU_TEXT_BYTES];
+    /** Its name for people. */
+    char name[RAMPMETER_GPU_TEXT_BYTES];
+    /** Whether its address is known. */
+    struct rampmeter_reading pci;
+    /** Whether its compute capability is known. */
+    struct rampmeter_reading compute_capability;
+    /** Whether its NUMA node is known. */
+    struct rampmeter_reading numa;
+    /** Whether it is known that it is cut into instances, or not. */
+    struct rampmeter_reading mig;
+    /** PCI domain. */
+    uint32_t pci_domain;
+    /** PCI bus. */
+    uint8_t pci_bus;
+    /** PCI device. */
+    uint8_t pci_device;
+    /** RAMPMETER_GPU_WHOLE, _INSTANCE or _UNIFIED. */
+    uint8_t kind;
+    /** RAMPMETER_GPU_READY, or why not. */
+    uint8_t health;
+    /** Compute capability, first number. */
+    uint16_t capability_major;
+    /** Second number. */
+    uint16_t capability_minor;
+    /** The NUMA node next to it. */
+    uint32_t numa_node;
+    /** Of an instance: the place of its GPU in this snapshot. */
+    uint32_t parent_place;
+    /** Of an instance: which GPU instance. */
+    uint32_t gpu_instance;
+    /** Of an instance: which compute instance within it. */
+    uint32_t compute_instance;
+    /** Its number in CUDA of this process. */
+    uint32_t cuda_ordinal;
+    /** 1: it is cut into instances. */
+    uint8_t is_cut;
+    /** 1: it is an instance, and `parent_place` counts. */
+    uint8_t has_parent;
+    /** 1: `gpu_instance` is known. */
+    uint8_t gpu_instance_known;
+    /** 1: `compute_instance` is known. */
+    uint8_t compute_instance_known;
+    /** 1: `cuda_ordinal` is known: CUDA was asked, and named it. */
+    uint8_t cuda_ordinal_known;
+    /** 0. */
+    uint8_t reserved[11];
+} rampmeter_gpu;
+
+/** Memory of a GPU. Set `size` before. */
+typedef struct rampmeter_gpu_memory {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** RAMPMETER_MEMORY_...: where it was read. */
+    uint8_t basis;
+    /** 1: `used_bytes` is known. */
+    uint8_t used_known;
+    /** 1: `driver_bytes` is known. */
+    uint8_t driver_known;
+    /** 0. */
+    uint8_t reserved;
+    /** Whether it was read. */
+    struct rampmeter_reading memory;
+    /** All of it. */
+    uint64_t total_bytes;
+    /** What can still be had: the one number to go by. */
+    uint64_t free_bytes;
+    /**
+     * What is taken. Read by the driver's first call this contains what the driver keeps for itself;
+     * otherwise drivers differ.
+     */
+    uint64_t used_bytes;
+    /** What the driver keeps for itself. */
+    uint64_t driver_bytes;
+} rampmeter_gpu_memory;
+
+/** How busy, hot and fast a GPU is, and what happened to it. Set `size` before. */
+typedef struct rampmeter_gpu_load {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 0. */
+    uint32_t reserved;
+    /** Whether utilization was read. */
+    struct rampmeter_reading utilization;
+    /** Whether power was read. */
+    struct rampmeter_reading power;
+    /** Whether clocks were read. */
+    struct rampmeter_reading clocks;
+    /** Whether the temperature was read. */
+    struct rampmeter_reading temperature;
+    /** Whether it was read what holds clocks down. */
+    struct rampmeter_reading throttle;
+    /** Whether critical events are heard of. */
+    struct rampmeter_reading xid;
+    /** Whether processes were read; rampmeter_snapshot_processes() tells them. */
+    struct rampmeter_reading processes;
+    /** The window of utilization was at most so long. */
+    uint64_t utilization_window_max_ns;
+    /** RAMPMETER_THROTTLE_... bits, and those that this version does not know. */
+    uint64_t throttle_reasons;
+    /** Critical events (Xid) since the probe began. */
+    uint64_t xid_count;
+    /** Number of the last one; 0 before the first. */
+    uint64_t xid_last;
+    /** How long ago that was heard of. */
+    uint64_t xid_last_age_ns;
+    /** Draw, in milliwatts. */
+    uint32_t power_draw_mw;
+    /** What it may draw, in milliwatts. */
+    uint32_t power_limit_mw;
+    /** Clock of multiprocessors, in MHz. */
+    uint32_t sm_clock_mhz;
+    /** Clock of memory, in MHz. */
+    uint32_t memory_clock_mhz;
+    /** Degrees Celsius. */
+    uint32_t temperature_c;
+    /** Processes that are listed in the snapshot. */
+    uint32_t processes_listed;
+    /**
+     * Processes that the driver told of; more than listed where there was no room. None does not say
+     * that the GPU is idle: containers see no process identifiers.
+     */
+    uint32_t processes_found;
+    /** Percent of the window in which a kernel ran. 100 does not say that it could do no more. */
+    uint8_t utilization_pct;
+    /** Percent of the window in which memory was read or written. */
+    uint8_t memory_utilization_pct;
+    /** 1: `power_limit_mw` is known. */
+    uint8_t power_limit_known;
+    /** 1: `memory_clock_mhz` is known. */
+    uint8_t memory_clock_known;
+    /** 1: power or heat hold it back, which an operator should look at. */
+    uint8_t is_limited;
+    /** 0. */
+    uint8_t reserved_more[7];
+} rampmeter_gpu_load;
+
+/** The CPUs next to a GPU. Set `size` before. */
+typedef struct rampmeter_gpu_cpus {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** 0. */
+    uint32_t reserved;
+    /** Whether they are known. */
+    struct rampmeter_reading cpus;
+    /** CPU `n` is bit `n % 64` of word `n / 64`. */
+    uint64_t words[RAMPMETER_CPU_WORDS];
+} rampmeter_gpu_cpus;
+
+/** A process that has memory of a GPU. */
+typedef struct rampmeter_gpu_process {
+    /** Memory that it has. */
+    uint64_t memory_bytes;
+    /** Its identifier, as the driver gives it: perhaps of another namespace. */
+    uint32_t pid;
+    /** The GPU instance that it runs in. */
+    uint32_t gpu_instance;
+    /** 1: `memory_bytes` is known. */
+    uint8_t memory_known;
+    /** 1: `gpu_instance` is known. */
+    uint8_t gpu_instance_known;
+    /** 0. */
+    uint8_t reserved[6];
+} rampmeter_gpu_process;
+
+/** An NVLink that is up. */
+typedef struct rampmeter_nvlink {
+    /** Of a GPU at its other end: PCI domain. */
+    uint32_t peer_domain;
+    /** PCI bus. */
+    uint8_t peer_bus;
+    /** PCI device. */
+    uint8_t peer_device;
+    /** RAMPMETER_NVLINK_...: what is at its other end. */
+    uint8_t peer;
+    /** Which one of the GPU. */
+    uint8_t number;
+    /** Version. */
+    uint8_t version;
+    /** 1: `version` is known. */
+    uint8_t version_known;
+    /** 0. */
+    uint8_t reserved[2];
+} rampmeter_nvlink;
+
+/**
+ * How often each group of readings is read. Set all of it to 0, then `size`, then what is to be other
+ * than the default. Drivers have one lock that whoever launches work waits for: shorter periods are
+ * refused, and reading takes at most a quarter of the time.
+ */
+typedef struct rampmeter_cadence {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Must be 0. */
+    uint32_t reserved;
+    /** Memory, 0.1 s to a day; 0: 0.2 s. */
+    uint64_t memory_ns;
+    /** Utilization, 0.25 s to a day; 0: 0.5 s. */
+    uint64_t utilization_ns;
+    /** Power, clocks, temperature, throttle reasons and events, 1 s to a day; 0: 2 s. */
+    uint64_t condition_ns;
+    /** Processes, 1 s to a day; 0: 5 s. */
+    uint64_t processes_ns;
+    /** Which GPUs there are, 5 s to a day; 0: 60 s. */
+    uint64_t inventory_ns;
+    /** Until a driver that did not answer is tried again, 1 s to a day; 0: 30 s. */
+    uint64_t retry_ns;
+} rampmeter_cadence;
+
+/** What a poller is doing. Set `size` before. */
+typedef struct rampmeter_stats_poller {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Of HANGING: the driver call that it waits for; see rampmeter_call_name(). */
+    uint16_t call;
+    /** RAMPMETER_POLLER_... */
+    uint8_t state;
+    /** 0. */
+    uint8_t reserved;
+    /** Of HANGING: since when, by rampmeter_clock_ns(). */
+    uint64_t since_ns;
+} rampmeter_stats_poller;
+
+/** What a GPU is to a placer: one for each place of a snapshot. All 0: the GPU is left out. */
+typedef struct rampmeter_gpu_use {
+    /** 1: it is a device of the node. */
+    uint8_t is_used;
+    /** Its model, by the host's own number for it, 0 to 63. */
+    uint8_t model;
+    /**
+     * 1: if it is cut into instances, it is given away in partitions of `layout`; 0: then it is listed,
+     * and nothing that needs memory fits on it.
+     */
+    uint8_t has_layout;
+    /** See rampmeter_layout_named(). */
+    uint8_t layout;
+} rampmeter_gpu_use;
+
+/**
+ * How far a snapshot is trusted. Set all of it to 0, then `size`, then what is to be other than the
+ * default.
+ */
+typedef struct rampmeter_node_rules {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /**
+     * Memory that may be missing on a device before it is drained; 0: 1,024. Contexts that tasks have
+     * beside what they asked for take up to 555 MiB each.
+     */
+    uint32_t slack_mib;
+    /** From this age on a snapshot says nothing; 0: 3 s. */
+    uint64_t stale_after_ns;
+} rampmeter_node_rules;
+
+/** What is to be done about one device, by a call of the placer. */
+typedef struct rampmeter_device_change {
+    /** Its node. */
+    uint64_t node;
+    /** Which device of the node. */
+    uint32_t device;
+    /** Of MEMORY_TAKEN: so much less is free than the placer believes. */
+    uint32_t missing_mib;
+    /** RAMPMETER_ACTION_... */
+    uint8_t action;
+    /** RAMPMETER_CAUSE_... */
+    uint8_t cause;
+    /** Of some causes: more of it. */
+    uint8_t detail;
+    /** 0. */
+    uint8_t reserved[5];
+} rampmeter_device_change;
+
+/** How much memory may become KV cache. Set all of it to 0, then `size`. */
+typedef struct rampmeter_kv_budget {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Tokens in a block, 1 to 65,536; 0: 16. */
+    uint32_t kv_block_tokens;
+    /** Bytes that a token takes on each device, 1 to 2^32 - 1: rampmeter_kv_bytes_per_token(). */
+    uint64_t bytes_per_token;
+    /** What stays free on each device. */
+    uint64_t keep_free_bytes;
+    /** Readings that are older say nothing; 0: 3 s. */
+    uint64_t age_max_ns;
+} rampmeter_kv_budget;
+
+/** For how many blocks there is room. Set `size` before. */
+typedef struct rampmeter_kv_room {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** KV blocks, for rampmeter_engine::kv_blocks; 0 where memory is not known. */
+    uint32_t kv_blocks;
+    /**
+     * Where memory is not known: the place of the first GPU whose memory was not read, or too long ago.
+     */
+    uint32_t unknown_place;
+    /** 1: memory of all of them is known. */
+    uint8_t is_known;
+    /** 0. */
+    uint8_t reserved[3];
+} rampmeter_kv_room;
+
+/** Which GPUs CUDA sees. Set `size` before. */
+typedef struct rampmeter_visible {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** Elements of `places`: CUDA's numbers are 0 and on. */
+    uint32_t places_len;
+    /**
+     * Entry of the list, from 0, that names nothing here; it and those behind it count for nothing.
+     */
+    uint32_t ended_at;
+    /** 1: there is such an entry. */
+    uint8_t is_ended;
+    /** RAMPMETER_VISIBLE_...: unless CLEAR, there are no places. */
+    uint8_t clarity;
+    /** 0. */
+    uint8_t reserved[2];
+} rampmeter_visible;
+
+/**
+ * A stable word for a condition, such as "no_driver"; "unknown" for any other number.
+ *
+ * Ownership: static, never freed. Allocates: no. Blocks: no. Threads: any. Since: 0.1.
+ */
+const char *rampmeter_condition_word(uint8_t condition);
+
+/**
+ * Why there are no GPUs, in a sentence for an operator.
+ *
+ * Ownership, and so on: as rampmeter_condition_word(). Since: 0.1.
+ */
+const char *rampmeter_condition_reason(uint8_t condition);
+
+/**
+ * What to do about it, in a sentence; "" where there is nothing to do.
+ *
+ * Ownership, and so on: as rampmeter_condition_word(). Since: 0.1.
+ */
+const char *rampmeter_condition_remedy(uint8_t condition);
+
+/**
+ * The name of a driver call in the driver's headers; "unknown" for a number that is none. Numbers
+ * never change their meaning: NVML has 1 to 199, CUDA 200 to 299, the rest begins at 300.
+ *
+ * Ownership, and so on: as rampmeter_condition_word(). Since: 0.1.
+ */
+const char *rampmeter_call_name(uint16_t call);
+
+/**
+ * Creates a probe; it asks nobody yet. `backend` is RAMPMETER_BACKEND_...; `path` is the driver's
+ * library for NVML (NULL: where drivers put it), the file for FIXTURE, and not looked at for others.
+ *
+ * Fails: E_RANGE for a backend that this library lacks, E_NAME for a fixture that cannot be read,
+ * E_DOCUMENT for one that is none, E_TEXT, E_POINTER. Ownership: `*out` is the caller's, to be given to
+ * rampmeter_probe_destroy(); NULL on failure. Allocates: yes, what it will need. Blocks: no, but to
+ * read a fixture. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_probe_create(uint32_t backend,
+                                        const char *path,
+                                        struct rampmeter_probe **out,
+                                        rampmeter_error *error);
+
+/**
+ * Ends a probe, and gives back what the driver lent. NULL is allowed and does nothing.
+ *
+ * Allocates: no (frees). Blocks: for as long as the driver takes. Threads: one, and no other may still
+ * use it. Since: 0.1.
+ */
+void rampmeter_probe_destroy(struct rampmeter_probe *probe);
+
+/**
+ * Asks now, and fills `seen`. `groups` are RAMPMETER_READ_... bits, 0 for all; what is not among them
+ * keeps its last value, which ages. A driver that is not open is opened first; what is wrong with it
+ * is an answer (rampmeter_stats_snapshot::condition), not an error.
+ *
+ * Fails: E_RANGE, E_POINTER. Allocates: when a library is loaded and where a fixture is read; else no.
+ * Blocks: for as long as the driver takes; a call that hangs is waited for. Whoever must not wait
+ * starts a poller. Threads: one at a time for each probe and each snapshot. Since: 0.1.
+ */
+rampmeter_status rampmeter_probe_read(struct rampmeter_probe *probe,
+                                      uint32_t groups,
+                                      struct rampmeter_snapshot *seen,
+                                      rampmeter_error *error);
+
+/**
+ * Tells each GPU in `seen` its number in CUDA of this process, joined by identifier;
+ * `*condition` says whether CUDA could be asked (RAMPMETER_CONDITION_READY), or why not. What CUDA did
+ * not name has no number. For probes of the CUDA backends. rampmeter_snapshot_visible() tells numbers
+ * without CUDA.
+ *
+ * Fails: E_RANGE for a probe of another backend, E_POINTER. Allocates: no, but when the library is
+ * loaded. Blocks: for as long as the driver takes. Threads: one at a time for each probe and each
+ * snapshot. Since: 0.1.
+ */
+rampmeter_status rampmeter_probe_join(struct rampmeter_probe *probe,
+                                      struct rampmeter_snapshot *seen,
+                                      uint8_t *condition,
+                                      rampmeter_error *error);
+
+/**
+ * Gives back what the driver lent. Reading afterwards opens it again.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: for as long as the driver takes. Threads: one at a time for
+ * each probe. Since: 0.1.
+ */
+rampmeter_status rampmeter_probe_close(struct rampmeter_probe *probe,
+                                       rampmeter_error *error);
+
+/**
+ * Now, in nanoseconds, by the clock that dates snapshots: CLOCK_MONOTONIC. What this section calls
+ * `now_ns` is a time of that clock.
+ *
+ * Allocates: no. Blocks: no. Threads: any. Since: 0.1.
+ */
+uint64_t rampmeter_clock_ns(void);
+
+/**
+ * Bytes that a snapshot takes. A poller takes some six times that, and a thread.
+ *
+ * Allocates: no. Blocks: no. Threads: any. Since: 0.1.
+ */
+uint64_t rampmeter_snapshot_bytes_needed(void);
+
+/**
+ * Creates a snapshot with nothing in it, and room for everything.
+ *
+ * Fails: E_MEMORY, E_POINTER. Ownership: `*out` is the caller's, to be given to
+ * rampmeter_snapshot_destroy(); NULL on failure. Allocates: yes, rampmeter_snapshot_bytes_needed(); what
+ * is never written of it costs nothing. Blocks: no. Threads: any. Since: 0.1.
+ */
+rampmeter_status rampmeter_snapshot_create(struct rampmeter_snapshot **out,
+                                           rampmeter_error *error);
+
+/**
+ * Ends a snapshot. It may outlive the poller or probe that filled it. NULL is allowed and does
+ * nothing.
+ *
+ * Allocates: no (frees). Blocks: no. Threads: one, and no other may still use it. Since: 0.1.
+ */
+void rampmeter_snapshot_destroy(struct rampmeter_snapshot *seen);
+
+/**
+ * What the snapshot is of, in what condition the driver was, and how old that is.
+ *
+ * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the snapshot. Since: 0.1.
+ */
+rampmeter_status rampmeter_snapshot_stats(const struct rampmeter_snapshot *seen,
+                                          uint64_t now_ns,
+                                          struct rampmeter_stats_snapshot *stats,
+                                          rampmeter_error *error);
+
+/**
+ * The place of the GPU or instance with this identifier (`GPU-...` or `MIG-...`, in either case).
+ *
+ * Fails: E_NAME for one that is not there, E_TEXT, E_POINTER. Allocates: no, but to say which name was
+ * wrong. Blocks: no. Threads: any number, while nobody changes the snapshot. Since: 0.1.
+ */
+rampmeter_status rampmeter_snapshot_find(const struct rampmeter_snapshot *seen,
+                                         const char *uuid,
+                                         uint32_t *place,
+                                         rampmeter_error *error);
+
+/**
+ * How the GPUs at two places (or those that they are instances of) reach each other: over PCI as
+ * RAMPMETER_PATH_..., and the NVLinks from the first to the second, or if both are on switches, as many
+ * as the one with fewer has.
+ *
+ * Fails: E_RANGE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the snapshot. Since: 0.1.
+ */
+rampmeter_status rampmeter_snapshot_between(const struct rampmeter_snapshot *seen,
+                                            uint32_t place,
+                                            uint32_t other_place,
+                                            uint8_t *path,
+                                            uint32_t *nvlinks,
+                                            rampmeter_error *error);
+
+/**
+ * What the GPU or instance at a place is, and where. Ages are as of `now_ns`.
+ *
+ * Fails: E_RANGE for a place that there is not, E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads:
+ * any number, while nobody changes the snapshot. Since: 0.1.
+ */
+rampmeter_status rampmeter_snapshot_gpu(const struct rampmeter_snapshot *seen,
+                                        uint64_t now_ns,
+                                        uint32_t place,
+                                        struct rampmeter_gpu *gpu,
+                                        rampmeter_error *error);
+
+/**
+ * Memory of the GPU or instance at a place. Ages are as of `now_ns`.
+ *
+ * Fails, and so on: as rampmeter_snapshot_gpu(). Since: 0.1.
+ */
+rampmeter_status rampmeter_snapshot_memory(const struct rampmeter_snapshot *seen,
+                                           uint64_t now_ns,
+                                           uint32_t place,
+                                           struct rampmeter_gpu_memory *memory,
+                                           rampmeter_error *error);
+
+/**
+ * How busy, hot and fast the GPU at a place is, and what happened to it. Ages are as of `now_ns`.
+ *
+ * Fails, and so on: as rampmeter_snapshot_gpu(). Since: 0.1.
+ */
+rampmeter_status rampmeter_snapshot_load(const struct rampmeter_snapshot *seen,
+                                         uint64_t now_ns,
+                                         uint32_t place,
+                                         struct rampmeter_gpu_load *load,
+                                         rampmeter_error *error);
+
+/**
+ * The CPUs next to the GPU at a place. Ages are as of `now_ns`.
+ *
+ * Fails, and so on: as rampmeter_snapshot_gpu(). Since: 0.1.
+ */
+rampmeter_status rampmeter_snapshot_cpus(const struct rampmeter_snapshot *seen,
+                                         uint64_t now_ns,
+                                         uint32_t place,
+                                         struct rampmeter_gpu_cpus *cpus,
+                                         rampmeter_error *error);
+
+/**
+ * The processes that have memory of the GPU or instance at a place, to the front of `processes`, and
+ * how many into `*processes_len`; with `capacity` 0 it only says that. An empty list does not say that
+ * the GPU is idle; whether there is a list at all says rampmeter_gpu_load::processes.
+ *
+ * Fails: E_RANGE for a place that there is not, E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks:
+ * no. Threads: any number, while nobody changes the snapshot. Since: 0.1.
+ */
+rampmeter_status rampmeter_snapshot_processes(const struct rampmeter_snapshot *seen,
+                                              uint32_t place,
+                                              struct rampmeter_gpu_process *processes,
+                                              size_t capacity,
+                                              uint32_t *processes_len,
+                                              rampmeter_error *error);
+
+/**
+ * The NVLinks of the GPU at a place that are up, to the front of `nvlinks`, how many into
+ * `*nvlinks_len`, and whether they were read into `*reading`, with its age as of `now_ns`. With
+ * `capacity` 0 it tells only the latter two.
+ *
+ * Fails, and so on: as rampmeter_snapshot_processes(). Since: 0.1.
+ */
+rampmeter_status rampmeter_snapshot_nvlinks(const struct rampmeter_snapshot *seen,
+                                            uint64_t now_ns,
+                                            uint32_t place,
+                                            struct rampmeter_nvlink *nvlinks,
+                                            size_t capacity,
+                                            uint32_t *nvlinks_len,
+                                            struct rampmeter_reading *reading,
+                                            rampmeter_error *error);
+
+/**
+ * Starts a thread that asks this backend (as rampmeter_probe_create()) at this cadence. It takes no
+ * signals but those that a fault of its own raises, so that no handler of the host runs on it; it is
+ * called "rampmeter-probe". It has asked once when rampmeter_poller_wait_first() says so.
+ *
+ * Fails: E_RANGE for periods outside of their ranges, E_FULL if the system gives no thread, E_MEMORY,
+ * E_SIZE, E_TOO_NEW, and as rampmeter_probe_create(). Ownership: `*out` is the caller's, to be given to
+ * rampmeter_poller_destroy(); NULL on failure. `cadence` is read and not kept. Allocates: yes, all that
+ * it will need, as long as no more than three old snapshots are held. Blocks: no, but to read a fixture.
+ * Threads: any; starts one. Since: 0.1.
+ */
+rampmeter_status rampmeter_poller_start(uint32_t backend,
+                                        const char *path,
+                                        const struct rampmeter_cadence *cadence,
+                                        struct rampmeter_poller **out,
+                                        rampmeter_error *error);
+
+/**
+ * Ends a poller, and stops it if nobody did, for which it waits a quarter of a second. What was taken
+ * from it can still be read. NULL is allowed and does nothing.
+ *
+ * Allocates: no (frees). Blocks: a quarter of a second at most. Threads: one, and no other may still
+ * use it. Since: 0.1.
+ */
+void rampmeter_poller_destroy(struct rampmeter_poller *poller);
+
+/**
+ * Waits until something was read, at most so long; `*is_read` is 1 if it was.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: for `patience_ns` at most. Threads: any number, while nobody
+ * stops the poller. Since: 0.1.
+ */
+rampmeter_status rampmeter_poller_wait_first(const struct rampmeter_poller *poller,
+                                             uint64_t patience_ns,
+                                             uint8_t *is_read,
+                                             rampmeter_error *error);
+
+/**
+ * Makes `seen` the last snapshot, which it holds until it is given another. Nothing is copied. Before
+ * the first one that is an empty one, with `seq` 0.
+ *
+ * Fails: E_POINTER. Allocates: some hundred bytes the first time that a thread calls this, unless one
+ * that has ended left them; then no. Blocks: no. Threads: any number for each poller, one at a time for
+ * each snapshot. Since: 0.1.
+ */
+rampmeter_status rampmeter_poller_latest(const struct rampmeter_poller *poller,
+                                         struct rampmeter_snapshot *seen,
+                                         rampmeter_error *error);
+
+/**
+ * What the poller is doing, and which driver call it waits for.
+ *
+ * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no (one system call). Threads: any number, while
+ * nobody stops the poller. Since: 0.1.
+ */
+rampmeter_status rampmeter_poller_stats(const struct rampmeter_poller *poller,
+                                        uint64_t now_ns,
+                                        struct rampmeter_stats_poller *stats,
+                                        rampmeter_error *error);
+
+/**
+ * Stops the thread, and waits for the driver call that runs, at most so long; `*stopped` is
+ * RAMPMETER_STOPPED_... What was read can still be taken. A poller that was stopped is CLEAN the next
+ * time, whatever it was before.
+ *
+ * Fails: E_POINTER. Allocates: no (frees). Blocks: for `patience_ns` at most. Threads: one at a time for
+ * each poller. Since: 0.1.
+ */
+rampmeter_status rampmeter_poller_stop(struct rampmeter_poller *poller,
+                                       uint64_t patience_ns,
+                                       uint8_t *stopped,
+                                       rampmeter_error *error);
+
+/**
+ * Creates a bridge for a node of the GPUs in `seen`, 16 at most: `uses` has one element for each place,
+ * and those beyond `uses_len` are left out. Then rampmeter_node_bridge_devices() says what to add to
+ * the placer, and rampmeter_node_bridge_attach() takes its answer.
+ *
+ * Fails: E_RANGE, E_SIZE, E_TOO_NEW, E_POINTER. Ownership: `*out` is the caller's, to be given to
+ * rampmeter_node_bridge_destroy(); NULL on failure. The rest is read and not kept. Allocates: yes, some
+ * 4 KiB. Blocks: no. Threads: any number, while nobody changes the snapshot. Since: 0.1.
+ */
+rampmeter_status rampmeter_node_bridge_create(const struct rampmeter_snapshot *seen,
+                                              const struct rampmeter_gpu_use *uses,
+                                              size_t uses_len,
+                                              const struct rampmeter_node_rules *rules,
+                                              struct rampmeter_node_bridge **out,
+                                              rampmeter_error *error);
+
+/**
+ * Ends a bridge. NULL is allowed and does nothing.
+ *
+ * Allocates: no (frees). Blocks: no. Threads: one, and no other may still use it. Since: 0.1.
+ */
+void rampmeter_node_bridge_destroy(struct rampmeter_node_bridge *bridge);
+
+/**
+ * The node's devices, for rampmeter_node::devices, to the front of `devices`, and how many into
+ * `*devices_len`: memory without what the driver keeps for itself, NUMA node, and one link group for
+ * those that NVLink joins. 16 elements are always enough.
+ *
+ * Fails: E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody
+ * changes the bridge. Since: 0.1.
+ */
+rampmeter_status rampmeter_node_bridge_devices(const struct rampmeter_node_bridge *bridge,
+                                               rampmeter_device *devices,
+                                               size_t capacity,
+                                               uint32_t *devices_len,
+                                               rampmeter_error *error);
+
+/**
+ * The identifier of a device of the node, with a closing zero; `*len` is its length without that. With
+ * `capacity` 0 it only tells the length; RAMPMETER_GPU_TEXT_BYTES are always enough.
+ *
+ * Fails: E_RANGE for a device that the node does not have, E_BUFFER_TOO_SMALL, E_POINTER. Allocates: no.
+ * Blocks: no. Threads: any number, while nobody changes the bridge. Since: 0.1.
+ */
+rampmeter_status rampmeter_node_bridge_uuid(const struct rampmeter_node_bridge *bridge,
+                                            uint32_t device,
+                                            char *out,
+                                            size_t capacity,
+                                            size_t *len,
+                                            rampmeter_error *error);
+
+/**
+ * Which node of the placer this is, from now on: what rampmeter_placer_add_node() answered. Nothing of
+ * it counts as taken out.
+ *
+ * Fails: E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each bridge. Since: 0.1.
+ */
+rampmeter_status rampmeter_node_bridge_attach(struct rampmeter_node_bridge *bridge,
+                                              uint64_t node,
+                                              rampmeter_error *error);
+
+/**
+ * What is to be done about the node's devices by this snapshot, to the front of `changes`, and how many
+ * into `*changes_len`; 16 elements are always enough. Lost: fail. The snapshot is too old, the driver
+ * does not answer or does not list the device, or memory is gone: drain. None of these any more: return.
+ * The host makes the calls before it asks again; what the host took out itself is left as it is.
+ *
+ * Fails: E_STALE if there is no such node, E_BUFFER_TOO_SMALL, E_POINTER; nothing has changed then.
+ * Allocates: no. Blocks: no. Threads: one at a time for each bridge, while nobody changes snapshot and
+ * placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_node_bridge_changes(struct rampmeter_node_bridge *bridge,
+                                               uint64_t now_ns,
+                                               const struct rampmeter_snapshot *seen,
+                                               const rampmeter_placer *placer,
+                                               struct rampmeter_device_change *changes,
+                                               size_t capacity,
+                                               uint32_t *changes_len,
+                                               rampmeter_error *error);
+
+/**
+ * Bytes of KV that one token takes on each device of an engine: layers with attention, heads of keys in
+ * each, values of a head, bytes of a value (2 for bf16, 1 for fp8), devices that share every layer.
+ * Saturating.
+ *
+ * Allocates: no. Blocks: no. Threads: any. Since: 0.1.
+ */
+uint64_t rampmeter_kv_bytes_per_token(uint32_t layers,
+                                      uint32_t kv_heads,
+                                      uint32_t head_size,
+                                      uint32_t bytes_per_value,
+                                      uint32_t tensor_parallel);
+
+/**
+ * Free memory as blocks of a KV cache: so many as each of these GPUs, one for each part of the model,
+ * has room for, beside what is to stay free. Weights are to be loaded before. `unknown_place` and
+ * `is_known` of the answer say where memory is not known; that is no error.
+ *
+ * Fails: E_RANGE for a place that there is not, an empty list, numbers outside their ranges, and where
+ * there is no room for a block (`kv_blocks` = 0); E_SIZE, E_TOO_NEW, E_POINTER. Allocates: a list as long
+ * as `places`, and frees it. Blocks: no. Threads: any number, while nobody changes the snapshot.
+ * Since: 0.1.
+ */
+rampmeter_status rampmeter_snapshot_kv_room(const struct rampmeter_snapshot *seen,
+                                            uint64_t now_ns,
+                                            const struct rampmeter_kv_budget *budget,
+                                            const uint32_t *places,
+                                            size_t places_len,
+                                            struct rampmeter_kv_room *kv_room,
+                                            rampmeter_error *error);
+
+/**
+ * Which GPUs a CUDA process sees that has these values of `CUDA_DEVICE_ORDER` and `CUDA_VISIBLE_DEVICES`
+ * in its environment (NULL: not set), by places in the order of CUDA's numbers. CUDA is not asked, nor
+ * is the environment read: hosts hand in what getenv() says. RAMPMETER_GPUS_MAX places are always enough.
+ *
+ * Fails: E_BUFFER_TOO_SMALL, E_TEXT, E_SIZE, E_POINTER. Allocates: lists as long as there are GPUs, and
+ * frees them. Blocks: no. Threads: any number, while nobody changes the snapshot. Since: 0.1.
+ */
+rampmeter_status rampmeter_snapshot_visible(const struct rampmeter_snapshot *seen,
+                                            const char *device_order,
+                                            const char *visible_devices,
+                                            uint32_t *places,
+                                            size_t capacity,
+                                            struct rampmeter_visible *found,
                                             rampmeter_error *error);
 
 #ifdef __cplusplus

@@ -64,6 +64,10 @@ using Ledger = Owned<rampmeter_ledger, rampmeter_ledger_destroy>;
 using Placer = Owned<rampmeter_placer, rampmeter_placer_destroy>;
 using Router = Owned<rampmeter_router, rampmeter_router_destroy>;
 using Outcomes = Owned<rampmeter_outcomes, rampmeter_outcomes_destroy>;
+using Probe = Owned<rampmeter_probe, rampmeter_probe_destroy>;
+using Poller = Owned<rampmeter_poller, rampmeter_poller_destroy>;
+using Snapshot = Owned<rampmeter_snapshot, rampmeter_snapshot_destroy>;
+using NodeBridge = Owned<rampmeter_node_bridge, rampmeter_node_bridge_destroy>;
 
 static_assert(sizeof(Policy) == sizeof(void *), "as thick as a pointer");
 

@@ -5,6 +5,8 @@
 #   DESTDIR   put in front of it while a package is made       nothing
 #   LIBDIR    below PREFIX                                     lib
 #   PROFILE   cargo's profile                                  dist
+#   PROBE     no: without GPU readings, their thread and       yes
+#             the drivers that they load
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,11 +15,14 @@ LIBDIR=${LIBDIR:-lib}
 DESTDIR=${DESTDIR:-}
 PROFILE=${PROFILE:-dist}
 CARGO=${CARGO:-cargo}
+features=
+[ "${PROBE:-yes}" = no ] && features=--no-default-features
 case $PREFIX in /*) ;; *) echo "PREFIX = $PREFIX is not an absolute path" >&2; exit 2 ;; esac
 
 # The crate is a Rust library, too, for its tests; with that among its kinds cargo would leave out
 # what the profile says of link-time optimisation.
-"$CARGO" rustc --quiet --locked --profile "$PROFILE" --package rampmeter-ffi --crate-type staticlib,cdylib
+"$CARGO" rustc --quiet --locked --profile "$PROFILE" --package rampmeter-ffi $features \
+    --crate-type staticlib,cdylib
 built=${CARGO_TARGET_DIR:-target}/$PROFILE
 [ "$PROFILE" = dev ] && built=${CARGO_TARGET_DIR:-target}/debug
 

@@ -5,6 +5,9 @@
 #include <rampmeter.h>
 
 typedef void (*filler)(void *);
+/* Four GPUs and instances; the fuzzer runs in the root of the project. */
+#define MACHINE "examples/probe/mixed.json"
+
 enum use { USE_IN, USE_POINTERS /* comes in, and points to more */, USE_OUT };
 
 static int accepted_now;

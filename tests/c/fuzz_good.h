@@ -18,6 +18,25 @@ static void good_rampmeter_engine(rampmeter_engine *it) {
     for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++) it->step_coefficients[i] = seconds[i];
 }
 
+static void good_rampmeter_cadence(rampmeter_cadence *it) {
+    it->reserved = 0;
+    it->memory_ns = it->utilization_ns = it->condition_ns = it->processes_ns = 0;
+    it->inventory_ns = it->retry_ns = 0;
+}
+
+static void good_rampmeter_kv_budget(rampmeter_kv_budget *it) {
+    LEAVE(it->kv_block_tokens);
+    WITHIN(it->bytes_per_token, 1u << 10, 1u << 20);
+    LEAVE(it->keep_free_bytes);
+    if (one_in(2)) it->age_max_ns = UINT64_MAX;
+}
+
+static void good_rampmeter_gpu_use(rampmeter_gpu_use *it) {
+    it->is_used = !one_in(4);
+    it->has_layout = one_in(4);
+    it->layout = it->model = 0;
+}
+
 static void good_rampmeter_submission(rampmeter_submission *it) {
     WITHIN(it->class_index, 0, 1);
     WITHIN(it->prompt_tokens, 20, 400);
@@ -290,7 +309,23 @@ static void keep_handed_over(rampmeter_batcher *batcher) {
     if (rampmeter_batcher_form(batcher, now_ns, &plan, &formed, NULL) == 0) keep("step", formed.step);
 }
 
+/* A machine with GPUs, read by a probe and by a poller. */
+static void begin_with_gpus(void) {
+    rampmeter_probe *probe = NULL;
+    rampmeter_poller *poller = NULL;
+    rampmeter_snapshot *seen = NULL;
+    rampmeter_cadence cadence = {.size = sizeof cadence};
+    if (rampmeter_probe_create(RAMPMETER_BACKEND_FIXTURE, MACHINE, &probe, NULL) ||
+        rampmeter_poller_start(RAMPMETER_BACKEND_FIXTURE, MACHINE, &cadence, &poller, NULL) ||
+        rampmeter_snapshot_create(&seen, NULL) || rampmeter_probe_read(probe, 0, seen, NULL))
+        complain("a machine of a file was refused");
+    settle(KIND_rampmeter_probe, probe);
+    settle(KIND_rampmeter_poller, poller);
+    settle(KIND_rampmeter_snapshot, seen);
+}
+
 static void begin_with_states(void) {
+    begin_with_gpus();
     static const char document[] = "[limits]\nrunning_max = 8\nrequests_max = 40\naccounts_max = 12\n"
                                    "steps_in_flight_max = 3\n[batch]\nmode = \"prefill\"\n";
     rampmeter_policy *policy = NULL;

@@ -101,6 +101,12 @@ if have valgrind "leaks and threads"; then
         valgrind --tool=$tool --quiet --error-exitcode=9 "$work/threads" || fail "$tool found a race"
     done
     say "two threads: Helgrind and DRD find nothing"
+    build gcc rampmeter "-std=c99 -O1 -g -pthread" tests/c/poller.c "$work/poller"
+    for tool in helgrind drd; do
+        valgrind --tool=$tool --quiet --suppressions=tests/c/atomics.supp --error-exitcode=9 \
+            "$work/poller" || fail "$tool found something about the poller"
+    done
+    say "a poller, readers, a child, a signal: Helgrind and DRD find nothing beside atomics"
 fi
 for package in rampmeter rampmeter-static; do
     build gcc $package "-std=c99 -O1" tests/c/no_allocation.c "$work/no_allocation"

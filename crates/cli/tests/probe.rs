@@ -1,10 +1,15 @@
 //! `probe`: machines of files, and why there is no GPU.
 
+#[path = "../../probe/tests/support/mod.rs"]
+mod support;
+
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use rampmeter_cli::{EXIT_RAN, EXIT_USAGE, run};
 use serde_json::Value;
+use support::Fake;
 
 /// Exit code, standard output, standard error.
 fn probe(more: &[&str]) -> (u8, String, String) {
@@ -123,4 +128,47 @@ fn wrong_usage_and_files_are_one_sentence() {
         assert!(err.contains(part), "{part} not in {err}");
     }
     assert!(!Path::new(&file).exists());
+}
+
+/// What the command prints in a process of its own that finds the fake driver's libraries: a process
+/// loads CUDA by name and once.
+fn seen(fake: &Fake, more: &[&str]) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_rampmeter"))
+        .args(["probe", "--json", "-"])
+        .args(more)
+        .env("LD_LIBRARY_PATH", fake.folder())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+const TWO: &str = "log\ncuda 1 0\n\
+    gpu uuid=GPU-0a0a0a0a-0000-0000-0000-000000000000 name=A pci=0:1:0 free=7\n\
+    gpu uuid=GPU-0b0b0b0b-0000-0000-0000-000000000000 name=B pci=0:2:0\n";
+
+fn numbers(json: &Value) -> Vec<Option<u64>> {
+    let devices = json["devices"].as_array().unwrap();
+    devices.iter().map(|device| device["cuda_ordinal"].as_u64()).collect()
+}
+
+#[test]
+fn cuda_tells_its_numbers_where_it_is_asked_for() {
+    let fake = Fake::nvml(TWO).and_cuda(&[]);
+    let json = seen(&fake, &[]);
+    assert_eq!((numbers(&json), fake.called("cuInit")), (vec![None, None], 0));
+    let json = seen(&fake, &["--cuda"]);
+    assert_eq!((json["cuda"].as_str(), numbers(&json)), (Some("ready"), vec![Some(1), Some(0)]));
+    assert_eq!(json["devices"][0]["memory"]["free_bytes"], 7, "the rest is NVML's");
+    assert_eq!((fake.called("cuInit"), fake.called("cuDevicePrimaryCtxRetain")), (1, 0));
+}
+
+#[test]
+fn where_nvml_has_nothing_the_gpus_are_those_of_cuda() {
+    let fake = Fake::nvml(TWO).and_cuda(&[]);
+    let json = seen(&fake, &["--cuda", "--library", "/nowhere/libnvidia-ml.so.1"]);
+    assert_eq!((json["source"].as_str(), numbers(&json)), (Some("cuda"), vec![Some(0), Some(1)]));
+    let fake = Fake::nvml("log\nwhen cuInit answer=803\n").and_cuda(&[]);
+    let json = seen(&fake, &["--cuda"]);
+    assert_eq!((json["cuda"].as_str(), numbers(&json)), (Some("version_mismatch"), vec![]));
 }

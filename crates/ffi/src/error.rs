@@ -58,6 +58,18 @@ pub(crate) enum Fault {
     Memory {
         bytes: u64,
     },
+    /// A file cannot be read, or (`is_there`) is not what it should be.
+    #[cfg(feature = "probe")]
+    File {
+        path: Box<str>,
+        why: Box<str>,
+        is_there: bool,
+    },
+    /// The system gives no thread.
+    #[cfg(feature = "probe")]
+    Thread {
+        why: Box<str>,
+    },
     /// The object is in the middle of a call that called the host.
     Reentrant {
         argument: &'static str,
@@ -153,6 +165,16 @@ impl Fault {
             Self::Name { .. } => codes::NAME,
             Self::Text { .. } => codes::TEXT,
             Self::Memory { .. } => codes::MEMORY,
+            #[cfg(feature = "probe")]
+            Self::File { is_there, .. } => {
+                if *is_there {
+                    codes::DOCUMENT
+                } else {
+                    codes::NAME
+                }
+            }
+            #[cfg(feature = "probe")]
+            Self::Thread { .. } => codes::FULL,
             Self::Reentrant { .. } => codes::REENTRANT,
             Self::Account { .. } => codes::RANGE,
             Self::Same { .. } => codes::CONTRADICTION,
@@ -253,6 +275,10 @@ impl fmt::Display for Fault {
             ),
             Self::Name { what, name } => write!(f, "`{what}` = \"{name}\" is the name of nothing"),
             Self::Text { argument } => write!(f, "`{argument}` is not UTF-8"),
+            #[cfg(feature = "probe")]
+            Self::File { path, why, .. } => write!(f, "`path` = \"{path}\": {why}"),
+            #[cfg(feature = "probe")]
+            Self::Thread { why } => write!(f, "no thread for the probe: {why}"),
             Self::Reentrant { argument } => {
                 write!(f, "`{argument}` is in the middle of a call, which this one comes from")
             }

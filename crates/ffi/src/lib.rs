@@ -33,5 +33,7 @@ pub mod ledger;
 pub mod outcomes;
 pub mod placer;
 pub mod policy;
+#[cfg(feature = "probe")]
+pub mod probe;
 pub mod router;
 pub mod status;

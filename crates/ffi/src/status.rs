@@ -34,7 +34,8 @@ pub const RAMPMETER_STATUS_E_DUPLICATE: i32 = -8;
 pub const RAMPMETER_STATUS_E_UNKNOWN: i32 = -9;
 /// The bytes are no snapshot of such an object, or cannot be believed.
 pub const RAMPMETER_STATUS_E_SNAPSHOT: i32 = -10;
-/// A policy document is wrong; the text of the error names the line, the key and the range.
+/// A policy document (or a fixture of a probe) is wrong; the text of the error names the line, the key
+/// and the range.
 pub const RAMPMETER_STATUS_E_DOCUMENT: i32 = -11;
 /// A pointer is NULL or not aligned.
 pub const RAMPMETER_STATUS_E_POINTER: i32 = -64;

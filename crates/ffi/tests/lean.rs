@@ -1,5 +1,6 @@
 //! No call of the ledger, the dynamic batcher or the outcomes allocates but those that create, in
-//! success or refusal, and with the text of the error asked for.
+//! success or refusal, and with the text of the error asked for; nor does any that reads what a poller
+//! published, but a thread's first.
 #![allow(unsafe_code, reason = "calls the functions as C does")]
 
 #[path = "../../core/tests/counting/mod.rs"]
@@ -189,5 +190,55 @@ fn outcomes_are_lean() {
         assert_eq!(ended, [99 * 4, 99 * 2]);
         rampmeter_outcomes_destroy(outcomes);
         rampmeter_policy_destroy(policy);
+    }
+}
+
+#[test]
+#[cfg(feature = "probe")]
+fn readers_of_a_poller_are_lean() {
+    use rampmeter_ffi::probe::*;
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/probe/mixed.json\0");
+    let cadence = sized!(rampmeter_cadence { memory_ns: 100_000_000 });
+    let (mut poller, mut seen, mut is_read) = (null_mut(), null_mut(), 0);
+    let mut error = MaybeUninit::<rampmeter_error>::uninit();
+    // SAFETY: everything that is pointed to is there.
+    unsafe {
+        let (e, out) = (error.as_mut_ptr(), &raw mut poller);
+        let of = (RAMPMETER_BACKEND_FIXTURE, path.as_ptr().cast(), &raw const cadence);
+        assert_eq!(rampmeter_poller_start(of.0, of.1, of.2, out, e), codes::OK);
+        assert_eq!(rampmeter_snapshot_create(&raw mut seen, e), codes::OK);
+        let waited = rampmeter_poller_wait_first(poller, 20_000_000_000, &raw mut is_read, e);
+        assert_eq!((waited, is_read), (codes::OK, 1));
+        let (before, bytes) = (tally().calls, tally().bytes_live);
+        assert_eq!(rampmeter_poller_latest(poller, seen, e), codes::OK);
+        let first = (tally().calls - before, tally().bytes_live - bytes);
+        assert!(first.0 <= 1 && first.1 <= 512, "the first one: {first:?}");
+        let begin = std::time::Instant::now();
+        let (mut seqs, mut stats) =
+            (Vec::with_capacity(4_096), sized!(rampmeter_stats_snapshot {}));
+        let ended = lean(|told| {
+            let (mut gpu, mut memory) = (sized!(rampmeter_gpu {}), sized!(rampmeter_gpu_memory {}));
+            let (mut load, mut place) = (sized!(rampmeter_gpu_load {}), 0);
+            // Until some snapshots came and went.
+            while stats.seq < 5 && begin.elapsed().as_secs() < 20 {
+                let now = rampmeter_clock_ns();
+                told(rampmeter_poller_latest(poller, seen, e));
+                told(rampmeter_snapshot_stats(seen, now, &raw mut stats, e));
+                told(rampmeter_snapshot_gpu(seen, now, 0, &raw mut gpu, e));
+                told(rampmeter_snapshot_memory(seen, now, 0, &raw mut memory, e));
+                told(rampmeter_snapshot_load(seen, now, 0, &raw mut load, e));
+                told(rampmeter_snapshot_find(seen, gpu.uuid.as_ptr(), &raw mut place, e));
+                told(rampmeter_snapshot_memory(seen, now, 99, &raw mut memory, e));
+                if seqs.len() < seqs.capacity() {
+                    seqs.push(stats.seq);
+                }
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+        });
+        seqs.dedup();
+        assert!(seqs.len() >= 4, "{seqs:?}");
+        assert_eq!(ended[0], 6 * ended[1]);
+        rampmeter_poller_destroy(poller);
+        rampmeter_snapshot_destroy(seen);
     }
 }

@@ -50,9 +50,12 @@ fn changes_of_the_machine_are_published() {
     let free = |snapshot: &Snapshot| snapshot.devices[0].memory.value().map(|memory| memory.free.0);
     assert_eq!(free(&poller.latest()), Some(1_000));
     let held = poller.latest();
+    let (mut kept, kept_as_well) = (reader.hold(), reader.hold());
     fake.becomes("gpu uuid=GPU-a free=2000");
     until(&reader, |snapshot| free(snapshot) == Some(2_000));
     assert_eq!(free(&held), Some(1_000), "who holds a snapshot keeps it");
+    reader.renew(&mut kept);
+    assert_eq!((free(&kept), free(&kept_as_well)), (Some(2_000), Some(1_000)));
     fake.becomes("gpu uuid=GPU-a\nwhen nvmlDeviceGetMemoryInfo* answer=15");
     until(&reader, |snapshot| snapshot.devices[0].health != Health::Ready);
     fake.becomes("gpu uuid=GPU-a\ngpu uuid=GPU-b");
@@ -169,6 +172,44 @@ fn cuda_is_never_started() {
     let calls = fake.calls();
     assert!(calls.len() > 50 && calls.iter().all(|call| call.starts_with("nvml")), "{calls:?}");
     assert_eq!(fake.called("nvmlDeviceGetPcieThroughput"), 0);
+}
+
+/// The signals that a thread of this process does not take, as bits; signal 1 is bit 0.
+#[cfg(target_os = "linux")]
+fn blocked(task: &std::path::Path) -> Option<u64> {
+    let status = std::fs::read_to_string(task.join("status")).ok()?;
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn its_thread_takes_no_signals_and_nobody_elses_changes() {
+    let own = std::path::PathBuf::from("/proc/thread-self");
+    let before = blocked(&own).unwrap();
+    let fake = Fake::nvml("gpu");
+    let poller = started(&fake);
+    assert_eq!(blocked(&own), Some(before), "who starts it takes what it took");
+    let bit = |signal: i32| 1_u64 << (signal - 1);
+    let faults = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL].map(bit);
+    let asked = [libc::SIGHUP, libc::SIGINT, libc::SIGTERM, libc::SIGUSR1, libc::SIGCHLD]
+        .into_iter()
+        .chain([libc::SIGALRM, libc::SIGPROF, libc::SIGPIPE, libc::SIGRTMIN(), libc::SIGRTMAX()]);
+    let asked = asked.fold(0, |all, signal| all | bit(signal));
+    // Other tests have pollers, too, that may end while this looks.
+    let mut seen = 0;
+    for task in std::fs::read_dir("/proc/self/task").unwrap() {
+        let task = task.unwrap().path();
+        let name = std::fs::read_to_string(task.join("comm")).unwrap_or_default();
+        let Some(mask) = blocked(&task) else { continue };
+        if name.trim() == "rampmeter-probe" {
+            assert_eq!(mask & asked, asked, "{mask:x}");
+            assert!(faults.iter().all(|fault| mask & fault == 0), "{mask:x}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 1);
+    assert_eq!(poller.stop(PATIENCE), Stopped::Clean);
 }
 
 /// In a process of its own: forking one with the threads of other tests would prove little.

@@ -31,11 +31,12 @@
  * call that needs it; it may not go backwards.
  *
  * Memory. Only calls that create something allocate, and they say how much beforehand. Nothing
- * grows later: full is an answer.
+ * grows later: full is an answer. Where a call of the last section allocates, it says so.
  *
  * Threads. Objects are independent of each other: there are no globals, no thread-locals, no locks,
  * no threads. Calls with a `const` object may run side by side; any other needs that object alone.
- * An object may be created, used and destroyed on different threads.
+ * An object may be created, used and destroyed on different threads. The last section, which asks the
+ * machine for its GPUs, is the exception, and says in its first lines what it has of these.
  *
  * An object is not to be called from a callback that one of its calls makes: that is answered with
  * E_REENTRANT, and destroying it there does nothing.

@@ -69,6 +69,16 @@ const SECTIONS: &[&[&str]] = &[
         "router/answers.rs",
     ],
     &["outcomes.rs", "outcomes/service.rs", "outcomes/answers.rs", "outcomes/saved.rs"],
+    &[
+        "probe/reading.rs",
+        "probe.rs",
+        "probe/snapshot.rs",
+        "probe/gpus.rs",
+        "probe/lists.rs",
+        "probe/poller.rs",
+        "probe/node.rs",
+        "probe/bridges.rs",
+    ],
 ];
 
 fn main() -> ExitCode {

@@ -1,7 +1,7 @@
 //! Nodes and devices as they are, and what of them is free.
 
 use rampmeter::Error;
-use rampmeter::fleet::{Device, ModelId, NodeId, Sharing, Totals};
+use rampmeter::fleet::{Device, DeviceSpec, ModelId, NodeId, Sharing, Totals};
 
 use super::fleet::{RAMPMETER_SHARING_EXCLUSIVE, RAMPMETER_SHARING_PARTITIONED};
 use super::life::{RAMPMETER_LACK_NONE, lack_of};
@@ -145,25 +145,31 @@ impl From<&Totals> for rampmeter_totals {
     }
 }
 
-impl From<&Device> for rampmeter_device_state {
-    fn from(device: &Device) -> Self {
-        let (sharing, layout) = match device.spec.sharing {
+impl From<&DeviceSpec> for rampmeter_device {
+    fn from(spec: &DeviceSpec) -> Self {
+        let (sharing, layout) = match spec.sharing {
             Sharing::Shared => (RAMPMETER_SHARING_SHARED, 0),
             Sharing::Exclusive => (RAMPMETER_SHARING_EXCLUSIVE, 0),
             Sharing::Partitioned(layout) => (RAMPMETER_SHARING_PARTITIONED, layout.0),
         };
         Self {
+            memory_mib: spec.memory_mib,
+            model: spec.model.0,
+            numa: spec.numa,
+            link_group: spec.link_group,
+            sharing,
+            layout,
+            reserved: [0; 3],
+        }
+    }
+}
+
+impl From<&Device> for rampmeter_device_state {
+    fn from(device: &Device) -> Self {
+        Self {
             size: 0,
             memory_free_mib: device.memory_free_mib,
-            device: rampmeter_device {
-                memory_mib: device.spec.memory_mib,
-                model: device.spec.model.0,
-                numa: device.spec.numa,
-                link_group: device.spec.link_group,
-                sharing,
-                layout,
-                reserved: [0; 3],
-            },
+            device: (&device.spec).into(),
             free_milli: device.free_milli,
             holders: device.holders,
             slices: device.slices,

@@ -1,6 +1,11 @@
 //! What a caller from C has: structures of zeros with their size, policies, and errors.
 
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses the part that it needs")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "each test binary uses the part that it needs"
+)]
 
 #[path = "../../../core/tests/support/prng.rs"]
 mod prng;

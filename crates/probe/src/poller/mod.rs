@@ -17,8 +17,13 @@
 //!    probe, the library is never unloaded, and it ends when its call does, if ever. What is left
 //!    behind is one sleeping thread and its snapshots (some 200 KiB each, five at most).
 //!
+//! # Signals
+//! The thread takes none but those that a fault of its own raises: handlers of the host run on
+//! threads of the host.
+//!
 //! # Bounds and cost
-//! A reader pays for one atomic load and one guard (`arc-swap`): no lock, no wait, no allocation.
+//! A reader pays for one atomic load and one guard (`arc-swap`): no lock, no wait, no allocation but some
+//! hundred bytes the first time that a thread reads, which the next thread has when that one ends.
 //! Reading allocates nothing after the first snapshots, as long as no reader keeps more than three
 //! old ones; it takes at most a quarter of the time ([`Schedule`]).
 //!
@@ -28,6 +33,7 @@
 
 mod cadence;
 mod publish;
+mod signals;
 
 use std::io;
 use std::ops::Deref;
@@ -165,9 +171,11 @@ impl Poller {
         });
         let schedule = Schedule::new(*cadence);
         let theirs = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name("rampmeter-probe".to_owned())
-            .spawn(move || run(probe, &theirs, schedule))?;
+        let thread = signals::without(|| {
+            thread::Builder::new()
+                .name("rampmeter-probe".to_owned())
+                .spawn(move || run(probe, &theirs, schedule))
+        })?;
         Ok(Self { reader: Reader { shared }, thread: Some(thread) })
     }
 
@@ -231,6 +239,20 @@ impl Reader {
     #[must_use]
     pub fn latest(&self) -> Latest {
         Latest(self.shared.current.load())
+    }
+
+    /// The last snapshot, to be kept for longer than a few instructions: across calls, say. Never waits.
+    #[must_use]
+    pub fn hold(&self) -> Arc<Snapshot> {
+        self.shared.current.load_full()
+    }
+
+    /// Lets go of a snapshot for the last one, if there is another by now. Never waits.
+    pub fn renew(&self, held: &mut Arc<Snapshot>) {
+        let current = self.shared.current.load();
+        if !Arc::ptr_eq(&current, held) {
+            *held = Guard::into_inner(current);
+        }
     }
 
     /// What the poller is doing. A system call (which process is this?); no lock.

@@ -69,7 +69,8 @@ impl Fake {
 /// Links with these symbols left out, and copies: a library is what its file is, so that each test
 /// needs a file of its own. What was built before is used again.
 fn compile(source: &str, exports: &str, hidden: &[&str], to: &Path) {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fake");
+    // The tests of other crates use this, too.
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../probe/tests/fake");
     let changed = |name: &str| fs::metadata(sources.join(name)).unwrap().modified().unwrap();
     let newest = changed(source).max(changed("spec.h"));
     let object = built(&format!("{source}.o"), newest, |draft| {
