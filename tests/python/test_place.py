@@ -124,7 +124,7 @@ def test_nodes_are_drained_lost_and_removed(placer):
     placer.set_warm(spare, 9, True)
     placer.set_labels(spare, 5)
     assert placer.is_warm(spare, 9)
-    assert placer.choice(spare, Task(devices="whole"))[1] is None
+    assert placer.choice(spare, Task(devices="whole")).lack is None
 
 
 def test_cycles_start_in_order_and_promise(placer):

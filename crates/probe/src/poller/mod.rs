@@ -192,7 +192,7 @@ impl Poller {
     /// Waits until something was read, at most so long. Whether there is something now.
     #[must_use]
     pub fn wait_first(&self, patience: Duration) -> bool {
-        self.reader.wait(Stage::Published, patience)
+        self.reader.wait_first(patience)
     }
 
     /// Stops it. Waits for the driver call that runs, at most so long.
@@ -231,6 +231,13 @@ impl Reader {
     #[must_use]
     pub fn latest(&self) -> Latest {
         Latest(self.shared.current.load())
+    }
+
+    /// Waits until something was read, at most so long. Whether there is something now; never in a
+    /// forked child.
+    #[must_use]
+    pub fn wait_first(&self, patience: Duration) -> bool {
+        self.wait(Stage::Published, patience)
     }
 
     /// What the poller is doing. A system call (which process is this?); no lock.
