@@ -78,14 +78,13 @@ impl Fault {
         match self {
             Self::Core(error) => error.code(),
             Self::Document(_) | Self::Machine(_) => codes::DOCUMENT,
-            // Python has a class of its own for these.
-            Self::System(_) => codes::INTERNAL,
             Self::Name { .. } => codes::NAME,
             Self::Account { .. } => codes::RANGE,
             Self::Same => codes::CONTRADICTION,
             Self::Memory { .. } => codes::MEMORY,
             Self::Reentrant => codes::REENTRANT,
-            Self::Internal { .. } => codes::INTERNAL,
+            // For what the system refuses Python has classes of its own.
+            Self::Internal { .. } | Self::System(_) => codes::INTERNAL,
         }
     }
 

@@ -29,9 +29,12 @@ impl Wanted {
         path: Option<PathBuf>,
         permission: Option<&str>,
     ) -> PyResult<Self> {
-        let alone = |given: bool, argument: &str, of: &str| match given && backend != of {
-            true => Err(PyTypeError::new_err(format!("`{argument}` is for the backend {of:?}"))),
-            false => Ok(()),
+        let alone = |given: bool, argument: &str, of: &str| {
+            if given && backend != of {
+                let text = format!("`{argument}` is for the backend {of:?}");
+                return Err(PyTypeError::new_err(text));
+            }
+            Ok(())
         };
         let wanted = match backend {
             "nvml" => Self::Nvml(library.clone()),

@@ -72,7 +72,7 @@ impl Probe {
                 Ok::<_, Fault>(due.and(self::backend::group(group)?))
             })?,
         };
-        Ok(self.0.scan(py, |probe| Ok(Snapshot::of(probe.read(due).clone())))?)
+        self.0.scan(py, |probe| Ok(Snapshot::of(probe.read(due).clone())))
     }
 
     /// Tells each device of a snapshot its number in CUDA of this process, joined by identifier: of
