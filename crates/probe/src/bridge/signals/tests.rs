@@ -31,13 +31,13 @@ fn machine(devices: Vec<Device>) -> Snapshot {
     Snapshot { devices, seq: 1, taken_at: NOW, condition: Condition::Ready, ..Snapshot::default() }
 }
 
-fn signals(device: Device) -> Signals {
-    Signals::of(NOW, &machine(vec![device]), &device)
+fn signals(device: &Device) -> Signals {
+    Signals::of(NOW, &machine(vec![*device]), device)
 }
 
 #[test]
 fn figures_are_told_in_the_units_of_a_diagnosis() {
-    let seen = signals(gpu());
+    let seen = signals(&gpu());
     assert_eq!(seen.memory_taken_ratio, Reading::now(0.75), "by what is free");
     assert_eq!(seen.kernel_time_ratio, Reading::now(0.97));
     assert_eq!(seen.memory_access_time_ratio, Reading::now(0.03));
@@ -55,33 +55,33 @@ fn figures_are_told_in_the_units_of_a_diagnosis() {
 
 #[test]
 fn a_power_cap_alone_slows_nothing_down() {
-    let seen = signals(gpu());
+    let seen = signals(&gpu());
     assert_eq!(
         (seen.slowed_by, seen.is_power_capped),
         (Reading::now(Throttle(0)), Reading::now(true))
     );
-    let hot = signals(Device { throttle: Reading::now(Throttle(0x1 | 0x20 | 0x80)), ..gpu() });
+    let hot = signals(&Device { throttle: Reading::now(Throttle(0x1 | 0x20 | 0x80)), ..gpu() });
     assert_eq!(hot.slowed_by, Reading::now(Throttle(0xa0)));
     assert_eq!((hot.is_power_capped, hot.is_clock_idle), (Reading::now(false), Reading::now(true)));
 }
 
 #[test]
 fn what_was_not_read_is_not_told() {
-    let nothing = signals(Device::default());
+    let nothing = signals(&Device::default());
     assert_eq!(nothing.memory_taken_ratio, Reading::Unsupported);
     assert_eq!(nothing.kernel_time_ratio, Reading::Unsupported);
     assert_eq!(nothing.processes, Reading::Unsupported, "and not none");
     assert_eq!(nothing.slowed_by, Reading::Unsupported, "and not nothing");
     let failed = Reading::Failed { call: Call::POWER, code: 15 };
     let lost = Device { memory: Reading::Denied, health: Health::Lost(Loss::Gone), ..gpu() };
-    let seen = signals(Device { power: failed.map(|()| Power::default()), ..lost });
+    let seen = signals(&Device { power: failed.map(|()| Power::default()), ..lost });
     assert_eq!((seen.memory_free, seen.memory_taken_ratio), (Reading::Denied, Reading::Denied));
     let failed = Reading::Failed { call: Call::POWER, code: 15 };
     assert_eq!((seen.power_draw_w, seen.power_of_limit_ratio), (failed, failed));
     assert_eq!(seen.health, Health::Lost(Loss::Gone));
     let unlimited = Reading::now(Power { draw_mw: 5, limit_mw: Some(0) });
     assert_eq!(
-        signals(Device { power: unlimited, ..gpu() }).power_of_limit_ratio,
+        signals(&Device { power: unlimited, ..gpu() }).power_of_limit_ratio,
         Reading::Unsupported
     );
 }
@@ -211,23 +211,20 @@ proptest! {
             Signals::of(Nanos(at), &snapshot, &device)
         };
         let (before, after) = (at(before, then), at(after, now));
-        match after.sm_clock_drop_ratio(&before) {
-            Some(drop) => {
-                prop_assert!((0.0..=1.0).contains(&drop));
-                let rose = after.sm_clock_mhz.value() >= before.sm_clock_mhz.value();
-                prop_assert_eq!(drop == 0.0, rose);
-                prop_assert_eq!(before.sm_clock_drop_ratio(&after), None, "time runs one way");
-            }
-            None => {
-                let read = |signals: &Signals| match signals.sm_clock_mhz {
-                    Reading::Ok { age, .. } if signals.is_clock_idle.value() == Some(&false) => {
-                        Some(signals.at.saturating_sub(age))
-                    }
-                    _ => None,
-                };
-                let ordered = read(&before).zip(read(&after)).is_some_and(|(then, now)| then < now);
-                prop_assert!(!ordered || before.sm_clock_mhz.value() == Some(&0));
-            }
+        if let Some(drop) = after.sm_clock_drop_ratio(&before) {
+            prop_assert!((0.0..=1.0).contains(&drop));
+            let rose = after.sm_clock_mhz.value() >= before.sm_clock_mhz.value();
+            prop_assert_eq!(drop == 0.0, rose);
+            prop_assert_eq!(before.sm_clock_drop_ratio(&after), None, "time runs one way");
+        } else {
+            let read = |signals: &Signals| match signals.sm_clock_mhz {
+                Reading::Ok { age, .. } if signals.is_clock_idle.value() == Some(&false) => {
+                    Some(signals.at.saturating_sub(age))
+                }
+                _ => None,
+            };
+            let ordered = read(&before).zip(read(&after)).is_some_and(|(then, now)| then < now);
+            prop_assert!(!ordered || before.sm_clock_mhz.value() == Some(&0));
         }
     }
 }
