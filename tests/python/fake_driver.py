@@ -1,11 +1,17 @@
-"""A driver that is not one: `crates/probe/tests/fake` compiled, in a folder with its scenario.
+"""GPUs that are not there: machines in a few keys, and a driver that is not one.
 
-`crates/probe/tests/fake/spec.h` says what a scenario can say.
+The driver is `crates/probe/tests/fake` compiled, in a folder with its scenario; `spec.h` there says
+what a scenario can say.
 """
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
+
+from rampmeter.probe import Ok, Snapshot
+
+GIB = 1 << 30
 
 SOURCES = Path(__file__).resolve().parents[2] / "crates/probe/tests/fake"
 
@@ -37,3 +43,20 @@ class FakeDriver:
         """Names of the calls that were made; with `log` in the scenario."""
         log = self.folder / "log"
         return [line.split()[0] for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def machine(*devices, at_ns=0, **more):
+    """A snapshot of these devices."""
+    return Snapshot.from_json(json.dumps({"devices": devices, **more}), taken_at_ns=at_ns)
+
+
+def gpu(uuid, free=40 * GIB, **more):
+    """A GPU of 80 GiB."""
+    memory = {"status": "ok", "total_bytes": 80 * GIB, "free_bytes": free}
+    return {"uuid": uuid, "memory": memory, **more}
+
+
+def value(reading):
+    """What was read."""
+    assert isinstance(reading, Ok), reading
+    return reading.value
