@@ -8,6 +8,7 @@ import rampmeter
 from rampmeter.headroom import Reserve
 from rampmeter.place import (
     Device,
+    Hold,
     Layout,
     Node,
     NoRoom,
@@ -192,15 +193,31 @@ def test_moves_are_proposed_and_told(placer):
     assert proposed.gain_s >= 0.0
 
 
+def test_a_task_is_moved_elsewhere(placer):
+    nodes = [placer.add_node(machine()) for _ in range(2)]
+    task = placer.place(0, Task(devices="whole", device_count=2, cpu_milli=500)).task
+    here = placer.task(task).holds[0].node
+    there = next(node for node in nodes if node != here)
+    placer.moved_to(1, task, to=Hold(node=there, devices=[1, 3]))
+    [hold] = placer.task(task).holds
+    assert (hold.node, hold.devices, hold.cpu_milli) == (there, [1, 3], 500)
+    assert placer.node(here).cpu_free_milli == 32_000
+    before = placer.save()
+    for devices in ([1], [0, 99]):
+        with pytest.raises(rampmeter.RangeError):
+            placer.moved_to(2, task, to=Hold(node=here, devices=devices))
+    assert placer.save() == before
+
+
 def test_refused_calls_change_nothing(placer):
     node = placer.add_node(machine())
     placer.place(10, Task(cpu_milli=1))
     before = placer.save()
     with pytest.raises(rampmeter.TimeReversedError):
         placer.place(5, Task())
-    with pytest.raises(rampmeter.RangeError, match="class"):
+    with pytest.raises(rampmeter.RangeError, match="class_index"):
         placer.place(11, Task(class_index=99))
-    with pytest.raises(rampmeter.RangeError, match="milli"):
+    with pytest.raises(rampmeter.RangeError, match="device_milli"):
         placer.place(11, Task(devices="share"))
     with pytest.raises(rampmeter.StaleError):
         placer.drain_node(node + 1)

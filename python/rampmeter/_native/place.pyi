@@ -89,6 +89,17 @@ class Layout(_Record):
 
 @final
 class Hold(_Record):
+    def __new__(
+        cls,
+        *,
+        node: int,
+        devices: Sequence[int] = ...,
+        slices: int = 0,
+        cpu_milli: int = 0,
+        memory_mib: int = 0,
+        device_milli: int = 0,
+        device_memory_mib: int = 0,
+    ) -> Self: ...
     __match_args__ = (
         "node",
         "cpu_milli",

@@ -10,7 +10,8 @@ use crate::record::record;
 
 record! {
     /// What a member of a task holds of one node: `devices` by their places there, and so many
-    /// thousandths and so much memory of each; `slices` are those of a partition, as bits.
+    /// thousandths and so much memory of each; `slices` are those of a partition, as bits. One is made
+    /// for `moved_to`, which reads the node, the devices and the slices.
     "rampmeter.place" Hold {
         node: u64,
         cpu_milli: u32,
@@ -19,6 +20,23 @@ record! {
         device_milli: u16,
         device_memory_mib: u32,
         slices: u8,
+    } impl {
+        #[new]
+        #[pyo3(signature = (
+            *, node, devices = Vec::new(), slices = 0, cpu_milli = 0, memory_mib = 0,
+            device_milli = 0, device_memory_mib = 0
+        ))]
+        const fn new(
+            node: u64,
+            devices: Vec<u32>,
+            slices: u8,
+            cpu_milli: u32,
+            memory_mib: u32,
+            device_milli: u16,
+            device_memory_mib: u32,
+        ) -> Self {
+            Self { node, cpu_milli, memory_mib, devices, device_milli, device_memory_mib, slices }
+        }
     }
 }
 record! {
