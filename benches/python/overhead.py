@@ -13,20 +13,26 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rampmeter.batch import Batcher, Engine, Plan
 from rampmeter.gate import Admit, Gate
 from rampmeter.policy import Policy
 from rampmeter.route import Router, hash_blocks
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 # As in `benches/src/batch_calls.rs`.
 RUNNING = 256
 ROUNDS = 400
-SUBMISSIONS = 2_000
+SUBMISSIONS = 2_048
+BATCHERS = 4
 BLOCK = 32
+"""Calls that are clocked together: done before the system gives the processor to somebody else."""
 BLOCKS = 200
 STEP_NS = 1_000
-TURNS = 5
+TURNS = 15
 """Of Rust and Python, so that both meet the same machine."""
 CALL_NS_MAX = 300
 """On top of Rust, for a submission, an admission or the choice of a replica."""
@@ -46,15 +52,16 @@ def make() -> tuple[Batcher, int]:
 
 
 def submit_ns() -> float:
-    """Take the median of twenty times two thousand."""
+    """Take the median of blocks of requests, two thousand to a batcher."""
     spent_ns = []
-    for _ in range(20):
+    for _ in range(BATCHERS):
         batcher, account = make()
         submit = batcher.submit
-        began = CLOCK()
-        for tag in range(SUBMISSIONS):
-            submit(0, account=account, prompt_tokens=100, output_tokens_max=100, tag=tag)
-        spent_ns.append((CLOCK() - began) / SUBMISSIONS)
+        for first in range(0, SUBMISSIONS, BLOCK):
+            began = CLOCK()
+            for tag in range(first, first + BLOCK):
+                submit(0, account=account, prompt_tokens=100, output_tokens_max=100, tag=tag)
+            spent_ns.append((CLOCK() - began) / BLOCK)
     return statistics.median(spent_ns)
 
 
@@ -76,13 +83,13 @@ def admit_ns() -> float:
     return statistics.median(spent_ns)
 
 
-def route_ns() -> float:
-    """Take the median of blocks of prompts of 64 blocks, among 64 replicas."""
+def route_ns(form: Callable[[list[int]], "Buffer"]) -> float:
+    """Take the median of blocks of prompts of 64 blocks, named so, among 64 replicas."""
     router = Router(Policy(), blocks_max=65_536, sets_max=65_536)
     for _ in range(64):
         router.add_replica(0, engine="llama-3.1-8b")
     prompts = [
-        array.array("Q", hash_blocks(range(at * 1_024, (at + 1) * 1_024), block_tokens=16))
+        form(hash_blocks(range(at * 1_024, (at + 1) * 1_024), block_tokens=16))
         for at in range(BLOCK)
     ]
     route, now_ns, spent_ns = router.route, 0, []
@@ -139,11 +146,17 @@ def readers() -> Iterator[tuple[str, Callable[[Plan], object]]]:
 def turn() -> dict[str, tuple[float, float, int | None]]:
     """Make all calls once in Rust and once in Python: nanoseconds of both, and the budget."""
     rust = json.loads(subprocess.check_output(RUST.split(), cwd=ROOT))
-    rows = {
+    rows: dict[str, tuple[float, float, int | None]] = {
         "submit": (rust["submit_ns"], submit_ns(), CALL_NS_MAX),
         "admit": (rust["admit_ns"], admit_ns(), CALL_NS_MAX),
-        "route, 64 replicas, 64 blocks": (rust["route_ns"], route_ns(), CALL_NS_MAX),
     }
+    forms: dict[str, Callable[[list[int]], Buffer]] = {
+        "array": lambda names: array.array("Q", names),
+        "bytes": lambda names: array.array("Q", names).tobytes(),
+    }
+    for name, form in forms.items():
+        row = (rust["route_ns"], route_ns(form), CALL_NS_MAX)
+        rows[f"route, 64 replicas, 64 blocks ({name})"] = row
     for name, read in readers():
         formed, observed = steps_ns(read)
         rows[f"form {RUNNING} and read ({name})"] = (rust["form_ns"], formed, FORM_NS_MAX)
