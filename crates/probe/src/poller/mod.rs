@@ -233,13 +233,6 @@ impl Reader {
         Latest(self.shared.current.load())
     }
 
-    /// Waits until something was read, at most so long. Whether there is something now; never in a
-    /// forked child.
-    #[must_use]
-    pub fn wait_first(&self, patience: Duration) -> bool {
-        self.wait(Stage::Published, patience)
-    }
-
     /// What the poller is doing. A system call (which process is this?); no lock.
     #[must_use]
     pub fn state(&self, now: Nanos) -> State {
@@ -255,6 +248,13 @@ impl Reader {
             }
             _ => State::Running,
         }
+    }
+
+    /// Waits until something was read, at most so long. Whether there is something now; never in a
+    /// forked child.
+    #[must_use]
+    pub fn wait_first(&self, patience: Duration) -> bool {
+        self.wait(Stage::Published, patience)
     }
 
     fn is_forked(&self) -> bool {
