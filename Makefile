@@ -108,7 +108,7 @@ test-integrations: ## what needs other people's software, from PyPI: Triton, Ray
 	tests/vllm/run.sh
 
 .PHONY: overhead-python overhead-vllm
-overhead-python: ## what calls of the batcher take from Python on top of Rust (with the wheel installed)
+overhead-python: ## what calls take from Python on top of the same from Rust (with a release wheel installed)
 	python3 benches/python/overhead.py
 
 overhead-vllm: ## the tests in vLLM, and what steering adds to a step of its scheduler

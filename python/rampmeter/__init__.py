@@ -13,6 +13,7 @@ questions. Each can be used alone, takes the time from the caller, and may be sh
 | `Placer` | where does it run? |
 | `Headroom` | how much is safe, and how many replicas does it take? |
 | `Outcomes` | what did users feel? |
+| `Probe` | what do the GPUs say? |
 """
 
 from ._native import __version__
@@ -37,6 +38,7 @@ from .headroom import Headroom, Reserve
 from .outcome import Outcomes
 from .place import Placer
 from .policy import Policy
+from .probe import Poller, Probe
 from .route import Router
 from .share import Ledger
 
@@ -55,6 +57,8 @@ __all__ = [
     "Outcomes",
     "Placer",
     "Policy",
+    "Poller",
+    "Probe",
     "RampmeterError",
     "RangeError",
     "ReentrantError",

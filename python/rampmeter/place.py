@@ -1,6 +1,7 @@
 """Where does it run: on which nodes, and on which of their devices."""
 
 from ._native.place import (
+    Choice,
     Compaction,
     Cycle,
     Device,
@@ -9,6 +10,7 @@ from ._native.place import (
     Expected,
     FleetStats,
     Hold,
+    Layout,
     Move,
     Nearest,
     Node,
@@ -17,6 +19,7 @@ from ._native.place import (
     Placer,
     PlacerStats,
     Price,
+    Profile,
     Reservation,
     Resized,
     Running,
@@ -28,6 +31,7 @@ from ._native.place import (
 )
 
 __all__ = [
+    "Choice",
     "Compaction",
     "Cycle",
     "Device",
@@ -36,6 +40,7 @@ __all__ = [
     "Expected",
     "FleetStats",
     "Hold",
+    "Layout",
     "Move",
     "Nearest",
     "NoRoom",
@@ -44,6 +49,7 @@ __all__ = [
     "Placer",
     "PlacerStats",
     "Price",
+    "Profile",
     "Reservation",
     "Resized",
     "Running",

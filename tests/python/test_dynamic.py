@@ -170,7 +170,7 @@ def test_wrong_names_are_named():
         DynamicClass(expiry="drop")
     with pytest.raises(rampmeter.RangeError, match="buckets"):
         DynamicBatcher(DynamicOptions([], batch_size_max=8))
-    with pytest.raises(rampmeter.RangeError, match="curve_points"):
+    with pytest.raises(rampmeter.RangeError, match="`points`"):
         DynamicBatcher(DynamicOptions([Curve([(1, 1e-3)] * 65)], batch_size_max=8))
 
 

@@ -5,7 +5,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rampmeter
-from rampmeter.place import Device, Node, NoRoom, Placer, Resized, Running, Task
+from rampmeter.headroom import Reserve
+from rampmeter.place import (
+    Device,
+    Hold,
+    Layout,
+    Node,
+    NoRoom,
+    Placer,
+    Profile,
+    Resized,
+    Running,
+    Task,
+)
 from rampmeter.share import Ledger
 
 SECOND = 1_000_000_000
@@ -124,7 +136,7 @@ def test_nodes_are_drained_lost_and_removed(placer):
     placer.set_warm(spare, 9, True)
     placer.set_labels(spare, 5)
     assert placer.is_warm(spare, 9)
-    assert placer.choice(spare, Task(devices="whole"))[1] is None
+    assert placer.choice(spare, Task(devices="whole")).lack is None
 
 
 def test_cycles_start_in_order_and_promise(placer):
@@ -181,15 +193,31 @@ def test_moves_are_proposed_and_told(placer):
     assert proposed.gain_s >= 0.0
 
 
+def test_a_task_is_moved_elsewhere(placer):
+    nodes = [placer.add_node(machine()) for _ in range(2)]
+    task = placer.place(0, Task(devices="whole", device_count=2, cpu_milli=500)).task
+    here = placer.task(task).holds[0].node
+    there = next(node for node in nodes if node != here)
+    placer.moved_to(1, task, to=Hold(node=there, devices=[1, 3]))
+    [hold] = placer.task(task).holds
+    assert (hold.node, hold.devices, hold.cpu_milli) == (there, [1, 3], 500)
+    assert placer.node(here).cpu_free_milli == 32_000
+    before = placer.save()
+    for devices in ([1], [0, 99]):
+        with pytest.raises(rampmeter.RangeError):
+            placer.moved_to(2, task, to=Hold(node=here, devices=devices))
+    assert placer.save() == before
+
+
 def test_refused_calls_change_nothing(placer):
     node = placer.add_node(machine())
     placer.place(10, Task(cpu_milli=1))
     before = placer.save()
     with pytest.raises(rampmeter.TimeReversedError):
         placer.place(5, Task())
-    with pytest.raises(rampmeter.RangeError, match="class"):
+    with pytest.raises(rampmeter.RangeError, match="class_index"):
         placer.place(11, Task(class_index=99))
-    with pytest.raises(rampmeter.RangeError, match="milli"):
+    with pytest.raises(rampmeter.RangeError, match="device_milli"):
         placer.place(11, Task(devices="share"))
     with pytest.raises(rampmeter.StaleError):
         placer.drain_node(node + 1)
@@ -248,3 +276,126 @@ def test_books_balance(events):
         free = placer.fleet_stats().free
         assert free.gpu_milli == 12_000 - 1_000 * sum(count for _, count, _ in running)
         assert free.cpu_milli == 96_000 - sum(cpu for *_, cpu in running)
+
+
+def test_batch_work_waits_where_the_reserve_says(placer):
+    placer.add_node(machine())
+    ledger = Ledger(resources=3, dominant=True, borrowing=True, half_life_ns=SECOND)
+    ledger.set_capacity([4_000, 32_000, 256_000])
+    account = ledger.open()
+    reserve, now_ns = Reserve(0, rampmeter.Policy(), class_index=0, gpus=4), 0
+    for _ in range(200):  # urgent work keeps three of four GPUs busy all the time
+        now_ns += SECOND
+        reserve.arrived(now_ns, gpus=1)
+        reserve.started(now_ns)
+        if reserve.stats().running > 3:
+            reserve.ended(now_ns, ran_ns=3 * SECOND)
+    for place in range(3):
+        placer.submit(now_ns, Task(devices="whole", account=account, tag=place))
+    assert len(placer.cycle(now_ns, ledger).started) == 3
+    batch = placer.submit(now_ns, Task(devices="whole", account=account, class_index=1))
+    before = reserve.save()
+    cycle = placer.cycle_holding(now_ns, ledger, reserve)
+    assert (cycle.started, cycle.held, placer.held_back()) == ([], 1, batch)
+    assert placer.why(now_ns, placer.asked(batch)).held
+    assert placer.expected_start(now_ns, batch).because == "held"
+    assert reserve.save() == before, "it is only looked at"
+    urgent = placer.submit(now_ns, Task(devices="whole", account=account))
+    assert placer.cycle_holding(now_ns, ledger, reserve).started == [urgent]
+    placer.release(now_ns, urgent)
+    # Without the reserve there is room for it.
+    assert placer.cycle(now_ns, ledger).started == [batch]
+    assert placer.held_back() is None
+    other = Reserve(now_ns, rampmeter.Policy(), class_index=1, gpus=4)
+    assert placer.cycle_holding(now_ns, ledger, other).started == []
+    with pytest.raises(rampmeter.TimeReversedError):
+        placer.cycle_holding(
+            now_ns, ledger, Reserve(2 * now_ns, rampmeter.Policy(), class_index=0, gpus=4)
+        )
+
+
+def test_layouts_of_the_host():
+    quarter = Profile(compute_slices=1, memory_slices=1, memory_mib=6_000, starts=[0, 1, 2, 3])
+    half = Profile(compute_slices=2, memory_slices=2, memory_mib=12_000, starts=[0, 2])
+    own = Layout(compute_slices=4, profiles=[quarter, half])
+    placer = Placer(rampmeter.Policy(), **SMALL, layouts=[own])
+    cut = Device(sharing="partitioned", layout=0, memory_mib=24_000)
+    known = Device(sharing="partitioned", layout="a30-24gb", memory_mib=24_000)
+    assert (cut.layout, known.layout, Device().layout) == (0, "a30-24gb", None)
+    node = placer.add_node(Node(devices=[cut, known]))
+    assert [device.layout for device in placer.devices(node)] == [0, "a30-24gb"]
+    assert placer.devices(node)[0].sharing == "partitioned"
+    part = Task(devices="partition", compute_slices=2, device_memory_mib=12_000)
+    choice = placer.choice(node, part)
+    assert (len(choice.devices), choice.slices.bit_count(), choice.lack) == (1, 2, None)
+    # Two of the host's halves; the other device has so much only as a whole.
+    held = [placer.place(0, part) for _ in range(3)]
+    seen = [(hold.devices, hold.slices) for one in held for hold in one.members]
+    assert sorted(seen) == [([0], 0b0011), ([0], 0b1100), ([1], 0b1111)]
+    assert isinstance(placer.place(0, part), NoRoom)
+    with pytest.raises(rampmeter.RangeError, match="layout"):
+        placer.add_node(Node(devices=[Device(sharing="partitioned", layout=1)]))
+    with pytest.raises(rampmeter.RangeError, match="starts"):
+        Placer(
+            rampmeter.Policy(),
+            layouts=[
+                Layout(
+                    compute_slices=1,
+                    profiles=[Profile(compute_slices=1, memory_slices=1, memory_mib=1, starts=[8])],
+                )
+            ],
+        )
+    with pytest.raises(rampmeter.ContradictionError):
+        Placer(rampmeter.Policy(), layouts=[Layout(compute_slices=4, profiles=[half, quarter])])
+    with pytest.raises(rampmeter.FullError, match="layouts"):
+        Placer(rampmeter.Policy(), layouts=[own] * 10)
+    twin = Placer.restore(rampmeter.Policy(), placer.save(), **SMALL, layouts=[own])
+    assert twin.devices(node) == placer.devices(node)
+    assert own.as_dict()["profiles"] == [quarter, half]
+
+
+def test_where_it_would_go(placer):
+    node = placer.add_node(machine())
+    task = placer.place(0, Task(devices="whole", device_count=4)).task
+    gang = Task(devices="whole", device_count=2, members=2)
+    before = placer.save()
+    assert placer.place_if(0, [], gang) == []
+    there = placer.place_if(0, [("release", task)], gang)
+    assert [hold.node for hold in there] == [node, node]
+    assert sorted(device for hold in there for device in hold.devices) == [0, 1, 2, 3]
+    assert len(placer.place_if(0, [("add_node", machine())], gang)) == 2
+    # Refused before there is room made for so many.
+    with pytest.raises(rampmeter.RangeError, match="members"):
+        placer.place_if(0, [], Task(members=2**32 - 1))
+    with pytest.raises(rampmeter.StaleError):
+        placer.place_if(0, [("release", task + 1)], gang)
+    assert placer.save() == before
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.sampled_from(["none", "whole", "share", "partition"]),
+    st.integers(1, 16),
+    st.one_of(st.none(), st.sets(st.integers(0, 63))),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "tag": st.integers(0, 2**64 - 1),
+            "priority": st.integers(-(2**31), 2**31 - 1),
+            "within": st.sampled_from(["node", "rack", "zone", "fleet"]),
+            "spread_domain": st.sampled_from(["node", "rack", "zone", "fleet"]),
+            "crowding_s": st.floats(0, 1e9),
+            "preemptible": st.booleans(),
+            "warm_up_ns": st.integers(0, 2**64 - 1),
+        },
+    ),
+)
+def test_a_task_can_be_asked_for_again(devices, count, models, more):
+    if devices in ("whole", "share"):
+        more["device_count"] = count
+    if devices == "share":
+        more["device_milli"] = 250
+    task = Task(devices=devices, models=None if models is None else sorted(models), **more)
+    known = task.as_dict()
+    assert Task(**known) == task
+    assert {name: known[name] for name in more} == more

@@ -30,8 +30,9 @@ def test_the_program_of_the_readme():
 
 
 def test_programs_of_the_guides():
-    programs = [*blocks("docs/guides/python.md"), *blocks("docs/guides/asyncio.md")]
-    assert len(programs) >= 4
+    pages = ("python", "asyncio", "probe")
+    programs = [program for page in pages for program in blocks(f"docs/guides/{page}.md")]
+    assert len(programs) >= 6
     for program in programs:
         done = run(program)
         assert done.returncode == 0, program + done.stderr

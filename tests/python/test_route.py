@@ -176,7 +176,7 @@ def test_refused_calls_change_nothing(router):
         router.route(11, class_index=99, prompt_tokens=1)
     with pytest.raises(rampmeter.RangeError, match="prompt_tokens"):
         router.route(11, class_index=0, prompt_tokens=0)
-    with pytest.raises(rampmeter.RangeError, match="kv_free"):
+    with pytest.raises(rampmeter.RangeError, match="kv_blocks_free"):
         router.report(11, replica, running=0, waiting=0, kv_blocks_free=2**31)
     with pytest.raises(rampmeter.NameUnknownError, match="engine"):
         router.add_replica(11, engine="none-such")

@@ -106,6 +106,18 @@ pub enum DeviceKind {
     Unified,
 }
 
+impl DeviceKind {
+    /// A stable word for programs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Gpu => "gpu",
+            Self::Mig => "mig",
+            Self::Unified => "unified",
+        }
+    }
+}
+
 /// Whether a device can be used.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Health {
@@ -116,6 +128,20 @@ pub enum Health {
     Lost(Loss),
     /// It is counted, and this process cannot have it: in a container, one of another's.
     Unreachable,
+}
+
+impl Health {
+    /// A stable word for programs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Unreachable => "unreachable",
+            Self::Lost(Loss::Gone) => "lost",
+            Self::Lost(Loss::ResetRequired) => "reset_required",
+            Self::Lost(Loss::Xid79) => "lost_xid_79",
+        }
+    }
 }
 
 /// How it is known that a device is lost.
@@ -196,6 +222,19 @@ pub enum MemoryBasis {
     HostEstimated,
     /// CUDA, inside of a context.
     CudaContext,
+}
+
+impl MemoryBasis {
+    /// A stable word for programs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Driver => "driver",
+            Self::DriverV1 => "driver_v1",
+            Self::HostEstimated => "host_estimated",
+            Self::CudaContext => "cuda_context",
+        }
+    }
 }
 
 /// How busy a device was: the part of a window in which anything ran or memory was accessed.
@@ -366,6 +405,19 @@ pub enum NvLinkPeer {
     Switch,
     /// A CPU (IBM) or something newer than this code.
     Other,
+}
+
+impl NvLinkPeer {
+    /// A stable word for programs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Gpu(_) => "gpu",
+            Self::Switch => "switch",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// Which instance of a GPU.

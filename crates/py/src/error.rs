@@ -1,11 +1,16 @@
 //! Errors of the core as exceptions of `rampmeter.errors`, by the one table of codes.
 
+mod names;
+
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 use rampmeter::Error;
 use rampmeter::error::codes;
 use rampmeter::policy::document::DocumentError;
+use rampmeter_probe::document::Refused;
+use rampmeter_probe::fixture::FixtureError;
+use rampmeter_probe::poller::StartError;
 
 /// Why a call was refused, before it becomes an exception: it can be made without Python.
 #[derive(Debug)]
@@ -14,6 +19,10 @@ pub(crate) enum Fault {
     Core(Error),
     /// A policy document is wrong.
     Document(DocumentError),
+    /// A machine in a document cannot be.
+    Machine(Refused),
+    /// The system refuses a file or a thread.
+    System(std::io::Error),
     /// Nothing has this name.
     Name { what: &'static str, name: String },
     /// The policy names fewer accounts.
@@ -40,24 +49,51 @@ impl From<DocumentError> for Fault {
     }
 }
 
+impl From<Refused> for Fault {
+    fn from(refused: Refused) -> Self {
+        Self::Machine(refused)
+    }
+}
+
+impl From<FixtureError> for Fault {
+    fn from(error: FixtureError) -> Self {
+        match error {
+            FixtureError::Unreadable(error) => Self::System(error),
+            FixtureError::Refused(refused) => Self::Machine(refused),
+        }
+    }
+}
+
+impl From<StartError> for Fault {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Cadence(error) => Self::Core(error),
+            StartError::Thread(error) => Self::System(error),
+        }
+    }
+}
+
 impl Fault {
     fn code(&self) -> i32 {
         match self {
             Self::Core(error) => error.code(),
-            Self::Document(_) => codes::DOCUMENT,
+            Self::Document(_) | Self::Machine(_) => codes::DOCUMENT,
             Self::Name { .. } => codes::NAME,
             Self::Account { .. } => codes::RANGE,
             Self::Same => codes::CONTRADICTION,
             Self::Memory { .. } => codes::MEMORY,
             Self::Reentrant => codes::REENTRANT,
-            Self::Internal { .. } => codes::INTERNAL,
+            // For what the system refuses Python has classes of its own.
+            Self::Internal { .. } | Self::System(_) => codes::INTERNAL,
         }
     }
 
     fn text(&self) -> String {
         match self {
-            Self::Core(error) => error.to_string(),
+            Self::Core(error) => names::in_python(*error).to_string(),
             Self::Document(error) => error.to_string(),
+            Self::Machine(refused) => refused.to_string(),
+            Self::System(error) => error.to_string(),
             Self::Name { what, name } => format!("`{what}` = {name:?} is the name of nothing"),
             Self::Account { index } => {
                 format!("`account_index` = {index}: the policy names fewer accounts")
@@ -73,6 +109,10 @@ impl Fault {
 impl From<Fault> for PyErr {
     #[cold]
     fn from(fault: Fault) -> Self {
+        let fault = match fault {
+            Fault::System(error) => return error.into(),
+            other => other,
+        };
         Python::attach(|py| match class_of(py, fault.code()) {
             Ok(class) => PyErr::from_type(class, (fault.text(), fault.code())),
             Err(error) => error,
@@ -99,3 +139,5 @@ pub(crate) fn codes(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     }
     Ok(table)
 }
+
+pub(crate) use names::names;

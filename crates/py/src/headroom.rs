@@ -12,6 +12,7 @@ use pyo3::types::{PyBytes, PyType};
 use rampmeter::headroom::Headroom as CoreHeadroom;
 use rampmeter::units::Nanos;
 
+pub(crate) use self::reserve::Reserve;
 use crate::desk::{Desk, with_memory};
 
 /// How much load one pool of replicas can take, how many it needs, and whether one can go.

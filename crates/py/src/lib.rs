@@ -23,6 +23,7 @@ mod options;
 mod outcome;
 mod place;
 mod policy;
+mod probe;
 mod record;
 mod route;
 mod share;
@@ -44,6 +45,7 @@ const ROOMS: &[(&str, Fill)] = &[
     ("outcome", outcome::fill),
     ("place", place::fill),
     ("policy", policy::fill),
+    ("probe", probe::fill),
     ("route", route::fill),
     ("share", share::fill),
 ];
@@ -53,6 +55,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("ERROR_CODES", error::codes(py)?)?;
+    module.add("ERROR_NAMES", error::names(py)?)?;
     module.add_function(wrap_pyfunction!(command::command, module)?)?;
     module.add_function(wrap_pyfunction!(command::captured, module)?)?;
     let loaded = py.import("sys")?.getattr("modules")?;

@@ -1,3 +1,5 @@
+from typing import Any
+
 from . import batch as batch
 from . import dynamic as dynamic
 from . import gate as gate
@@ -5,12 +7,15 @@ from . import headroom as headroom
 from . import outcome as outcome
 from . import place as place
 from . import policy as policy
+from . import probe as probe
 from . import route as route
 from . import share as share
 
 __all__ = [
     "ERROR_CODES",
+    "ERROR_NAMES",
     "__version__",
+    "batch",
     "captured",
     "command",
     "dynamic",
@@ -19,13 +24,20 @@ __all__ = [
     "outcome",
     "place",
     "policy",
+    "probe",
     "route",
     "share",
 ]
-__all__ = ["ERROR_CODES", "__version__", "batch", "captured", "command", "gate", "policy"]
 
 __version__: str
 ERROR_CODES: dict[int, tuple[str, str]]
+ERROR_NAMES: dict[str, str]
+
+# Only here: what every answer with named fields can do.
+class _Record:
+    def as_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
 
 def command(args: list[str]) -> int: ...
 def captured(args: list[str]) -> tuple[int, bytes, bytes]: ...

@@ -26,6 +26,7 @@
 //! seen.
 
 use rampmeter::fleet::device::{Health as FleetHealth, Sharing};
+use rampmeter::fleet::partition::KNOWN;
 use rampmeter::fleet::{DEVICES_PER_NODE_MAX, DeviceSpec, Fleet, LayoutId, ModelId, NodeId};
 use rampmeter::place::{Placer, TaskId};
 use rampmeter::{Error, Nanos};
@@ -63,8 +64,9 @@ impl NodeDevices {
     }
 }
 
-/// What a node's GPUs are: memory without what the driver keeps for itself, NUMA node, and a link
-/// group for those that `NVLink` joins. `model` gives each its number among the fleet's models; a
+/// What a node's GPUs are: memory without what the driver keeps for itself (of a GPU that is cut, at
+/// least what the partitions of its layout have), NUMA node, and a link group for those that `NVLink`
+/// joins. `model` gives each its number among the fleet's models; a
 /// GPU that is cut is partitioned by the layout that `layout` names, or left out of use (memory 0).
 /// Those for which `model` has none, and those beyond 16, are left out.
 pub fn describe(
@@ -83,10 +85,14 @@ pub fn describe(
         let (Some(model), true) = (model(gpu), at < DEVICES) else { continue };
         let is_cut = gpu.mig.value() == Some(&true);
         let layout = if is_cut { layout(gpu) } else { None };
-        let memory = gpu.memory.value().copied().map_or(0, usable_mib);
+        let memory = gpu.memory.value().copied();
         node.specs[at] = DeviceSpec {
             model,
-            memory_mib: if is_cut && layout.is_none() { 0 } else { memory },
+            memory_mib: match layout {
+                Some(layout) => partitioned_mib(memory, layout),
+                None if is_cut => 0,
+                None => memory.map_or(0, usable_mib),
+            },
             sharing: layout.map_or(Sharing::Shared, Sharing::Partitioned),
             numa: gpu.numa.value().and_then(|node| u8::try_from(*node).ok()).unwrap_or(0),
             link_group: group(snapshot, &node, gpu),
@@ -112,6 +118,16 @@ fn group(snapshot: &Snapshot, before: &NodeDevices, gpu: &Device) -> u8 {
 fn usable_mib(memory: Memory) -> u32 {
     let reserved = memory.reserved.map_or(0, |bytes| bytes.0);
     mib(memory.total.0.saturating_sub(reserved))
+}
+
+/// Memory of a GPU that is cut, in whole MiB: what its partitions have is by their layout, reserved or
+/// not, and may be known where that of the whole GPU is denied.
+fn partitioned_mib(memory: Option<Memory>, layout: LayoutId) -> u32 {
+    let known = layout.name().and_then(|name| KNOWN.iter().find(|(other, _)| *other == name));
+    let sizes = known.map(|(_, layout)| layout.profiles.iter().map(|profile| profile.memory_mib));
+    // Of those that are built in, the largest partition is as large as any that stand together.
+    let by_layout = sizes.and_then(Iterator::max).unwrap_or(0);
+    memory.map_or(0, |memory| mib(memory.total.0)).max(by_layout)
 }
 
 fn mib(bytes: u64) -> u32 {

@@ -2,7 +2,6 @@
 
 use rampmeter::{Bytes, Nanos};
 
-use super::write::{basis, health, kind};
 use super::{
     CpusEntry, DeviceEntry, Document, Entry, MemoryEntry, NvLinkEntry, NvLinksEntry, PciEntry,
     ProcessesEntry, UtilizationEntry,
@@ -170,8 +169,8 @@ fn device(entry: &DeviceEntry, snapshot: &mut Snapshot) -> Result<Device, Refuse
         uuid: Text::new(&entry.uuid),
         parent,
         index: entry.index,
-        kind: one_of("kind", &entry.kind, kinds, kind)?,
-        health: one_of("health", &entry.health, healths, health)?,
+        kind: one_of("kind", &entry.kind, kinds, DeviceKind::word)?,
+        health: one_of("health", &entry.health, healths, Health::word)?,
         name: Text::new(&entry.name),
         pci: told("pci", &entry.pci, |PciEntry { address }| pci(address))?,
         compute_capability: told("compute_capability", &entry.compute_capability, |capability| {
@@ -224,7 +223,7 @@ fn memory(entry: &MemoryEntry) -> Result<Memory, Refused> {
         free: Bytes(entry.free_bytes),
         used: entry.used_bytes.map(Bytes),
         reserved: entry.reserved_bytes.map(Bytes),
-        basis: one_of("basis", &entry.basis, known, basis)?,
+        basis: one_of("basis", &entry.basis, known, MemoryBasis::word)?,
     })
 }
 

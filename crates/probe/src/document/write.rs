@@ -9,9 +9,18 @@ use super::{
     XidEntry,
 };
 use crate::condition::Condition;
-use crate::device::{Device, DeviceKind, Health, Loss, MemoryBasis, NvLinkPeer};
+use crate::device::{Device, NvLinkPeer};
 use crate::reading::Reading;
 use crate::snapshot::{Path, Snapshot};
+
+impl Document {
+    /// As JSON, for [`Document::from_json`] to read.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Nothing in it can fail: no map, and no number that JSON does not have.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
 
 impl From<&Snapshot> for Document {
     fn from(snapshot: &Snapshot) -> Self {
@@ -76,8 +85,8 @@ fn entry(snapshot: &Snapshot, device: &Device) -> DeviceEntry {
         index: device.index,
         cuda_ordinal: device.cuda_ordinal,
         name: device.name.to_string(),
-        kind: kind(device.kind).to_owned(),
-        health: health(device.health).to_owned(),
+        kind: device.kind.word().to_owned(),
+        health: device.health.word().to_owned(),
         gpu_instance: instance.gpu,
         compute_instance: instance.compute,
         memory: told(device.memory, |memory| MemoryEntry {
@@ -85,7 +94,7 @@ fn entry(snapshot: &Snapshot, device: &Device) -> DeviceEntry {
             free_bytes: memory.free.0,
             used_bytes: memory.used.map(|bytes| bytes.0),
             reserved_bytes: memory.reserved.map(|bytes| bytes.0),
-            basis: basis(memory.basis).to_owned(),
+            basis: memory.basis.word().to_owned(),
         }),
         utilization: told(device.utilization, |busy| UtilizationEntry {
             gpu_pct: busy.gpu_pct,
@@ -140,41 +149,10 @@ fn processes(snapshot: &Snapshot, device: &Device) -> Vec<ProcessEntry> {
 }
 
 fn nvlink(link: crate::device::NvLink) -> NvLinkEntry {
-    let (peer, pci) = match link.peer {
-        NvLinkPeer::Unknown => ("unknown", None),
-        NvLinkPeer::Switch => ("switch", None),
-        NvLinkPeer::Other => ("other", None),
-        NvLinkPeer::Gpu(address) => ("gpu", Some(address.to_string())),
+    let pci = match link.peer {
+        NvLinkPeer::Gpu(address) => Some(address.to_string()),
+        NvLinkPeer::Unknown | NvLinkPeer::Switch | NvLinkPeer::Other => None,
     };
+    let peer = link.peer.word();
     NvLinkEntry { number: link.number, version: link.version, peer: peer.to_owned(), pci }
-}
-
-/// A stable word for a kind of device.
-pub(super) const fn kind(kind: DeviceKind) -> &'static str {
-    match kind {
-        DeviceKind::Gpu => "gpu",
-        DeviceKind::Mig => "mig",
-        DeviceKind::Unified => "unified",
-    }
-}
-
-/// A stable word for the health of a device.
-pub(super) const fn health(health: Health) -> &'static str {
-    match health {
-        Health::Ready => "ready",
-        Health::Unreachable => "unreachable",
-        Health::Lost(Loss::Gone) => "lost",
-        Health::Lost(Loss::ResetRequired) => "reset_required",
-        Health::Lost(Loss::Xid79) => "lost_xid_79",
-    }
-}
-
-/// A stable word for where memory was read.
-pub(super) const fn basis(basis: MemoryBasis) -> &'static str {
-    match basis {
-        MemoryBasis::Driver => "driver",
-        MemoryBasis::DriverV1 => "driver_v1",
-        MemoryBasis::HostEstimated => "host_estimated",
-        MemoryBasis::CudaContext => "cuda_context",
-    }
 }

@@ -200,7 +200,7 @@ impl Poller {
     /// Waits until something was read, at most so long. Whether there is something now.
     #[must_use]
     pub fn wait_first(&self, patience: Duration) -> bool {
-        self.reader.wait(Stage::Published, patience)
+        self.reader.wait_first(patience)
     }
 
     /// Stops it. Waits for the driver call that runs, at most so long.
@@ -270,6 +270,13 @@ impl Reader {
             }
             _ => State::Running,
         }
+    }
+
+    /// Waits until something was read, at most so long. Whether there is something now; never in a
+    /// forked child.
+    #[must_use]
+    pub fn wait_first(&self, patience: Duration) -> bool {
+        self.wait(Stage::Published, patience)
     }
 
     fn is_forked(&self) -> bool {

@@ -49,7 +49,7 @@ record! {
 /// 'not_enough_data'
 #[pyclass(frozen, module = "rampmeter.headroom")]
 #[derive(Debug)]
-pub(crate) struct Reserve(Desk<CoreReserve>);
+pub(crate) struct Reserve(pub(crate) Desk<CoreReserve>);
 
 #[pymethods]
 impl Reserve {

@@ -1,15 +1,17 @@
 //! What a placer answers.
 
-use rampmeter::fleet::{self, Health, Lack, NodeStatus};
+use rampmeter::fleet::{self, Health, Lack, ModelSet, NodeStatus, Sharing};
 use rampmeter::place;
 use rampmeter::place::compact;
 use rampmeter::place::why;
 
+use super::layouts::LayoutName;
 use crate::record::record;
 
 record! {
     /// What a member of a task holds of one node: `devices` by their places there, and so many
-    /// thousandths and so much memory of each; `slices` are those of a partition, as bits.
+    /// thousandths and so much memory of each; `slices` are those of a partition, as bits. One is made
+    /// for `moved_to`, which reads the node, the devices and the slices.
     "rampmeter.place" Hold {
         node: u64,
         cpu_milli: u32,
@@ -18,6 +20,23 @@ record! {
         device_milli: u16,
         device_memory_mib: u32,
         slices: u8,
+    } impl {
+        #[new]
+        #[pyo3(signature = (
+            *, node, devices = Vec::new(), slices = 0, cpu_milli = 0, memory_mib = 0,
+            device_milli = 0, device_memory_mib = 0
+        ))]
+        const fn new(
+            node: u64,
+            devices: Vec<u32>,
+            slices: u8,
+            cpu_milli: u32,
+            memory_mib: u32,
+            device_milli: u16,
+            device_memory_mib: u32,
+        ) -> Self {
+            Self { node, cpu_milli, memory_mib, devices, device_milli, device_memory_mib, slices }
+        }
     }
 }
 record! {
@@ -95,7 +114,7 @@ record! {
     }
 }
 record! {
-    /// A node, and what of it is free.
+    /// A node, and what of it is free; `models` are those of its devices.
     "rampmeter.place" NodeState {
         cpu_milli: u32,
         cpu_free_milli: u32,
@@ -106,11 +125,13 @@ record! {
         zone: u32,
         holds: u32,
         devices_len: u8,
+        models: Vec<u32>,
         status: &'static str,
     }
 }
 record! {
-    /// A device, and what of it is free; `slices` are memory slices that are taken, as bits.
+    /// A device, and what of it is free; `slices` are memory slices that are taken, as bits. `layout` is
+    /// that of a "partitioned" one: its name, or its place in the list of the host.
     "rampmeter.place" DeviceState {
         model: u8,
         memory_mib: u32,
@@ -120,7 +141,18 @@ record! {
         slices: u8,
         numa: u8,
         link_group: u8,
+        sharing: &'static str,
+        layout: Option<LayoutName>,
         health: &'static str,
+    }
+}
+record! {
+    /// Which devices of a node a member would take, and for a partition which memory slices of the one
+    /// device, as bits; or what the node lacks.
+    "rampmeter.place" Choice {
+        devices: Vec<u32>,
+        slices: u8,
+        lack: Option<&'static str>,
     }
 }
 record! {
@@ -241,6 +273,26 @@ pub(super) fn lack_name(lack: Lack) -> &'static str {
     }
 }
 
+pub(super) const fn sharing_name(sharing: Sharing) -> &'static str {
+    match sharing {
+        Sharing::Shared => "shared",
+        Sharing::Exclusive => "exclusive",
+        Sharing::Partitioned(_) => "partitioned",
+    }
+}
+
+pub(super) fn layout_of(sharing: Sharing) -> Option<LayoutName> {
+    match sharing {
+        Sharing::Partitioned(layout) => Some(LayoutName::of(layout)),
+        Sharing::Shared | Sharing::Exclusive => None,
+    }
+}
+
+/// The models of a set.
+pub(super) fn models_listed(models: ModelSet) -> Vec<u32> {
+    (0..u64::BITS).filter(|model| models.0 >> model & 1 == 1).collect()
+}
+
 /// The places of the bits.
 pub(super) fn devices_listed(bits: u16) -> Vec<u32> {
     (0..u16::BITS).filter(|place| bits >> place & 1 == 1).collect()
@@ -314,6 +366,7 @@ impl From<fleet::Node> for NodeState {
             zone: node.zone,
             holds: node.holds,
             devices_len: node.devices_len,
+            models: models_listed(node.models),
             status: match node.status {
                 NodeStatus::Ready => "ready",
                 NodeStatus::Draining => "draining",
@@ -334,6 +387,8 @@ impl From<&fleet::Device> for DeviceState {
             slices: device.slices,
             numa: device.spec.numa,
             link_group: device.spec.link_group,
+            sharing: sharing_name(device.spec.sharing),
+            layout: layout_of(device.spec.sharing),
             health: match device.health {
                 Health::Ready => "ready",
                 Health::Draining => "draining",

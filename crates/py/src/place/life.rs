@@ -109,7 +109,8 @@ impl Placer {
         })
     }
 
-    /// The host has moved a task of one member, as `compact` proposed.
+    /// The host has moved a task of one member, as `compact` proposed or elsewhere (`Hold(node=...,
+    /// devices=...)`): from now on it holds there what it asked for.
     #[pyo3(signature = (now_ns, task, *, to))]
     fn moved_to(
         &self,

@@ -2,6 +2,7 @@
 
 mod answers;
 mod cycle;
+mod layouts;
 mod life;
 mod nodes;
 mod questions;
@@ -17,6 +18,8 @@ use crate::error::Fault;
 use crate::options::set_options;
 use crate::policy::Policy;
 
+pub(crate) use self::nodes::Device;
+
 /// Where a task runs: on which nodes, and on which of their devices.
 ///
 /// `place` answers for one task at once; or `submit` tasks, and `cycle` says who starts now, who is
@@ -24,7 +27,8 @@ use crate::policy::Policy;
 /// task held is free again.
 ///
 /// Options: `nodes_max=1024`, `devices_per_node_max=8` (up to 16), `tasks_max=16384`,
-/// `members_max=16384`, `task_members_max=1024`, `accounts_max=1024`.
+/// `members_max=16384`, `task_members_max=1024`, `accounts_max=1024`, `layouts=()` (of the host, for
+/// devices of which none is built in).
 ///
 /// >>> from rampmeter import Placer, Policy
 /// >>> from rampmeter.place import Device, Node, Task
@@ -38,11 +42,9 @@ use crate::policy::Policy;
 /// 'devices'
 #[pyclass(frozen, module = "rampmeter.place")]
 #[derive(Debug)]
-pub(crate) struct Placer(Desk<CorePlacer>);
+pub(crate) struct Placer(pub(crate) Desk<CorePlacer>);
 
 /// Both kinds of options, as one.
-#[derive(Clone, Copy)]
-#[expect(clippy::struct_field_names, reason = "all are capacities, named as everywhere")]
 struct Options {
     nodes_max: u32,
     devices_per_node_max: u32,
@@ -50,6 +52,7 @@ struct Options {
     members_max: u32,
     task_members_max: u32,
     accounts_max: u32,
+    layouts: layouts::Layouts,
 }
 
 impl Options {
@@ -62,6 +65,7 @@ impl Options {
             members_max: placer.members_max,
             task_members_max: placer.task_members_max,
             accounts_max: placer.accounts_max,
+            layouts: layouts::Layouts::default(),
         };
         set_options!(
             given,
@@ -71,6 +75,10 @@ impl Options {
             members_max,
             task_members_max,
             accounts_max,
+            layouts => |options: &mut Self, given: Vec<PyRef<'_, layouts::Layout>>| {
+                options.layouts = layouts::Layouts::new(&given)?;
+                Ok::<(), PyErr>(())
+            },
         );
         Ok(options)
     }
@@ -100,7 +108,7 @@ fn build(
     let build = || {
         placer.validate()?;
         let bytes = CorePlacer::bytes_needed(&fleet, policy, &placer);
-        with_memory(bytes, || make(Fleet::new(&fleet)?, &placer))
+        with_memory(bytes, || make(Fleet::with_layouts(&fleet, &options.layouts.core())?, &placer))
     };
     Desk::create(py, build).map(Placer)
 }
@@ -202,6 +210,9 @@ pub(crate) fn fill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<nodes::Device>()?;
     module.add_class::<nodes::Node>()?;
     module.add_class::<task::Task>()?;
+    module.add_class::<layouts::Layout>()?;
+    module.add_class::<layouts::Profile>()?;
+    module.add_class::<answers::Choice>()?;
     module.add_class::<answers::Compaction>()?;
     module.add_class::<answers::Cycle>()?;
     module.add_class::<answers::DeviceModelStats>()?;

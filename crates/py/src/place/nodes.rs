@@ -2,12 +2,14 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use rampmeter::fleet::{DeviceSpec, LayoutId, ModelId, NodeId, NodeSpec, Sharing};
+use rampmeter::fleet::{DeviceSpec, ModelId, NodeId, NodeSpec, Sharing};
 use rampmeter::place::TaskId;
 
 use super::answers::{
-    DeviceModelStats, DeviceState, FleetStats, NodeState, Totals, devices_listed,
+    Choice, DeviceModelStats, DeviceState, FleetStats, NodeState, Totals, devices_listed,
+    lack_name, layout_of, sharing_name,
 };
+use super::layouts::LayoutName;
 use super::{Placer, task, unknown};
 use crate::error::Fault;
 use crate::options::set_options;
@@ -15,11 +17,12 @@ use crate::options::set_options;
 /// A device of a node.
 ///
 /// `model=0` (a number of the host's, below 64), `memory_mib=0` (0: unknown), `sharing="shared"`
-/// ("exclusive": only whole; "partitioned": by the rules of `layout`, such as "h100-80gb"), `numa=0`,
-/// `link_group=0` (devices of one node with the same number reach each other fast).
+/// ("exclusive": only whole; "partitioned": by the rules of `layout`, such as "h100-80gb", or its place
+/// among the `layouts` of the placer), `numa=0`, `link_group=0` (devices of one node with the same
+/// number reach each other fast).
 #[pyclass(frozen, eq, module = "rampmeter.place")]
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Device(DeviceSpec);
+pub(crate) struct Device(pub(crate) DeviceSpec);
 
 /// What a node has: `cpu_milli=0`, `memory_mib=0`, `devices=()`, `labels=0` (bits of the host's choice),
 /// `rack=0`, `zone=0`.
@@ -44,20 +47,53 @@ impl Device {
         model: u8,
         memory_mib: u32,
         sharing: &str,
-        layout: Option<&str>,
+        layout: Option<LayoutName>,
         numa: u8,
         link_group: u8,
     ) -> PyResult<Self> {
         let sharing = match (sharing, layout) {
             ("shared", None) => Sharing::Shared,
             ("exclusive", None) => Sharing::Exclusive,
-            ("partitioned", Some(name)) => {
-                let layout = LayoutId::named(name).ok_or_else(|| unknown("layout", name))?;
-                Sharing::Partitioned(layout)
-            }
+            ("partitioned", Some(layout)) => Sharing::Partitioned(layout.id()?),
             (other, _) => return Err(unknown("sharing", other).into()),
         };
         Ok(Self(DeviceSpec { model: ModelId(model), memory_mib, sharing, numa, link_group }))
+    }
+
+    /// Its model, by the host's number.
+    #[getter]
+    fn model(&self) -> u8 {
+        self.0.model.0
+    }
+
+    /// Its memory; 0: unknown.
+    #[getter]
+    fn memory_mib(&self) -> u32 {
+        self.0.memory_mib
+    }
+
+    /// How it is given away.
+    #[getter]
+    fn sharing(&self) -> &'static str {
+        sharing_name(self.0.sharing)
+    }
+
+    /// The layout of a partitioned one, by its name or its place in the list of the host.
+    #[getter]
+    fn layout(&self) -> Option<LayoutName> {
+        layout_of(self.0.sharing)
+    }
+
+    /// The NUMA node that it is attached to.
+    #[getter]
+    fn numa(&self) -> u8 {
+        self.0.numa
+    }
+
+    /// Devices of one node with the same number reach each other fast.
+    #[getter]
+    fn link_group(&self) -> u8 {
+        self.0.link_group
     }
 
     fn __repr__(&self) -> String {
@@ -205,18 +241,17 @@ impl Placer {
 
     /// Which devices of a node a member of a task would take where nothing else is said, or what the
     /// node lacks. Labels, failure domains and promises are not looked at: `why` does.
-    fn choice(
-        &self,
-        py: Python<'_>,
-        node: u64,
-        task: &Bound<'_, task::Task>,
-    ) -> PyResult<(Vec<u32>, Option<&'static str>)> {
+    fn choice(&self, py: Python<'_>, node: u64, task: &Bound<'_, task::Task>) -> PyResult<Choice> {
         let member = task.get().0.member;
         self.0.ask(py, |placer| {
             member.check()?;
             Ok(match placer.fleet().choice(id(node), &member)? {
-                Ok(choice) => (devices_listed(choice.devices), None),
-                Err(lack) => (Vec::new(), Some(super::answers::lack_name(lack))),
+                Ok(choice) => Choice {
+                    devices: devices_listed(choice.devices),
+                    slices: choice.slices,
+                    lack: None,
+                },
+                Err(lack) => Choice { devices: Vec::new(), slices: 0, lack: Some(lack_name(lack)) },
             })
         })
     }

@@ -2,13 +2,13 @@
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use rampmeter::fleet::NodeId;
+use rampmeter::fleet::{self, NodeId};
 use rampmeter::place::compact;
 use rampmeter::place::what_if::Change;
 use rampmeter::place::{Because, TaskId};
 use rampmeter::units::Nanos;
 
-use super::answers::{Compaction, Expected, Move, Totals, WhatIf, Why};
+use super::answers::{Compaction, Expected, Hold, Move, Totals, WhatIf, Why};
 use super::nodes::Node;
 use super::task::Task;
 use super::{Placer, unknown};
@@ -111,6 +111,28 @@ impl Placer {
                 members_fit.push(what_if.members_fit(task)?);
             }
             Ok(WhatIf { not_placed, total, free, members_fit })
+        })
+    }
+
+    /// Where a task would start if all `changes` happened, as `what_if` takes them: what its members
+    /// would hold; nobody: there would be fewer than it needs.
+    fn place_if(
+        &self,
+        py: Python<'_>,
+        now_ns: u64,
+        changes: Vec<(String, Subject<'_>)>,
+        task: &Bound<'_, Task>,
+    ) -> PyResult<Vec<Hold>> {
+        let happen: PyResult<Vec<Change<'_>>> =
+            changes.iter().map(|(kind, subject)| change(kind, subject)).collect();
+        let (happen, task) = (happen?, &task.get().0);
+        self.0.scan(py, |placer| {
+            let mut what_if = placer.what_if(Nanos(now_ns), &happen)?;
+            // Refuses more members than there can be, before there is room made for them.
+            what_if.members_fit(task)?;
+            let mut holds = vec![fleet::Hold::default(); task.members as usize];
+            let found = what_if.place(task, &mut holds)?;
+            Ok(holds.into_iter().take(found as usize).map(Hold::from).collect())
         })
     }
 }

@@ -7,6 +7,7 @@ use rampmeter::place::{Domain, Task as CoreTask};
 use rampmeter::share::AccountId;
 use rampmeter::units::Nanos;
 
+use super::answers::models_listed;
 use super::unknown;
 use crate::error::Fault;
 use crate::options::set_options;
@@ -70,6 +71,15 @@ fn domain(field: &'static str, name: &str) -> Result<Domain, Fault> {
         "zone" => Ok(Domain::Zone),
         "fleet" => Ok(Domain::Fleet),
         other => Err(unknown(field, other)),
+    }
+}
+
+const fn domain_name(domain: Domain) -> &'static str {
+    match domain {
+        Domain::Fleet => "fleet",
+        Domain::Node => "node",
+        Domain::Rack => "rack",
+        Domain::Zone => "zone",
     }
 }
 
@@ -171,6 +181,54 @@ impl Task {
     #[getter]
     fn gpu_milli(&self) -> u64 {
         self.0.gpu_milli()
+    }
+
+    /// All fields, as they can be given again: `Task(**task.as_dict()) == task`.
+    fn as_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (task, fields) = (&self.0, PyDict::new(py));
+        let (kind, count, milli, compute_slices, memory_mib) = match task.member.devices {
+            DeviceDemand::None => ("none", 1, 0, 0, 0),
+            DeviceDemand::Whole { count, memory_mib } => ("whole", count, 0, 0, memory_mib),
+            DeviceDemand::Share { count, milli, memory_mib } => {
+                ("share", count, milli, 0, memory_mib)
+            }
+            DeviceDemand::Partition { compute_slices, memory_mib } => {
+                ("partition", 1, 0, compute_slices, memory_mib)
+            }
+        };
+        let is_any = task.member.models == ModelSet::ANY;
+        let models = (!is_any).then(|| models_listed(task.member.models));
+        fields.set_item("cpu_milli", task.member.cpu_milli)?;
+        fields.set_item("memory_mib", task.member.memory_mib)?;
+        fields.set_item("devices", kind)?;
+        fields.set_item("device_count", count)?;
+        fields.set_item("device_milli", milli)?;
+        fields.set_item("device_memory_mib", memory_mib)?;
+        fields.set_item("compute_slices", compute_slices)?;
+        fields.set_item("models", models)?;
+        fields.set_item("one_link_group", task.member.one_link_group)?;
+        fields.set_item("tag", task.tag)?;
+        fields.set_item("account", task.account.to_raw())?;
+        fields.set_item("class_index", task.class)?;
+        fields.set_item("priority", task.priority)?;
+        fields.set_item("members", task.members)?;
+        fields.set_item("members_min", task.members_min)?;
+        fields.set_item("duration_ns", task.duration.get())?;
+        fields.set_item("artifact", task.artifact)?;
+        fields.set_item("warm_up_ns", task.warm_up.get())?;
+        fields.set_item("preemptible", task.preemptible)?;
+        fields.set_item("min_runtime_ns", task.min_runtime.get())?;
+        fields.set_item("labels_required", task.labels_required)?;
+        fields.set_item("labels_forbidden", task.labels_forbidden)?;
+        fields.set_item("within", domain_name(task.topology.within))?;
+        fields.set_item("within_required", task.topology.required)?;
+        fields.set_item("slowdown_ratio", task.topology.slowdown_ratio)?;
+        fields.set_item("link_slowdown_ratio", task.topology.link_slowdown_ratio)?;
+        fields.set_item("spread_group", task.spreading.group)?;
+        fields.set_item("spread_domain", domain_name(task.spreading.domain))?;
+        fields.set_item("spread_members_max", task.spreading.domain_members_max)?;
+        fields.set_item("crowding_s", task.spreading.crowding_s)?;
+        Ok(fields)
     }
 
     fn __repr__(&self) -> String {

@@ -82,6 +82,20 @@ fn a_node_is_described_as_it_is() {
     assert_eq!(describe(&many, |_| Some(ModelId(0)), |_| None).specs().len(), DEVICES);
 }
 
+/// Every built-in layout, on a GPU that tells nothing of its memory, and on one that keeps some.
+#[test]
+fn a_cut_gpu_is_one_that_a_fleet_takes() {
+    for (name, _) in rampmeter::fleet::partition::KNOWN {
+        let denied = Device { memory: Reading::Denied, mig: Reading::now(true), ..gpu(0, 0) };
+        let told = Device { mig: Reading::now(true), ..gpu(1, 79 * GIB) };
+        let snapshot = machine(vec![denied, told]);
+        let devices = describe(&snapshot, |_| Some(ModelId(0)), |_| LayoutId::named(name));
+        let mut fleet = Fleet::new(&FleetOptions::default()).unwrap();
+        let spec = NodeSpec { devices: devices.specs(), ..NodeSpec::default() };
+        assert!(fleet.add_node(&spec).is_ok(), "{name}: {:?}", devices.specs());
+    }
+}
+
 #[test]
 fn lost_devices_fail_and_come_back_and_the_others_are_left() {
     let mut snapshot = machine(vec![gpu(0, 79 * GIB), gpu(1, 79 * GIB)]);
