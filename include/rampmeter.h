@@ -7656,6 +7656,100 @@ typedef struct rampmeter_nvlink {
 } rampmeter_nvlink;
 
 /**
+ * One GPU or instance, as a diagnosis reads it. Each figure stands beside its reading, and is 0 where
+ * there is none: missing is not zero. Of an instance clocks, power, temperature, what slows down and
+ * critical events are those of its GPU. Set `size` before.
+ */
+typedef struct rampmeter_signals {
+    /** Bytes of this structure as the caller knows it. */
+    uint32_t size;
+    /** RAMPMETER_GPU_WHOLE, _INSTANCE or _UNIFIED. */
+    uint8_t kind;
+    /** RAMPMETER_GPU_READY, or why not. */
+    uint8_t health;
+    /** RAMPMETER_CONDITION_...: without READY all figures are old. */
+    uint8_t condition;
+    /** 1: memory is that of the host, which other programs take, too. */
+    uint8_t memory_is_estimated;
+    /**
+     * How old the snapshot is at `now_ns`. Look at this first: nothing can be said from old figures.
+     */
+    uint64_t snapshot_age_ns;
+    /** Its identifier. */
+    char uuid[RAMPMETER_GPU_TEXT_BYTES];
+    /** Of `memory_total_bytes` and `memory_free_bytes`. */
+    struct rampmeter_reading memory;
+    /** Of `memory_taken_ratio`. */
+    struct rampmeter_reading memory_taken;
+    /** Of both ratios of time, and of their window. */
+    struct rampmeter_reading utilization;
+    /** Of `processes_found`. */
+    struct rampmeter_reading processes;
+    /** Of `power_draw_w`. */
+    struct rampmeter_reading power;
+    /** Of `power_of_limit_ratio`. */
+    struct rampmeter_reading power_of_limit;
+    /** Of `temperature_c`. */
+    struct rampmeter_reading temperature;
+    /** Of `sm_clock_mhz`. */
+    struct rampmeter_reading sm_clock;
+    /** Of `memory_clock_mhz`. */
+    struct rampmeter_reading memory_clock;
+    /** Of `slowed_by`, `is_power_capped` and `is_clock_idle`. */
+    struct rampmeter_reading throttle;
+    /** Of `xid_events_count`. */
+    struct rampmeter_reading xid_events;
+    /** Of `xid_last_number`: unsupported before the first event; its age is that of the event. */
+    struct rampmeter_reading xid_last;
+    /** All of its memory. */
+    uint64_t memory_total_bytes;
+    /** What of it can still be had. */
+    uint64_t memory_free_bytes;
+    /**
+     * The part that is allocated, 0 to 1. An engine that allocates its KV cache at its start stands near
+     * 0.9 for ever: how full that cache is only the engine tells.
+     */
+    double memory_taken_ratio;
+    /**
+     * The part of a window in which any kernel ran, 0 to 1. At 1 most of the GPU may be idle, and low
+     * values are no spare capacity.
+     */
+    double kernel_time_ratio;
+    /**
+     * The part of that window in which memory was read or written, 0 to 1: how often, not how much.
+     */
+    double memory_access_time_ratio;
+    /** The longest that this window may have been. */
+    uint64_t utilization_window_max_ns;
+    /** What it draws, in watts. */
+    double power_draw_w;
+    /** That, of what it may draw; can be above 1 for a moment. */
+    double power_of_limit_ratio;
+    /**
+     * RAMPMETER_THROTTLE_... that slow it down: heat, hardware slowdown, power brake. No others.
+     */
+    uint64_t slowed_by;
+    /** Critical events (Xid) since the probe began. */
+    uint64_t xid_events_count;
+    /** The number of the last one. */
+    uint64_t xid_last_number;
+    /** Processes that the driver told of. 0 does not say that the device is idle. */
+    uint32_t processes_found;
+    /** Degrees Celsius. */
+    uint32_t temperature_c;
+    /** Clock of its multiprocessors. */
+    uint32_t sm_clock_mhz;
+    /** Clock of its memory. */
+    uint32_t memory_clock_mhz;
+    /** 1: its power is capped by software. */
+    uint8_t is_power_capped;
+    /** 1: the driver says that its clocks are low because nothing runs. */
+    uint8_t is_clock_idle;
+    /** 0. */
+    uint8_t reserved[6];
+} rampmeter_signals;
+
+/**
  * How often each group of readings is read. Set all of it to 0, then `size`, then what is to be other
  * than the default. Drivers have one lock that whoever launches work waits for: shorter periods are
  * refused, and reading takes at most a quarter of the time.
@@ -8024,6 +8118,34 @@ rampmeter_status rampmeter_snapshot_nvlinks(const struct rampmeter_snapshot *see
                                             uint32_t *nvlinks_len,
                                             struct rampmeter_reading *reading,
                                             rampmeter_error *error);
+
+/**
+ * The GPU or instance at a place, as a diagnosis reads it. Ages are as of `now_ns`.
+ *
+ * Fails, and so on: as rampmeter_snapshot_gpu(). Since: 0.1.
+ */
+rampmeter_status rampmeter_snapshot_signals(const struct rampmeter_snapshot *seen,
+                                            uint64_t now_ns,
+                                            uint32_t place,
+                                            struct rampmeter_signals *signals,
+                                            rampmeter_error *error);
+
+/**
+ * By how much the clock of the multiprocessors of a GPU fell from one snapshot to a later one, as a part
+ * of what it was, 0 to 1; 0 where it rose. `is_known` is 0 where that cannot be told: another GPU
+ * stands at the place in `before`, its clock was not read anew in between, or the driver does not say
+ * that it was busy both times (a clock that is low because nothing runs is not throttled).
+ *
+ * Fails: E_RANGE for a place that one of them lacks; E_POINTER. Allocates: no. Blocks: no. Threads: any
+ * number, while nobody changes the snapshots. Since: 0.1.
+ */
+rampmeter_status rampmeter_snapshot_sm_clock_drop(const struct rampmeter_snapshot *seen,
+                                                  const struct rampmeter_snapshot *before,
+                                                  uint64_t now_ns,
+                                                  uint32_t place,
+                                                  double *drop_ratio,
+                                                  uint8_t *is_known,
+                                                  rampmeter_error *error);
 
 /**
  * Starts a thread that asks this backend (as rampmeter_probe_create()) at this cadence. It takes no

@@ -19,6 +19,7 @@ mod lists;
 mod node;
 mod poller;
 mod reading;
+mod signals;
 mod snapshot;
 
 pub use bridges::*;
@@ -27,6 +28,7 @@ pub use lists::*;
 pub use node::*;
 pub use poller::*;
 pub use reading::*;
+pub use signals::*;
 pub use snapshot::*;
 
 use reading::condition_number;

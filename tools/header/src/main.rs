@@ -75,6 +75,7 @@ const SECTIONS: &[&[&str]] = &[
         "probe/snapshot.rs",
         "probe/gpus.rs",
         "probe/lists.rs",
+        "probe/signals.rs",
         "probe/poller.rs",
         "probe/node.rs",
         "probe/bridges.rs",

@@ -265,11 +265,7 @@ pub unsafe extern "C" fn rampmeter_snapshot_gpu(
                 pci_domain: address.domain,
                 pci_bus: address.bus,
                 pci_device: address.device,
-                kind: match device.kind {
-                    DeviceKind::Gpu => RAMPMETER_GPU_WHOLE,
-                    DeviceKind::Mig => RAMPMETER_GPU_INSTANCE,
-                    DeviceKind::Unified => RAMPMETER_GPU_UNIFIED,
-                },
+                kind: kind(device.kind),
                 health: health(device.health),
                 capability_major: capability.major,
                 capability_minor: capability.minor,
@@ -290,7 +286,15 @@ pub unsafe extern "C" fn rampmeter_snapshot_gpu(
     }
 }
 
-const fn health(health: Health) -> u8 {
+pub(super) const fn kind(kind: DeviceKind) -> u8 {
+    match kind {
+        DeviceKind::Gpu => RAMPMETER_GPU_WHOLE,
+        DeviceKind::Mig => RAMPMETER_GPU_INSTANCE,
+        DeviceKind::Unified => RAMPMETER_GPU_UNIFIED,
+    }
+}
+
+pub(super) const fn health(health: Health) -> u8 {
     match health {
         Health::Ready => RAMPMETER_GPU_READY,
         Health::Lost(loss) => lost(loss),

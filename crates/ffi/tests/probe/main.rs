@@ -5,6 +5,7 @@
 mod bridges;
 #[path = "../caller/mod.rs"]
 mod caller;
+mod clocks;
 mod cuda;
 mod poller;
 mod same;

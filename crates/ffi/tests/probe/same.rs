@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::null_mut;
 
+use ::rampmeter_probe::bridge::signals::Signals;
 use ::rampmeter_probe::device::{DeviceKind, Health, Loss, MemoryBasis, NvLinkPeer};
 use ::rampmeter_probe::snapshot::Path;
 use ::rampmeter_probe::{Condition, Device, Reading, Snapshot as Core, Source};
@@ -58,6 +59,7 @@ pub(crate) fn machine(seen: &Snapshot, core: &Core) {
         gpu(seen, place, device);
         memory(seen, place, device);
         load(seen, place, device);
+        signals(seen, place, core, device);
         lists(seen, place, core, device);
         found(seen, place, device);
         for (other_place, other) in core.devices.iter().enumerate() {
@@ -113,6 +115,60 @@ fn gpu(seen: &Snapshot, place: u32, core: &Device) {
             Health::Unreachable => RAMPMETER_GPU_UNREACHABLE,
         }
     );
+}
+
+fn value<T: Copy + Default>(core: &Reading<T>) -> T {
+    core.value().copied().unwrap_or_default()
+}
+
+fn signals(seen: &Snapshot, place: u32, core: &Core, device: &Device) {
+    let (mut out, now) = (sized::<rampmeter_signals>(), rampmeter_clock_ns());
+    // SAFETY: both are there.
+    let status =
+        unsafe { rampmeter_snapshot_signals(seen.0, now, place, &raw mut out, null_mut()) };
+    assert_eq!(status, codes::OK);
+    let core = Signals::of(rampmeter::Nanos(now), core, device);
+    assert_eq!(text(&out.uuid), core.uuid.as_str());
+    assert_eq!(
+        (out.condition, out.health == 0),
+        (RAMPMETER_CONDITION_READY, device.health == Health::Ready)
+    );
+    reading(&out.memory, &core.memory_total);
+    reading(&out.memory_taken, &core.memory_taken_ratio);
+    reading(&out.utilization, &core.kernel_time_ratio);
+    reading(&out.processes, &core.processes);
+    reading(&out.power, &core.power_draw_w);
+    reading(&out.power_of_limit, &core.power_of_limit_ratio);
+    reading(&out.temperature, &core.temperature_c);
+    reading(&out.sm_clock, &core.sm_clock_mhz);
+    reading(&out.memory_clock, &core.memory_clock_mhz);
+    reading(&out.throttle, &core.slowed_by);
+    reading(&out.xid_events, &core.xid_events);
+    reading(&out.xid_last, &core.xid_last);
+    let whole = [
+        (out.memory_total_bytes, value(&core.memory_total).0),
+        (out.memory_free_bytes, value(&core.memory_free).0),
+        (out.utilization_window_max_ns, value(&core.utilization_window_max).0),
+        (out.slowed_by, value(&core.slowed_by).0),
+        (out.xid_events_count, value(&core.xid_events)),
+        (out.xid_last_number, value(&core.xid_last)),
+        (out.processes_found.into(), value(&core.processes).into()),
+        (out.temperature_c.into(), value(&core.temperature_c).into()),
+        (out.sm_clock_mhz.into(), value(&core.sm_clock_mhz).into()),
+        (out.memory_clock_mhz.into(), value(&core.memory_clock_mhz).into()),
+        (out.is_power_capped.into(), value(&core.is_power_capped).into()),
+        (out.is_clock_idle.into(), value(&core.is_clock_idle).into()),
+        (out.memory_is_estimated.into(), core.memory_is_estimated.into()),
+    ];
+    let parts = [
+        (out.memory_taken_ratio, value(&core.memory_taken_ratio)),
+        (out.kernel_time_ratio, value(&core.kernel_time_ratio)),
+        (out.memory_access_time_ratio, value(&core.memory_access_time_ratio)),
+        (out.power_draw_w, value(&core.power_draw_w)),
+        (out.power_of_limit_ratio, value(&core.power_of_limit_ratio)),
+    ];
+    assert!(whole.iter().all(|(c, rust)| c == rust), "{whole:?}");
+    assert!(parts.iter().all(|(c, rust)| c.to_bits() == rust.to_bits()), "{parts:?}");
 }
 
 fn memory(seen: &Snapshot, place: u32, core: &Device) {
