@@ -1,14 +1,20 @@
-"""Two tenants at one real server on the CPU, with a tiny random model: vLLM alone, and steered.
+"""Two tenants at one real server on the CPU, with a small random model: vLLM alone, and steered.
 
 One tenant keeps four times as many requests at the engine as it has seats, the other sends two at
 a time. Both servers run beside each other and are loaded in turn, so that whatever else the
-machine does meets both. Prints what was measured; exit status 1 if the modest tenant's median
-gained less than is promised, or service was divided beyond the bound. With `--strict` also if its
-p99 did, or throughput was lost: a p99 of some hundred requests hangs on how the machine treats one.
+machine does meets both. Prints what was measured; exit status 1 if the modest tenant's median or
+p99 gained less than is promised, or service was divided beyond the bound. With `--strict` also if
+throughput was lost.
 
 What is checked does not hang on how busy the machine is: a wait is counted in tokens that the
 server produced meanwhile (divided by its rate these are the seconds of a machine of one's own),
 and throughput is tokens for each CPU second of the server's processes. Seconds are printed besides.
+
+What is measured is the order of the engine, so the engine must be what is waited for. The process
+before it, which speaks HTTP, takes requests and gives out tokens as they come: where that is the
+bottleneck, requests wait there for as long as the whole queue, the engine runs dry, and no
+scheduler can help. So a step of the model takes several times what its tokens cost out there, and
+the engine computes in its own process (`ONE_PROCESS`).
 """
 
 import argparse
@@ -42,16 +48,22 @@ ROUNDS = 4
 MODEST_REQUESTS = 30
 START_S_MAX = 600
 GAIN_MIN = 3.0
-"""The modest tenant's time to first token without steering over that with it: the median always,
-the p99 where it is asked for."""
+"""The modest tenant's time to first token without steering over that with it: the median and the
+p99."""
 THROUGHPUT_LOSS_MAX = 0.05
 """Where it is asked for."""
 BOUND = 2 * max(PROMPT, OUTPUT_TOKEN_COST * SEATS * OUTPUT) + CREDIT
 VOCABULARY = 256
+HIDDEN, LAYERS = 1_024, 4
+"""Of the model: 51 million parameters, so that a step of eight tokens takes 20 ms of a core or
+more. Streaming a token costs about 0.6 ms of another one."""
+ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+"""Lets vLLM on the CPU compute in the engine's process. With a worker beside it both poll shared
+memory without a pause: of two cores, nothing is left to the process that speaks HTTP."""
 
 
 def make_model(folder):
-    """A Llama of two small layers with random weights, and a tokenizer of single letters."""
+    """A Llama of few layers with random weights, and a tokenizer of single words."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -59,11 +71,11 @@ def make_model(folder):
     torch.manual_seed(1)
     config = LlamaConfig(
         vocab_size=VOCABULARY,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
+        hidden_size=HIDDEN,
+        intermediate_size=11 * HIDDEN // 4,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HIDDEN // 64,
+        num_key_value_heads=HIDDEN // 64,
         max_position_embeddings=2_048,
     )
     LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
@@ -112,6 +124,7 @@ class Server:
             command += ["--additional-config", json.dumps({"rampmeter": told})]
         known = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
         known |= {"VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+        known |= ONE_PROCESS
         with self.log.open("w") as out:
             self.process = subprocess.Popen(
                 command,
@@ -198,8 +211,8 @@ class Load:
 
         self.events.clear()
         crowd = [asyncio.create_task(greedy()) for _ in range(GREEDY_OUTSTANDING)]
-        # Until the queue stands.
-        while sum(kind == "first" for *_, kind in self.events) < 3 * SEATS:
+        # Until the queue stands: all have begun, and those that were quick have come again.
+        while sum(kind == "first" for *_, kind in self.events) < GREEDY_OUTSTANDING + SEATS:
             await asyncio.sleep(0.05)
         began, before, worked = time.monotonic(), len(self.events), self.server.cpu_s()
         waits = await asyncio.gather(modest(), modest())
@@ -295,7 +308,7 @@ def main():
     lenient = not options.strict
     checks = {
         f"the median gained less than {GAIN_MIN} times": gain >= GAIN_MIN,
-        f"the p99 gained less than {GAIN_MIN} times": tail_gain >= GAIN_MIN or lenient,
+        f"the p99 gained less than {GAIN_MIN} times": tail_gain >= GAIN_MIN,
         f"more than {THROUGHPUT_LOSS_MAX:.0%} of throughput is lost": lost <= THROUGHPUT_LOSS_MAX
         or lenient,
         "service is divided beyond the bound": apart["steered"] <= BOUND,
