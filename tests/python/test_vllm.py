@@ -1,6 +1,7 @@
 """The steering of vLLM without vLLM: turns, settings, and an adviser before a small fake engine."""
 
 import random
+import statistics
 import sys
 
 import pytest
@@ -248,6 +249,83 @@ def _land(advisor, advice, ran, now_ns, want, said):
     advisor.observe(advice, now_ns, [*produced], [*produced.values()], ended)
     for name in ended:
         del want[name]
+
+
+class _InOrder:
+    """An engine that lets in whoever came first."""
+
+    def __init__(self):
+        self.waiting = []
+
+    def enter(self, name, _output):
+        self.waiting.append(name)
+
+    def let_in(self, seats):
+        gone, self.waiting = self.waiting[:seats], self.waiting[seats:]
+        return gone
+
+    def ran(self, names, ended):
+        pass
+
+
+class _Advised:
+    """An engine that does what an adviser says."""
+
+    def __init__(self):
+        shape = {**_fields(SHAPE), "kv_blocks": 900, "running_max": 8, "steps_in_flight_max": 1}
+        policy = rampmeter.Policy.from_toml("[batch]\nurgency_credit_tokens = 0.0\n")
+        self.advisor = Advisor(policy, EngineShape(**shape))
+        self.now_ns = 0
+
+    def enter(self, name, output):
+        tenant = name.split("-")[0]
+        known = {"prompt_tokens": 8, "output_tokens_max": output, "tenant": tenant}
+        assert self.advisor.enter(name, self.now_ns, **known) is None
+
+    def let_in(self, _seats):
+        self.now_ns += 5 * MILLI
+        self.advice = self.advisor.advise(self.now_ns, kv_blocks_free=800)
+        return [ticket.name for ticket in self.advice.turn]
+
+    def ran(self, names, ended):
+        if names:
+            self.advisor.observe(self.advice, self.now_ns, names, [1] * len(names), ended)
+
+
+def _modest_waits(engine, draw):
+    """At eight seats, 32 requests of one tenant and two of another, who come again soon after they
+    were answered: tokens that are said while one of the other's waits for its first, and tokens a
+    step."""
+    due = [(draw.randrange(4), "greedy") for _ in range(32)] + [(40, "modest")] * 2
+    running, left, born, waits = [], {}, {}, []
+    said = step = 0
+    while len(waits) < 200:
+        for one in sorted(one for one in due if one[0] <= step):
+            due.remove(one)
+            name = f"{one[1]}-{len(born)}"
+            left[name] = 16 + (draw.randint(-12, 12) if one[1] == "greedy" else 0)
+            born[name] = said
+            engine.enter(name, left[name])
+        begun = engine.let_in(8 - len(running))
+        waits += [said - born[name] for name in begun if name.startswith("modest")]
+        running += begun
+        for name in running:
+            left[name] -= 1
+        said, step = said + len(running), step + 1
+        ended = {name for name in running if not left[name]}
+        engine.ran(running, ended)
+        running = [name for name in running if name not in ended]
+        due += [(step + draw.randrange(3), name.split("-")[0]) for name in sorted(ended)]
+    return waits, said / step
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_who_comes_back_waits_for_a_seat_and_not_for_the_queue(seed):
+    plain, plain_rate = _modest_waits(_InOrder(), random.Random(seed))
+    fair, rate = _modest_waits(_Advised(), random.Random(seed))
+    p99_plain, p99 = (statistics.quantiles(waits, n=100)[98] for waits in (plain, fair))
+    assert p99 <= p99_plain / 3
+    assert rate >= 0.95 * plain_rate
 
 
 def test_a_scheduler_without_its_seams_is_described():

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # rampmeter in vLLM 0.32.0 on the CPU: its real scheduler without a model, the seams, and a server
-# with a tiny random model. Needs PyPI: 3.5 GB of downloads, 6 GB in target/vllm-venv (VLLM_VENV=
+# with a small random model. Needs PyPI: 3.5 GB of downloads, 6 GB in target/vllm-venv (VLLM_VENV=
 # takes another). PROFILE=dev builds faster. `measure` prints what steering costs, too.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -1,14 +1,20 @@
-"""Two tenants at one real server on the CPU, with a tiny random model: vLLM alone, and steered.
+"""Two tenants at one real server on the CPU, with a small random model: vLLM alone, and steered.
 
 One tenant keeps four times as many requests at the engine as it has seats, the other sends two at
 a time. Both servers run beside each other and are loaded in turn, so that whatever else the
-machine does meets both. Prints what was measured; exit status 1 if the modest tenant's median
-gained less than is promised, or service was divided beyond the bound. With `--strict` also if its
-p99 did, or throughput was lost: a p99 of some hundred requests hangs on how the machine treats one.
+machine does meets both. Prints what was measured; exit status 1 if the modest tenant's median or
+p99 gained less than is promised, or service was divided beyond the bound. With `--strict` also if
+throughput was lost.
 
 What is checked does not hang on how busy the machine is: a wait is counted in tokens that the
 server produced meanwhile (divided by its rate these are the seconds of a machine of one's own),
 and throughput is tokens for each CPU second of the server's processes. Seconds are printed besides.
+
+What is measured is the order of the engine, so the engine must be what is waited for. The process
+before it, which speaks HTTP, takes requests and gives out tokens as they come: where that is the
+bottleneck, requests wait there for as long as the whole queue, the engine runs dry, and no
+scheduler can help. So a step of the model takes several times what its tokens cost out there, and
+the engine computes in its own process (`ONE_PROCESS`).
 """
 
 import argparse
@@ -16,6 +22,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import multiprocessing
 import os
 import random
 import signal
@@ -42,16 +49,22 @@ ROUNDS = 4
 MODEST_REQUESTS = 30
 START_S_MAX = 600
 GAIN_MIN = 3.0
-"""The modest tenant's time to first token without steering over that with it: the median always,
-the p99 where it is asked for."""
+"""The modest tenant's time to first token without steering over that with it: the median and the
+p99."""
 THROUGHPUT_LOSS_MAX = 0.05
 """Where it is asked for."""
 BOUND = 2 * max(PROMPT, OUTPUT_TOKEN_COST * SEATS * OUTPUT) + CREDIT
 VOCABULARY = 256
+HIDDEN, LAYERS = 1_024, 4
+"""Of the model: 51 million parameters, so that a step of eight tokens takes 20 ms of a core or
+more. Streaming a token costs about 0.6 ms of another one."""
+ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+"""Lets vLLM on the CPU compute in the engine's process. With a worker beside it both poll shared
+memory without a pause: of two cores, nothing is left to the process that speaks HTTP."""
 
 
 def make_model(folder):
-    """A Llama of two small layers with random weights, and a tokenizer of single letters."""
+    """A Llama of few layers with random weights, and a tokenizer of single words."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -59,11 +72,11 @@ def make_model(folder):
     torch.manual_seed(1)
     config = LlamaConfig(
         vocab_size=VOCABULARY,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
+        hidden_size=HIDDEN,
+        intermediate_size=11 * HIDDEN // 4,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HIDDEN // 64,
+        num_key_value_heads=HIDDEN // 64,
         max_position_embeddings=2_048,
     )
     LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
@@ -89,7 +102,7 @@ class Server:
         self.name = name
         self.port, self.metrics_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.log = Path(logs) / f"{name}.log"
+        self.log, self.waits = (Path(logs) / f"{name}.{kind}" for kind in ("log", "waits"))
         command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
         known = {
             "model": model,
@@ -105,13 +118,14 @@ class Server:
         }
         for name_of, value in known.items():
             command += [f"--{name_of}", str(value)]
-        command += ["--enforce-eager"]
+        command += ["--enforce-eager", "--scheduler-cls", f"door.{name.capitalize()}"]
         if name == "steered":
             told = {"policy": str(HERE / "fair.toml"), "metrics_port": self.metrics_port}
-            command += ["--scheduler-cls", "rampmeter.integrations.vllm.Scheduler"]
             command += ["--additional-config", json.dumps({"rampmeter": told})]
         known = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
         known |= {"VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+        known |= ONE_PROCESS | {"WAITS_FILE": str(self.waits)}
+        known["PYTHONPATH"] = os.pathsep.join([str(HERE), *filter(None, [os.getenv("PYTHONPATH")])])
         with self.log.open("w") as out:
             self.process = subprocess.Popen(
                 command,
@@ -139,6 +153,11 @@ class Server:
         server = psutil.Process(self.process.pid)
         times = [one.cpu_times() for one in (server, *server.children(recursive=True))]
         return sum(one.user + one.system for one in times)
+
+    def waits_in_engine(self, tenant):
+        """Tokens that were said while each request of a tenant waited for its first in there."""
+        told = (json.loads(line) for line in self.waits.read_text().splitlines())
+        return [wait for whose, wait in told if whose == tenant]
 
     def stop(self):
         """End it with all that it started."""
@@ -198,8 +217,8 @@ class Load:
 
         self.events.clear()
         crowd = [asyncio.create_task(greedy()) for _ in range(GREEDY_OUTSTANDING)]
-        # Until the queue stands.
-        while sum(kind == "first" for *_, kind in self.events) < 3 * SEATS:
+        # Until the queue stands: all have begun, and those that were quick have come again.
+        while sum(kind == "first" for *_, kind in self.events) < GREEDY_OUTSTANDING + SEATS:
             await asyncio.sleep(0.05)
         began, before, worked = time.monotonic(), len(self.events), self.server.cpu_s()
         waits = await asyncio.gather(modest(), modest())
@@ -227,8 +246,9 @@ class Load:
 
 
 async def measure(servers):
-    """Load them in turn; by name: waits of the modest tenant, what was served, difference."""
-    known = {server.name: ([], [], []) for server in servers}
+    """Load them in turn; by name: the modest tenant's waits as it and as the engine sees
+    them, what was served, difference."""
+    known = {server.name: ([], [], [], []) for server in servers}
     # A connection of its own each: a server closes idle ones just when they are used again.
     limits = aiohttp.TCPConnector(limit=0, force_close=True)
     patience = aiohttp.ClientTimeout(total=300)
@@ -244,7 +264,8 @@ async def measure(servers):
                 known[load.server.name][0].extend(waits)
                 known[load.server.name][1].append(served)
         for load in loads:
-            known[load.server.name][2].append(await load.divide())
+            known[load.server.name][2].extend(load.server.waits_in_engine("modest"))
+            known[load.server.name][3].append(await load.divide())
         steered = loads[-1]
         _, reason = await steered.one("modest", deadline_ms=60_000)
         url = f"http://127.0.0.1:{steered.server.metrics_port}/metrics"
@@ -264,7 +285,11 @@ def main():
     options = parser.parse_args()
     logs = options.logs
     with tempfile.TemporaryDirectory() as model:
-        make_model(model)
+        # In a process of its own: what that imports would stop this one, which measures, for half a
+        # second each time that garbage is collected.
+        maker = multiprocessing.get_context("spawn").Process(target=make_model, args=(model,))
+        maker.start()
+        maker.join()
         servers = []
         try:
             servers.append(Server("plain", model, logs))
@@ -274,28 +299,36 @@ def main():
             for server in servers:
                 server.stop()
     print(
-        "| server | modest TTFT p50 / p99 s | the same in tokens | tokens/s | tokens/CPU s |"
-        " service apart, bound |"
+        "| server | modest TTFT p50 / p99 s | the same in tokens | in the engine | tokens/s |"
+        " tokens/CPU s | service apart, bound |"
     )
-    print("|---|---|---|---|---|---|")
-    middle, tail, rate, apart = {}, {}, {}, {}
-    for name, (waits, served, (most,)) in known.items():
+    print("|---|---|---|---|---|---|---|")
+    middle, tail, inside, rate, apart = {}, {}, {}, {}, {}
+    for name, (waits, served, within, (most,)) in known.items():
         seconds, tokens = zip(*waits, strict=True)
         middle[name], tail[name], apart[name] = statistics.median(tokens), p99(tokens), most
+        inside[name] = p99(within)
         total, took, worked = (sum(part) for part in zip(*served, strict=True))
         rate[name] = total / worked
         print(
             f"| {name} | {statistics.median(seconds):.3f} / {p99(seconds):.3f} "
-            f"| {middle[name]:.0f} / {tail[name]:.0f} | {total / took:.0f} "
-            f"| {rate[name]:.0f} | {most}, {BOUND} |"
+            f"| {middle[name]:.0f} / {tail[name]:.0f} "
+            f"| {statistics.median(within):.0f} / {inside[name]:.0f} "
+            f"| {total / took:.0f} | {rate[name]:.0f} | {most}, {BOUND} |"
         )
-    gain, tail_gain = (known["plain"] / known["steered"] for known in (middle, tail))
+    gain, tail_gain, inside_gain = (
+        known["plain"] / known["steered"] for known in (middle, tail, inside)
+    )
     lost = 1 - rate["steered"] / rate["plain"]
-    print(f"p50 is {gain:.1f}, p99 {tail_gain:.1f} times as short; throughput lost: {lost:.1%}")
+    print(
+        f"p50 is {gain:.1f}, p99 {tail_gain:.1f}, p99 in the engine {inside_gain:.1f} times as"
+        f" short; throughput lost: {lost:.1%}"
+    )
     lenient = not options.strict
     checks = {
         f"the median gained less than {GAIN_MIN} times": gain >= GAIN_MIN,
         f"the p99 gained less than {GAIN_MIN} times": tail_gain >= GAIN_MIN or lenient,
+        f"the p99 in the engine gained less than {GAIN_MIN} times": inside_gain >= GAIN_MIN,
         f"more than {THROUGHPUT_LOSS_MAX:.0%} of throughput is lost": lost <= THROUGHPUT_LOSS_MAX
         or lenient,
         "service is divided beyond the bound": apart["steered"] <= BOUND,

@@ -7,8 +7,9 @@ import contextlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 
-from rampmeter.batch import Batcher, Queued
+from rampmeter.batch import Batcher, Plan, Queued
 from rampmeter.errors import FullError, RangeError, StaleError
 from rampmeter.policy import Policy
 
@@ -58,10 +59,15 @@ class Advice:
     """Who loses their KV before it."""
     expired: list[Ticket] = field(default_factory=list)
     """Who waited for too long and is forgotten."""
-    emits: set[int] = field(default_factory=set)
-    """Handles of those whose token the batcher expects."""
     firsts: list[Ticket] = field(default_factory=list)
-    """Whose first token that may be."""
+    """Whose first token may come out."""
+    plan: Plan | None = None
+
+    def emits(self) -> set[int]:
+        """Say whose token the batcher expects, by handle."""
+        if self.plan is None:
+            return set()
+        return {*compress(self.plan.request, self.plan.emits)}
 
 
 class Advisor:
@@ -214,7 +220,7 @@ class Advisor:
         else:
             ask = cached_tokens
             plan = batcher.form(now_ns, cached_tokens=lambda _, tag: ask(by_tag[tag]))
-        advice = Advice(plan.step)
+        advice = Advice(plan.step, plan=plan)
         for victim in plan.preempted:
             advice.give_way.append(by_tag[victim.tag])
         for expired in plan.expired:
@@ -224,20 +230,14 @@ class Advisor:
         if plan.step is None:
             return advice
         decodes = plan.decode_requests
-        handles = plan.request.tolist()
         if len(plan) > decodes:
-            advice.emits.update(handles[:decodes])
             tags, tokens, emits = plan.tag[decodes:], plan.tokens[decodes:], plan.emits[decodes:]
             for tag, chunk, emit in zip(tags, tokens, emits, strict=True):
                 ticket = by_tag[tag]
                 advice.turn.append(ticket)
                 advice.chunks[ticket.name] = chunk
-                if emit:
-                    advice.emits.add(ticket.handle)
-                    if not ticket.answering:
-                        advice.firsts.append(ticket)
-        else:
-            advice.emits.update(handles)
+                if emit and not ticket.answering:
+                    advice.firsts.append(ticket)
         self._steps.append(advice)
         return advice
 
@@ -260,26 +260,30 @@ class Advisor:
                 self.leave(name, now_ns)
             return []
         while (step := self._steps.popleft()) is not advice:
-            self._tell(step, now_ns, [], None, None)
-        handle_of, emits = self._handles.get, advice.emits
-        handles, produced = [*map(handle_of, names)], [*output_tokens]
-        requests: list[int] = handles  # type: ignore[assignment] # narrowed where it is not plain
-        tokens: list[int] | None = None
-        if self._owing or produced.count(1) < len(handles) or not emits.issuperset(handles):
-            pairs = zip(handles, produced, strict=True)
-            planned = [(h, n) for h, n in pairs if n and h is not None and h in emits]
-            requests, tokens = [h for h, _ in planned], [n for _, n in planned]
-            if self._owing or len(requests) < len(produced) - produced.count(0):
-                self._settle(names, produced, emits, requests, tokens)
+            self._tell(step, now_ns, [], None, set())
+        produced = [*output_tokens]
+        handles = [*map(self._handles.get, names)]
+        done = {self._handles.get(name) for name in finished}
+        requests, tokens = _with_output(handles, produced)
+        believed = False
+        if not self._owing:
+            # The usual case first: the batcher itself looks whether all of them were planned.
+            with contextlib.suppress(RangeError, StaleError):
+                self._tell(advice, now_ns, requests, tokens, done)
+                believed = True
+        if not believed:
+            requests, tokens = self._settle(names, produced, advice.emits())
+            try:
+                self._tell(advice, now_ns, requests, tokens, done)
+                believed = True
+            except (RangeError, StaleError):
+                # The engine did what the batcher holds impossible. It must not stop for that.
+                self.contradictions += 1
+                self._tell(advice, now_ns, [], None, set())
         told = set(requests) if finished or advice.firsts else set()
         firsts = [one for one in advice.firsts if not one.answering and one.handle in told]
         for ticket in firsts:
             ticket.answering = True
-        ended = None
-        if finished:
-            done = {handle_of(name) for name in finished}
-            ended = [handle in done for handle in requests]
-        believed = self._tell(advice, now_ns, requests, tokens, ended)
         for name in finished:
             known = self._tickets.get(name)
             if believed and known is not None and known.handle in told:
@@ -334,42 +338,32 @@ class Advisor:
         now_ns: int,
         requests: list[int],
         tokens: list[int] | None,
-        ended: list[bool] | None,
-    ) -> bool:
+        done: set[int | None],
+    ) -> None:
         step = advice.step
         assert step is not None, "only steps that run are kept"
-        try:
-            self.batcher.observe(
-                now_ns, step, request=requests, output_tokens=tokens, finished=ended
-            )
-        except (RangeError, StaleError):
-            # The engine did what the batcher holds impossible. It must not stop for that.
-            self.contradictions += 1
-            self.batcher.observe(now_ns, step)
-            return False
-        return True
+        ended = [handle in done for handle in requests] if done else None
+        self.batcher.observe(now_ns, step, request=requests, output_tokens=tokens, finished=ended)
 
     def _settle(
-        self,
-        names: Sequence[str],
-        produced: list[int],
-        emits: set[int],
-        requests: list[int],
-        tokens: list[int],
-    ) -> None:
-        """Tell of tokens that were not planned with the next one that was."""
-        place = {handle: at for at, handle in enumerate(requests)}
+        self, names: Sequence[str], produced: list[int], emits: set[int]
+    ) -> tuple[list[int], list[int]]:
+        """Find what may be told: tokens that were not planned go with the next one that was."""
+        requests: list[int] = []
+        tokens: list[int] = []
         for name, count in zip(names, produced, strict=True):
             ticket = self._tickets.get(name)
             if ticket is None or not count:
                 continue
             self._owing -= ticket.owed > 0
             if ticket.handle in emits:
-                tokens[place[ticket.handle]] += ticket.owed
+                requests.append(ticket.handle)
+                tokens.append(count + ticket.owed)
                 ticket.owed = 0
             else:
                 ticket.owed += count
             self._owing += ticket.owed > 0
+        return requests, tokens
 
     def _account(self, tenant: str) -> int:
         named = self._named.get(tenant)
@@ -399,3 +393,14 @@ class Advisor:
         ):
             self._adapters[adapter] = len(self._adapters) + 1
         return self._adapters.get(adapter, 0)
+
+
+def _with_output(
+    handles: list[int | None], produced: list[int]
+) -> tuple[list[int], list[int] | None]:
+    """Whose tokens came out, of those that are known, and how many unless it is one each."""
+    known: list[int] = handles  # type: ignore[assignment] # `None` is looked for
+    if produced.count(1) == len(handles) and None not in handles:
+        return known, None
+    pairs = [(h, n) for h, n in zip(handles, produced, strict=True) if n and h is not None]
+    return [h for h, _ in pairs], [n for _, n in pairs]

@@ -7,8 +7,9 @@
 | who gives way | `_preempt_request`, before vLLM fills the step |
 | who is refused, or given up | `add_request`; the answer goes out with `update_from_output` |
 
-vLLM fills the step, allocates the blocks and keeps its own limits. What it does beside the advice
-is heard with the step's results, and counts.
+vLLM fills the step, allocates the blocks (and is not asked for them where none is needed, see
+`slots`) and keeps its own limits. What it does beside the advice is heard with the step's results,
+and counts.
 """
 
 import logging
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from rampmeter.errors import RangeError
 
-from . import seams
+from . import seams, slots
 from .advisor import Advice, Advisor, Refusal, Ticket
 from .metrics import Metrics
 from .settings import EngineShape, Settings
@@ -73,6 +74,7 @@ class Steered(_Base):  # type: ignore[misc] # the class of vLLM that it is mixed
         self.waiting: Any = TurnQueue(
             lambda request: request.request_id in advisor or request.request_id in blocked
         )
+        slots.spare(self.kv_cache_manager, self._running_status)
         self._metrics.steering(on=True)
         logger.info("rampmeter steers this engine: %s", advisor.shape)
 
