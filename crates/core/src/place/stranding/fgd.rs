@@ -81,6 +81,8 @@ pub(super) struct Tables {
     total: i64,
     /// Least decrease of `F` for a score of 1, 2 and so on; nothing scores more than the last.
     steps: [i64; SCORES],
+    /// The same, over what a device is fragmented by in full: whatever the mix.
+    log_odds: [f64; SCORES - 1],
     /// Of each guess a score that none of its decreases is below.
     guesses: Box<[u8]>,
     /// Guesses for each unit of decrease, with [`GUESS_SCALE_BITS`].
@@ -105,6 +107,10 @@ impl Tables {
             several: vec![0; rows * COUNTS].into_boxed_slice(),
             total: 0,
             steps: [i64::MAX; SCORES],
+            log_odds: core::array::from_fn(|at| {
+                let score = at as f64 + 1.0;
+                libm::log(score / (SCORES as f64 - score))
+            }),
             guesses: (0..GUESSES).map(least_score).collect(),
             guess_scale: 0,
             costs: core::array::from_fn(cost),
@@ -131,20 +137,17 @@ impl Tables {
         let len = mix.shapes().len();
         self.cpu_len = sort_once(&mut self.cpu_milli[..len]);
         self.milli_len = sort_once(&mut milli[..len]);
-        let mut level = 0;
-        for (amount, level_of) in self.level_of.iter_mut().enumerate() {
-            while level < self.milli_len && usize::from(milli[level]) <= amount {
-                level += 1;
-            }
-            *level_of = level as u8;
+        let (mut level, mut from) = (0, 0);
+        for amount in &milli[..self.milli_len] {
+            self.level_of[from..usize::from(*amount)].fill(level);
+            (level, from) = (level + 1, usize::from(*amount));
         }
+        self.level_of[from..].fill(level);
         self.total = mix.total.cast_signed();
         let unit = i64::from(WHOLE_MILLI) * self.total.max(1);
         self.guess_scale = (GUESSES_PER_DEVICE << GUESS_SCALE_BITS) / unit;
-        for (score, step) in (1..).zip(&mut self.steps[..SCORES - 1]) {
-            let odds = f64::from(score) / (SCORES as f64 - f64::from(score));
-            let decrease = f64::from(WHOLE_MILLI) * mix.total as f64 * libm::log(odds);
-            *step = libm::ceil(decrease) as i64;
+        for (step, log_odds) in self.steps.iter_mut().zip(self.log_odds) {
+            *step = libm::ceil(f64::from(WHOLE_MILLI) * mix.total as f64 * log_odds) as i64;
         }
     }
 

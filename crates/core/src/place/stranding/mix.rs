@@ -104,17 +104,23 @@ impl Frozen {
         (self.len, self.total, self.seen) = (0, 0, seen);
     }
 
+    /// One more entry, of a shape that may be there.
     fn add(&mut self, shape: Shape, weight: u32, by_slot: [u32; SLOTS_MAX]) {
+        let Some(own) = self.list[..self.len].iter_mut().find(|own| own.shape == shape) else {
+            return self.push(shape, weight, by_slot);
+        };
         self.total += u64::from(weight);
-        let known = self.list[..self.len].iter().position(|own| own.shape == shape);
-        let at = known.unwrap_or(self.len);
-        let Some(own) = self.list.get_mut(at) else { return };
-        if known.is_none() {
-            *own = Weighted { shape, ..Weighted::NONE };
-            self.len += 1;
-        }
         own.weight += weight;
         own.by_slot.iter_mut().zip(by_slot).for_each(|(sum, weight)| *sum += weight);
+    }
+
+    /// The same, of a shape that is not there.
+    fn push(&mut self, shape: Shape, weight: u32, by_slot: [u32; SLOTS_MAX]) {
+        self.total += u64::from(weight);
+        if let Some(own) = self.list.get_mut(self.len) {
+            *own = Weighted { shape, weight, by_slot };
+            self.len += 1;
+        }
     }
 }
 
@@ -124,6 +130,8 @@ pub(super) struct TaskMix {
     /// Arrivals.
     pub(super) seen: u64,
     shapes: Box<[(Shape, f64)]>,
+    /// The same shapes as words, by which they are looked for.
+    words: Box<[u64]>,
     shapes_len: usize,
     sets: [Wish; SETS_MAX],
     sets_len: usize,
@@ -137,6 +145,7 @@ impl TaskMix {
         Self {
             seen: 0,
             shapes: vec![(Shape::default(), 0.0); SHAPES_MAX].into_boxed_slice(),
+            words: vec![0; SHAPES_MAX].into_boxed_slice(),
             shapes_len: 0,
             sets: [Wish::NONE; SETS_MAX],
             sets_len: 0,
@@ -146,7 +155,7 @@ impl TaskMix {
     }
 
     pub(super) const fn bytes_needed() -> u64 {
-        (SHAPES_MAX * (size_of::<(Shape, f64)>() + size_of::<Weighted>())
+        (SHAPES_MAX * (size_of::<(Shape, f64)>() + size_of::<u64>() + size_of::<Weighted>())
             + ENTRIES_MAX * size_of::<Entry>()) as u64
     }
 
@@ -175,7 +184,7 @@ impl TaskMix {
         if self.shapes().iter().any(|(own, _)| *own == shape) {
             return false;
         }
-        self.shapes[self.shapes_len] = (shape, weight);
+        self.set_shape(self.shapes_len, shape, weight);
         self.shapes_len += 1;
         true
     }
@@ -213,17 +222,22 @@ impl TaskMix {
         }
     }
 
+    fn set_shape(&mut self, at: usize, shape: Shape, weight: f64) {
+        (self.shapes[at], self.words[at]) = ((shape, weight), shape.word());
+    }
+
     fn count(&mut self, shape: Shape, weight: f64) {
-        let known = &mut self.shapes[..self.shapes_len];
         let word = shape.word();
-        if let Some((_, sum)) = known.iter_mut().find(|(own, _)| own.word() == word) {
-            *sum += weight;
+        if let Some(at) = self.words[..self.shapes_len].iter().position(|own| *own == word) {
+            self.shapes[at].1 += weight;
         } else if self.shapes_len < SHAPES_MAX {
-            self.shapes[self.shapes_len] = (shape, weight);
+            self.set_shape(self.shapes_len, shape, weight);
             self.shapes_len += 1;
-        } else if let Some(least) = known.iter_mut().min_by(|one, other| one.1.total_cmp(&other.1))
-        {
-            *least = (shape, least.1 + weight);
+        } else {
+            let by_weight =
+                |at: &usize, other: &usize| self.shapes[*at].1.total_cmp(&self.shapes[*other].1);
+            let least = (0..SHAPES_MAX).min_by(by_weight).unwrap_or(0);
+            self.set_shape(least, shape, self.shapes[least].1 + weight);
         }
     }
 
@@ -299,7 +313,8 @@ impl TaskMix {
                 _ if allowed >> slot & 1 == 0 => 0,
                 _ => nearest(part * shares[slot]),
             };
-            out.add(*shape, nearest(part), core::array::from_fn(on));
+            // Each shape is counted once.
+            out.push(*shape, nearest(part), core::array::from_fn(on));
         }
     }
 }

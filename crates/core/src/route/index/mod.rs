@@ -6,7 +6,7 @@
 //!
 //! # How
 //! ```text
-//! table    hash -> block            chains in one array of buckets
+//! table    hash -> block            open addressing (`table`)
 //! block    hash, age, sets          in a list from the least to the most recently used
 //! set      64 replicas, a bit each, for each tier
 //! ```
@@ -16,17 +16,18 @@
 //!
 //! # Bounds and cost
 //! O(blocks of the prompt * sets of a block); each replica drops out once. Blocks of one prompt
-//! stand beside each other where they were put in together, so that most are found without their
-//! bucket, and move to the front of the list together. 32 bytes a block and 4 to 8 more for its
-//! bucket, 32 a set, 40 for each 64 replicas, 28 a replica and 16 a block of the longest prompt, all
-//! taken when it is built.
+//! stand beside each other where they were put in together, so that most are found without the
+//! table, and move to the front of the list together. What will be read of memory for blocks that
+//! are new, and for those that make room, is asked for at once, not one after the other. 32 bytes a
+//! block and 11 to 22 more in the table, 32 a set, 40 for each 64 replicas, 28 a replica and 16 a
+//! block of the longest prompt, all taken when it is built.
 //! Full: the block that nobody used for longest is forgotten. A prompt uses its last block first,
 //! so that a beginning, without which nothing behind it can be found, outlives its continuations.
 //! `clear` looks at everything: O(index).
 //!
 //! # What it is bad at
 //! - Blocks in the middle that a replica lost hide those behind them, as they do for the engine.
-//! - Hashes that are chosen to share a bucket make a long chain.
+//! - Hashes that are chosen to share a place in the table make a long row.
 //! - Tiers count from the beginning: a block on the device behind one on the disk counts as if it
 //!   had to be loaded, too.
 //!
@@ -35,6 +36,7 @@
 //! make the tree a table (vLLM). Sets as words: ours.
 
 mod state;
+mod table;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -42,10 +44,10 @@ mod walk;
 use alloc::boxed::Box;
 use alloc::vec;
 
-use super::hash::mix;
 use super::options::{RouterOptions, TIERS, Tier};
 use crate::units::Nanos;
 
+use table::{Table, tag_of};
 pub(super) use walk::Matched;
 use walk::Walk;
 
@@ -57,11 +59,13 @@ struct Block {
     hash: u64,
     /// When a request or an event last named it.
     used: Nanos,
-    /// In its bucket, or in the list of free blocks.
-    next: u32,
+    /// The first of its sets; of a free block [`NONE`].
     sets: u32,
     older: u32,
+    /// Of a free block the next free one.
     newer: u32,
+    /// That of its hash in the table.
+    tag: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +88,7 @@ impl Set {
 /// Blocks and who holds them.
 #[derive(Debug)]
 pub(super) struct Index {
-    buckets: Box<[u32]>,
+    table: Table,
     blocks: Box<[Block]>,
     sets: Box<[Set]>,
     free_block: u32,
@@ -100,10 +104,10 @@ pub(super) struct Index {
 impl Index {
     pub(super) fn new(options: &RouterOptions) -> Self {
         let block =
-            Block { hash: 0, used: Nanos::ZERO, next: NONE, sets: NONE, older: NONE, newer: NONE };
+            Block { hash: 0, used: Nanos::ZERO, sets: NONE, older: NONE, newer: NONE, tag: 0 };
         let set = Set { held: [0; TIERS], group: 0, next: NONE };
         let mut index = Self {
-            buckets: vec![NONE; buckets_of(options.blocks_max) as usize].into_boxed_slice(),
+            table: Table::new(options.blocks_max),
             blocks: vec![block; options.blocks_max as usize].into_boxed_slice(),
             sets: vec![set; options.sets_max as usize].into_boxed_slice(),
             free_block: NONE,
@@ -120,10 +124,10 @@ impl Index {
     }
 
     pub(super) const fn bytes_needed(options: &RouterOptions) -> u64 {
-        let buckets = buckets_of(options.blocks_max) * size_of::<u32>() as u64;
+        let table = Table::bytes_needed(options.blocks_max);
         let blocks = options.blocks_max as u64 * size_of::<Block>() as u64;
         let sets = options.sets_max as u64 * size_of::<Set>() as u64;
-        buckets + blocks + sets + Walk::bytes_needed(options)
+        table + blocks + sets + Walk::bytes_needed(options)
     }
 
     /// Blocks known, sets in use, and blocks that were forgotten for lack of room.
@@ -133,9 +137,9 @@ impl Index {
 
     /// A replica holds a block from now on.
     pub(super) fn hold(&mut self, now: Nanos, hash: u64, replica: u32, tier: Tier) {
-        let bucket = self.bucket(hash);
-        let block = match self.find_in(bucket, hash) {
-            NONE => self.insert_in(bucket, hash),
+        let tag = tag_of(hash);
+        let block = match self.table.find(&self.blocks, hash, tag) {
+            NONE => self.insert(hash, tag),
             block => block,
         };
         self.use_block(now, block);
@@ -162,7 +166,7 @@ impl Index {
 
     /// Nobody holds anything. O(index).
     pub(super) fn empty(&mut self) {
-        self.buckets.fill(NONE);
+        self.table.clear();
         (self.oldest, self.newest, self.len, self.sets_len) = (NONE, NONE, 0, 0);
         self.evicted = 0;
         self.free_all();
@@ -170,13 +174,13 @@ impl Index {
 
     fn free_all(&mut self) {
         for (index, block) in (1..).zip(&mut self.blocks) {
-            block.next = index;
+            (block.sets, block.newer) = (NONE, index);
         }
         for (index, set) in (1..).zip(&mut self.sets) {
             set.next = index;
         }
         if let Some(last) = self.blocks.last_mut() {
-            last.next = NONE;
+            last.newer = NONE;
         }
         if let Some(last) = self.sets.last_mut() {
             last.next = NONE;
@@ -184,33 +188,21 @@ impl Index {
         (self.free_block, self.free_set) = (0, 0);
     }
 
-    fn bucket(&self, hash: u64) -> usize {
-        bucket_of(&self.buckets, hash)
-    }
-
     /// The block of that hash, or [`NONE`].
     fn find(&self, hash: u64) -> u32 {
-        self.find_in(self.bucket(hash), hash)
-    }
-
-    fn find_in(&self, bucket: usize, hash: u64) -> u32 {
-        find_from(&self.blocks, self.buckets[bucket], hash)
+        self.table.find(&self.blocks, hash, tag_of(hash))
     }
 
     /// A block that is not there yet, as the most recently used one, with no holders.
-    fn insert(&mut self, hash: u64) -> u32 {
-        self.insert_in(self.bucket(hash), hash)
-    }
-
-    fn insert_in(&mut self, bucket: usize, hash: u64) -> u32 {
+    fn insert(&mut self, hash: u64, tag: u32) -> u32 {
         if self.free_block == NONE {
             self.evict(NONE);
         }
         let index = self.free_block;
         let block = &mut self.blocks[index as usize];
-        self.free_block = block.next;
-        (block.hash, block.sets, block.next) = (hash, NONE, self.buckets[bucket]);
-        self.buckets[bucket] = index;
+        self.free_block = block.newer;
+        (block.hash, block.tag) = (hash, tag);
+        self.table.insert(tag, index);
         self.len += 1;
         self.append(index);
         index
@@ -227,28 +219,15 @@ impl Index {
     }
 
     fn remove(&mut self, index: u32) {
-        let Block { hash, sets, next, .. } = self.blocks[index as usize];
+        let Block { tag, sets, .. } = self.blocks[index as usize];
         let mut set = sets;
         while set != NONE {
             set = self.release(set);
         }
-        let bucket = self.bucket(hash);
-        if self.buckets[bucket] == index {
-            self.buckets[bucket] = next;
-        } else {
-            let mut before = self.buckets[bucket];
-            while before != NONE {
-                let behind = &mut self.blocks[before as usize].next;
-                if *behind == index {
-                    *behind = next;
-                    break;
-                }
-                before = *behind;
-            }
-        }
+        self.table.remove(tag, index);
         self.detach(index);
         let block = &mut self.blocks[index as usize];
-        (block.next, block.sets) = (self.free_block, NONE);
+        (block.newer, block.sets) = (self.free_block, NONE);
         self.free_block = index;
         self.len -= 1;
     }
@@ -354,29 +333,13 @@ impl Index {
     }
 }
 
-fn bucket_of(buckets: &[u32], hash: u64) -> usize {
-    // The number of buckets is a power of two.
-    (mix(hash) & (buckets.len() as u64 - 1)) as usize
-}
-
-/// The block of that hash in a chain, or [`NONE`].
-fn find_from(blocks: &[Block], first: u32, hash: u64) -> u32 {
-    let mut at = first;
-    while let Some(block) = blocks.get(at as usize)
-        && block.hash != hash
-    {
-        at = block.next;
-    }
-    at
-}
-
 /// The block of that hash, or [`NONE`], where the one before it in a prompt stands at `before`:
 /// those of one prompt are put in from its end, each into the place behind the last.
-fn find_behind(buckets: &[u32], blocks: &[Block], before: u32, hash: u64) -> u32 {
+fn find_behind(table: &Table, blocks: &[Block], before: u32, hash: u64) -> u32 {
     let guess = before.wrapping_sub(1);
     match blocks.get(guess as usize) {
         Some(block) if block.hash == hash && block.sets != NONE => guess,
-        _ => find_from(blocks, buckets[bucket_of(buckets, hash)], hash),
+        _ => table.find(blocks, hash, tag_of(hash)),
     }
 }
 
@@ -397,9 +360,4 @@ fn add_in_place(sets: &mut [Set], first: u32, replica: u32, tier: Tier) -> bool 
 /// Group and bit of a replica.
 const fn place_of(replica: u32) -> (u32, u64) {
     (replica / u64::BITS, 1 << (replica % u64::BITS))
-}
-
-/// Buckets for so many blocks: on average at most one block each.
-const fn buckets_of(blocks_max: u32) -> u64 {
-    (blocks_max as u64).next_power_of_two()
 }

@@ -1,6 +1,6 @@
 //! The index as words: blocks from the least to the most recently used, each with its sets.
 
-use super::{Index, NONE, Set};
+use super::{Index, NONE, Set, tag_of};
 use crate::error::Error;
 use crate::route::options::TIERS;
 use crate::snapshot::{CONTRADICTION, Words, ensure};
@@ -40,7 +40,7 @@ impl Index {
             let (hash, used) = (words.next()?, Nanos(words.next()?));
             let sets = words.next_within("sets", 1, self.walk.groups())?;
             ensure(self.find(hash) == NONE && sets + self.sets_len <= self.sets.len() as u32)?;
-            let block = self.insert(hash);
+            let block = self.insert(hash, tag_of(hash));
             self.blocks[block as usize].used = used;
             let mut last = NONE;
             for _ in 0..sets {

@@ -7,10 +7,14 @@
 use alloc::boxed::Box;
 use alloc::vec;
 
-use super::{Index, NONE, Set, add_in_place, find_behind};
+use super::{Index, NONE, Set, add_in_place, find_behind, tag_of};
 use crate::route::board::{GROUP_BLOCKS, LANES};
 use crate::route::options::{RouterOptions, TIERS, Tier};
 use crate::units::Nanos;
+
+/// Blocks whose memory is asked for together: twice as many lines as a core waits for at once, and
+/// far fewer than its nearest memory holds.
+const FORESEEN: usize = 16;
 
 /// Leading blocks that a replica holds: on the device; there or on the host; anywhere.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -201,32 +205,54 @@ impl Walk {
     }
 }
 
+/// Bits of holders that are others than before.
+fn change_of(held: [u64; TIERS], before: [u64; TIERS]) -> u64 {
+    (held[0] ^ before[0]) | (held[1] ^ before[1]) | (held[2] ^ before[2])
+}
+
 impl Index {
     /// Finds out how far each replica holds the blocks of a prompt, at most as many as there is
     /// room for.
     pub(in crate::route) fn walk(&mut self, hashes: &[u64]) {
-        let Self { buckets, blocks, sets, walk, .. } = self;
+        let Self { table, blocks, sets, walk, .. } = self;
         walk.begin();
         let mut path = core::mem::take(&mut walk.path);
+        let looked_at = hashes.len().min(path.len());
         let (mut least, mut last, mut len) = (Nanos::MAX, NONE, 0);
         // Where one group alone is left: what its set was like.
         let (mut alone, mut before) = (NONE, [0; TIERS]);
-        for (hash, place) in hashes.iter().zip(&mut path) {
-            let index = find_behind(buckets, blocks, last, *hash);
+        while len < looked_at {
+            if alone != NONE {
+                // Held by whom the block before is held by: nobody drops out. As a rule these stand
+                // beside each other.
+                let beside = blocks[..last as usize].iter().rev();
+                let places = path[len..looked_at].iter_mut().zip(&hashes[len..]);
+                for (block, (place, hash)) in beside.zip(places) {
+                    let Some(set) = sets.get(block.sets as usize) else { break };
+                    let change = change_of(set.held, before) | u64::from(set.group ^ alone);
+                    if block.hash != *hash || change != 0 || set.next != NONE {
+                        break;
+                    }
+                    (last, least) = (last - 1, least.min(block.used));
+                    *place = (last, least);
+                    len += 1;
+                }
+                if len == looked_at {
+                    break;
+                }
+            }
+            let index = find_behind(table, blocks, last, hashes[len]);
             let Some(block) = blocks.get(index as usize) else { break };
             let Some(set) = sets.get(block.sets as usize) else { break };
             (last, least) = (index, least.min(block.used));
-            *place = (index, least);
-            let [device, host, disk] = set.held;
-            let change = (device ^ before[0]) | (host ^ before[1]) | (disk ^ before[2]);
-            // Held by whom the block before is held by: nobody drops out.
-            if change != 0 || set.group != alone || set.next != NONE {
+            path[len] = (index, least);
+            if change_of(set.held, before) != 0 || set.group != alone || set.next != NONE {
                 if let Some(crowd) = walk.crowds.get_mut(alone as usize) {
-                    crowd.seen = len;
+                    crowd.seen = len as u32;
                 }
                 let anybody = match len {
                     0 => walk.begins(sets, block.sets),
-                    _ => walk.goes_on(sets, block.sets, len),
+                    _ => walk.goes_on(sets, block.sets, len as u32),
                 };
                 if !anybody {
                     // Blocks that are known behind it are of nobody who has all before.
@@ -238,7 +264,7 @@ impl Index {
             len += 1;
         }
         walk.path = path;
-        walk.path_len = len;
+        walk.path_len = len as u32;
         walk.ends();
     }
 
@@ -278,13 +304,36 @@ impl Index {
         let looked_at = hashes.len().min(self.walk.path.len());
         // Blocks found by the walk may be forgotten by what is inserted before them.
         let (found, new) = hashes[..looked_at].split_at(known.min(looked_at));
-        for hash in new.iter().rev() {
-            self.hold(now, *hash, replica, Tier::Device);
+        for some in new.rchunks(FORESEEN) {
+            self.foresee(some);
+            for hash in some.iter().rev() {
+                self.hold(now, *hash, replica, Tier::Device);
+            }
         }
         let mut left = found.len();
         while left > 0 {
             left -= self.hold_run(now, &found[..left], replica);
         }
+    }
+
+    /// Reads what holding blocks that are new will read, of them and of those that make room. One read
+    /// does not wait for the other here, so that memory answers all of them in the time of a few.
+    fn foresee(&self, new: &[u64]) {
+        let mut seen = 0;
+        for hash in new {
+            seen ^= self.table.glance(tag_of(*hash));
+        }
+        if self.free_block == NONE {
+            let mut at = self.oldest;
+            for _ in new {
+                let Some(block) = self.blocks.get(at as usize) else { break };
+                seen ^= self.table.glance(block.tag);
+                seen ^= self.sets.get(block.sets as usize).map_or(0, |set| set.next);
+                at = block.newer;
+            }
+        }
+        // Nobody needs what was read; without this it would not be read at all.
+        core::hint::black_box(seen);
     }
 
     /// A replica will hold the last of these blocks, which a walk found, and as many before it as
