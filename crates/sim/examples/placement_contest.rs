@@ -57,7 +57,7 @@ fn main() -> Outcome<()> {
         contest.placements(false)?;
     }
     if tables != "placements" {
-        contest.holds(&[Placement::Fixed(Measure::Fgd), Placement::Rampmeter])?;
+        contest.holds(&[Placement::Fixed(Measure::Fgd), Placement::RAMPMETER])?;
     }
     Ok(())
 }
@@ -147,16 +147,20 @@ impl Contest {
         });
         let felt = self.run_all(&cells.collect::<Vec<_>>())?;
         let rows: Vec<&[Felt]> = felt.chunks(LOADS.len()).collect();
-        let (own, fixed) = rows.split_last().ok_or("no rows")?;
+        let own = rows.last().ok_or("no rows")?;
+        // Those that go by no price that changes.
+        let fixed = Placement::ALL.iter().zip(&rows);
+        let fixed = fixed.filter(|(placement, _)| !matches!(placement, Placement::Priced(_)));
+        let fixed: Vec<&[Felt]> = fixed.map(|(_, row)| *row).collect();
         let best =
             |at: usize| fixed.iter().map(|row| row[at].delay_s).fold(f64::INFINITY, f64::min);
-        print!("{:<16}", "placement");
+        print!("{:<18}", "placement");
         for load in LOADS {
             print!("{load:>8}");
         }
         println!("{:>12}", "worst loss");
         for (placement, row) in Placement::ALL.iter().zip(&rows) {
-            print!("{placement:<16}");
+            print!("{placement:<18}");
             for felt in *row {
                 print!("{:>8.2}", felt.delay_s);
             }

@@ -13,13 +13,16 @@ pub enum Placement {
     Fixed(Measure),
     /// Prices in delay with this shadow price of a GPU, whatever happens.
     Pinned(f64),
-    /// Prices in delay, with the shadow price as observed.
-    Rampmeter,
+    /// Prices in delay, with the shadow price as observed, and this measure of what is stranded.
+    Priced(Measure),
 }
 
 impl Placement {
+    /// The library's own.
+    pub const RAMPMETER: Self = Self::Priced(Measure::Value);
+
     /// All of them, the library's last.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Fixed(Measure::Random),
         Self::Fixed(Measure::BestFit),
         Self::Fixed(Measure::Spread),
@@ -27,7 +30,8 @@ impl Placement {
         Self::Fixed(Measure::Fgd),
         Self::Pinned(0.0),
         Self::Pinned(1.0),
-        Self::Rampmeter,
+        Self::Priced(Measure::Fgd),
+        Self::RAMPMETER,
     ];
 
     /// The policy that a placer is made with, where neighbours slow each other down or do not.
@@ -41,7 +45,7 @@ impl Placement {
                     (measure, 1.0, 0.0);
             }
             Self::Pinned(shadow_price) => rules.shadow_price = shadow_price,
-            Self::Rampmeter => rules.shadow_price = 0.0,
+            Self::Priced(measure) => (rules.measure, rules.shadow_price) = (measure, 0.0),
         }
         if has_interference {
             rules.interference_sharer_ratio = SHARER_RATIO;
@@ -58,7 +62,11 @@ impl fmt::Display for Placement {
             Self::Fixed(Measure::Spread) => f.pad("worst fit"),
             Self::Fixed(measure) => f.pad(&Measure::NAMES[*measure as usize].replace('_', " ")),
             Self::Pinned(shadow_price) => f.pad(&format!("pinned pi = {shadow_price}")),
-            Self::Rampmeter => f.pad("rampmeter"),
+            Self::Priced(Measure::Value) => f.pad("rampmeter"),
+            Self::Priced(measure) => {
+                let name = Measure::NAMES[*measure as usize].replace('_', " ");
+                f.pad(&format!("{name}, pi observed"))
+            }
         }
     }
 }

@@ -243,7 +243,7 @@ impl<'a> World<'a> {
     }
 
     fn decide(&mut self) -> Result<(), Error> {
-        if self.case.placement == Placement::Rampmeter {
+        if matches!(self.case.placement, Placement::Priced(_)) {
             self.placer.set_shadow_price(self.shadow.price(self.now)?)?;
         }
         loop {
