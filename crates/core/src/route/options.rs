@@ -8,7 +8,7 @@ use crate::units::{Blocks, Nanos};
 /// Most replicas of one router, 2^20.
 pub const REPLICAS_MAX: u32 = 1 << 20;
 
-/// Most blocks and sets of an index, 2^28: 17 GB.
+/// Most blocks and sets of an index, 2^28: 21 GB.
 const INDEX_MAX: u64 = 1 << 28;
 
 /// Most requests that a router can know at once, 2^24.
