@@ -83,6 +83,17 @@ def admit_ns() -> float:
     return statistics.median(spent_ns)
 
 
+def peer_ns() -> float:
+    """Take the median of calls of the interpreter's own: its share of a call with keywords."""
+    spent_ns = []
+    for first in range(0, BLOCKS * BLOCK, BLOCK):
+        began = CLOCK()
+        for number in range(first, first + BLOCK):
+            number.to_bytes(length=8, byteorder="little", signed=False)
+        spent_ns.append((CLOCK() - began) / BLOCK)
+    return statistics.median(spent_ns)
+
+
 def route_ns(form: Callable[[list[int]], "Buffer"]) -> float:
     """Take the median of blocks of prompts of 64 blocks, named so, among 64 replicas."""
     router = Router(Policy(), blocks_max=65_536, sets_max=65_536)
@@ -147,6 +158,7 @@ def turn() -> dict[str, tuple[float, float, int | None]]:
     """Make all calls once in Rust and once in Python: nanoseconds of both, and the budget."""
     rust = json.loads(subprocess.check_output(RUST.split(), cwd=ROOT))
     rows: dict[str, tuple[float, float, int | None]] = {
+        "int.to_bytes, for comparison": (0.0, peer_ns(), None),
         "submit": (rust["submit_ns"], submit_ns(), CALL_NS_MAX),
         "admit": (rust["admit_ns"], admit_ns(), CALL_NS_MAX),
     }

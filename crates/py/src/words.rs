@@ -1,45 +1,56 @@
 //! Block names and tokens: arrays of numbers, as Python has them.
 //!
 //! An array (`NumPy`, `array.array`, `memoryview`), `bytes` of native 64-bit numbers, or any sequence
-//! of `int`. Arrays are read as a whole, without an object for each number; what is read is kept, 8
-//! bytes each, because another thread may write to the array while the core looks at it.
+//! of `int`. Arrays are copied as a whole, without an object for each number, because another thread
+//! may write to them while the core looks at them; `bytes`, which nobody can write to, are read where
+//! they lie.
+
+use std::borrow::Cow;
 
 use pyo3::buffer::{Element, ElementType, PyUntypedBuffer};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
+use zerocopy::FromBytes;
 
 const BYTES: usize = size_of::<u64>();
 
 /// Names of blocks. Signed numbers are taken by their bits, as `NumPy` keeps hashes in `int64`.
 #[derive(Debug, Default)]
-pub(crate) struct Names(pub(crate) Vec<u64>);
+pub(crate) struct Names<'a>(pub(crate) Cow<'a, [u64]>);
 
 /// Tokens of a prompt.
 #[derive(Debug)]
 pub(crate) struct TokenIds(pub(crate) Vec<u32>);
 
-impl<'a, 'py> FromPyObject<'a, 'py> for Names {
+impl<'a, 'py> FromPyObject<'a, 'py> for Names<'a> {
     type Error = PyErr;
 
     fn extract(given: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        if let Ok(bytes) = given.cast::<PyBytes>() {
-            return of_bytes(bytes.as_bytes());
+        if given.is_instance_of::<PyBytes>() {
+            let bytes: &'a [u8] = given.extract()?;
+            let in_place = <[u64]>::ref_from_bytes(bytes).map(Cow::Borrowed);
+            return in_place.or_else(|_| of_bytes(bytes).map(Cow::Owned)).map(Self);
         }
-        if let Some(names) = listed(&given) {
-            return Ok(Self(names?));
+        Ok(Self(Cow::Owned(copied(&given)?)))
+    }
+}
+
+/// The names in anything but `bytes`.
+fn copied(given: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
+    if let Some(names) = listed(given) {
+        return names;
+    }
+    let Ok(buffer) = PyUntypedBuffer::get(given) else { return given.extract() };
+    let py = given.py();
+    match (ElementType::from_format(buffer.format()), buffer.item_size()) {
+        (ElementType::UnsignedInteger { .. }, BYTES) => column::<u64>(py, &buffer),
+        (ElementType::SignedInteger { .. }, BYTES) => {
+            let names = column::<i64>(py, &buffer)?;
+            Ok(names.into_iter().map(i64::cast_unsigned).collect())
         }
-        let Ok(buffer) = PyUntypedBuffer::get(&given) else { return Ok(Self(given.extract()?)) };
-        let py = given.py();
-        match (ElementType::from_format(buffer.format()), buffer.item_size()) {
-            (ElementType::UnsignedInteger { .. }, BYTES) => Ok(Self(column::<u64>(py, &buffer)?)),
-            (ElementType::SignedInteger { .. }, BYTES) => {
-                let names = column::<i64>(py, &buffer)?;
-                Ok(Self(names.into_iter().map(i64::cast_unsigned).collect()))
-            }
-            (ElementType::UnsignedInteger { .. }, 1) => of_bytes(&column::<u8>(py, &buffer)?),
-            _ => Err(PyTypeError::new_err("an array of block names has 64-bit integers")),
-        }
+        (ElementType::UnsignedInteger { .. }, 1) => of_bytes(&column::<u8>(py, &buffer)?),
+        _ => Err(PyTypeError::new_err("an array of block names has 64-bit integers")),
     }
 }
 
@@ -74,12 +85,12 @@ where
     Some(tuple.iter().map(|number| number.extract()).collect())
 }
 
-fn of_bytes(bytes: &[u8]) -> PyResult<Names> {
+fn of_bytes(bytes: &[u8]) -> PyResult<Vec<u64>> {
     let (words, rest) = bytes.as_chunks::<BYTES>();
     if !rest.is_empty() {
         return Err(PyValueError::new_err("bytes of block names come in eights"));
     }
-    Ok(Names(words.iter().copied().map(u64::from_ne_bytes).collect()))
+    Ok(words.iter().copied().map(u64::from_ne_bytes).collect())
 }
 
 fn column<T: Element>(py: Python<'_>, buffer: &PyUntypedBuffer) -> PyResult<Vec<T>> {

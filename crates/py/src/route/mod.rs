@@ -3,6 +3,8 @@
 mod answers;
 mod spec;
 
+use std::borrow::Cow;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyType};
 use rampmeter::route::{
@@ -23,7 +25,8 @@ use answers::{Candidate, Prices, Routed, RoutedPair, RouterStats};
 /// Nothing is needed but `route` and `ended`; each of the other calls makes it better: first tokens,
 /// reports of the engines, what their caches hold. Prompts are known by the names (hashes) of their
 /// full blocks, the engine's own or those of `hash_blocks`: an array of 64-bit integers (`NumPy`,
-/// `array.array`), `bytes` of native ones, or a sequence of `int`.
+/// `array.array`), `bytes` of native ones (the fastest: only these are not copied), or a sequence of
+/// `int`.
 ///
 /// Options: `replicas_max=64`, `requests_max=16384`, `block_tokens=16` (tokens in a block of those
 /// names), `blocks_max=2**20` and `sets_max=2**20` (blocks that it can know), `prompt_blocks_max=8192`
@@ -162,7 +165,7 @@ impl Router {
         now_ns: u64,
         class_index: u16,
         prompt_tokens: u32,
-        hashes: Option<Names>,
+        hashes: Option<Names<'_>>,
         adapter: u64,
     ) -> PyResult<Option<Routed>> {
         let (request, names) = asked(class_index, prompt_tokens, adapter, hashes);
@@ -180,7 +183,7 @@ impl Router {
         now_ns: u64,
         class_index: u16,
         prompt_tokens: u32,
-        hashes: Option<Names>,
+        hashes: Option<Names<'_>>,
         adapter: u64,
     ) -> PyResult<Option<RoutedPair>> {
         let (request, names) = asked(class_index, prompt_tokens, adapter, hashes);
@@ -197,7 +200,7 @@ impl Router {
         now_ns: u64,
         class_index: u16,
         prompt_tokens: u32,
-        hashes: Option<Names>,
+        hashes: Option<Names<'_>>,
         adapter: u64,
     ) -> PyResult<Vec<Candidate>> {
         let (request, names) = asked(class_index, prompt_tokens, adapter, hashes);
@@ -245,7 +248,7 @@ impl Router {
         py: Python<'_>,
         now_ns: u64,
         replica: u64,
-        hashes: Names,
+        hashes: Names<'_>,
         tier: &str,
     ) -> PyResult<()> {
         let (replica, tier) = (ReplicaId::from_raw(replica), spec::tier(tier)?);
@@ -259,7 +262,7 @@ impl Router {
         py: Python<'_>,
         now_ns: u64,
         replica: u64,
-        hashes: Names,
+        hashes: Names<'_>,
         tier: &str,
     ) -> PyResult<()> {
         let (replica, tier) = (ReplicaId::from_raw(replica), spec::tier(tier)?);
@@ -346,8 +349,8 @@ fn asked(
     class: u16,
     prompt_tokens: u32,
     adapter: u64,
-    hashes: Option<Names>,
-) -> (RouteRequest, Vec<u64>) {
+    hashes: Option<Names<'_>>,
+) -> (RouteRequest, Cow<'_, [u64]>) {
     let request = RouteRequest { class, prompt_tokens: Tokens(prompt_tokens), adapter };
     (request, hashes.unwrap_or_default().0)
 }
