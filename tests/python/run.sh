@@ -67,6 +67,23 @@ for version in "${versions[@]}"; do
     say "CPython $("$work/$version/bin/python" -V | cut -d' ' -f2): $(tail -1 "$work/log")"
 done
 
+# A CPython without a GIL has no stable ABI before 3.15: its wheel is for that version alone.
+free=$(command -v python3.14t || true)
+if [ -n "$free" ]; then
+    pythons[3.14t]=$free
+    venv free 3.14t
+    quietly "the wheel without a GIL" "$work/free/bin/python" -m pip wheel --quiet --no-deps \
+        --disable-pip-version-check --config-settings=build-args=--profile=dev --wheel-dir "$work/wheels" .
+    install free "$work"/wheels/rampmeter-*-cp314t-*.whl $tests
+    quietly "a module that needs no GIL" "$work/free/bin/python" -W error \
+        -c 'import rampmeter, sys; assert not sys._is_gil_enabled()'
+    quietly "the tests without a GIL" env PYTHON_GIL=0 "$work/free/bin/python" -m pytest -q \
+        -p no:cacheprovider tests/python
+    say "CPython $("$work/free/bin/python" -V | cut -d' ' -f2) without a GIL: $(tail -1 "$work/log")"
+else
+    say "python3.14t is not here: nothing is tested without a GIL"
+fi
+
 # Style and types, with no optional package.
 install "$newest" ruff mypy
 bin=$work/$newest/bin
