@@ -245,6 +245,11 @@ impl Matrix {
         best
     }
 
+    /// Whether the costs of a shape are kept.
+    pub(super) fn has_row(&self, shape: Shape) -> bool {
+        self.rows.has(shape)
+    }
+
     /// Of which tables the costs of a node are; `None` for one that is priced when it is asked for.
     pub(super) fn version_of(&self, index: u32) -> Option<u32> {
         match self.places.get(index as usize) {

@@ -213,6 +213,12 @@ impl Stranding {
         self.matrix.as_ref().and_then(|_| Shape::of(demand))
     }
 
+    /// Whether the matrix keeps the costs of a demand.
+    pub(super) fn knows_shape(&self, demand: &Demand) -> bool {
+        let has_row = |matrix: &Matrix| Shape::of(demand).is_some_and(|own| matrix.has_row(own));
+        self.matrix.as_ref().is_some_and(has_row)
+    }
+
     /// The node where a shape strands the least; see [`Matrix::cheapest`].
     pub(super) fn offer(
         &mut self,
