@@ -39,7 +39,7 @@ use core::ops::Range;
 
 use super::members::Members;
 use crate::fleet::device::WHOLE_MILLI;
-use crate::fleet::{Demand, DeviceChoice, Fleet, Lack, ModelSet};
+use crate::fleet::{Demand, DeviceChoice, Fleet, Lack};
 use crate::policy::{Measure, MixWeight};
 use gangs::{Ceiling, GANGS_MAX};
 use matrix::{Candidate, Matrix, Pricing};
@@ -224,11 +224,11 @@ impl Stranding {
         &mut self,
         fleet: &Fleet,
         shape: Shape,
-        models: ModelSet,
+        demand: &Demand,
         except: &[u32],
     ) -> Option<Candidate> {
         let (matrix, pricer) = self.matrix_and_pricer();
-        matrix?.cheapest(fleet, &pricer, shape, models, except)
+        matrix?.cheapest(fleet, &pricer, shape, demand, except)
     }
 
     /// Nodes that the matrix never offers.

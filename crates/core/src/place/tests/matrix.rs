@@ -192,7 +192,8 @@ proptest! {
             let forgotten = known.len().saturating_sub(128);
             known.drain(..forgotten);
         }
-        let share = DeviceDemand::Share { count: 2, milli: 7, memory_mib: 0 };
-        prop_assert!(!placer.knows_shape(&Demand { devices: share, ..Demand::default() }));
+        let devices = DeviceDemand::Share { count: 2, milli: 7, memory_mib: 0 };
+        let shares = Demand { devices, ..Demand::default() };
+        prop_assert!(!placer.knows_shape(&shares), "there is no row for them");
     }
 }
