@@ -38,8 +38,7 @@ pub(crate) fn pack(runs: &[PackRun], console: &mut Console<'_>) -> io::Result<()
     }
     let lines = "at N%: GPUs allocated, in % of all, when tasks that ask for N% of all have come;\n\
                  lost N%: GPUs that the typical task cannot use then, in % of those idle;\n\
-                 us: of one decision; new: those of a shape that had to be priced on every node, \
-                 apart";
+                 us: of one decision; new: of those for which each node had to be priced";
     writeln!(console.out, "{lines}")
 }
 
