@@ -177,6 +177,10 @@ routers: ## eight routers that tell each other what they served, beside one ledg
 routing: ## six routers in front of four replicas: prefixes, loads, a slow replica, a failing one
 	$(CARGO) run --release --locked --package rampmeter-sim --example routers_contest
 
+# SENSITIVITY="SEEDS NAME VALUE...": a constant of the default measure, and what it could be.
+sensitivity: ## what the default measure of placement allocates with one of its constants changed
+	tools/sensitivity.sh $(SENSITIVITY)
+
 # CONTEST="SEEDS DAYS LIST FIRST_SEED TABLES": see the example.
 placement-contest: ## placement and hold rules by load, on a cluster that interactive and batch work share
 	$(CARGO) run --release --locked --package rampmeter-sim --example placement_contest $(CONTEST)

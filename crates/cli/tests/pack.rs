@@ -54,8 +54,11 @@ fn figures_are_there_for_each_list_policy_and_seed() {
             assert!(values.iter().all(|value| (0.0..=100.0).contains(&value.as_f64().unwrap())));
         }
         assert!(run["decisions"].as_u64().unwrap() > 0);
-        let ns = |key: &str| run["decision_ns"][key].as_u64().unwrap();
-        assert!(ns("p50") <= ns("p99") && ns("p99") <= ns("max"));
+        assert_eq!(run["new_shapes"].as_u64().unwrap() > 0, run["policy"] == "fgd");
+        for of in ["decision_ns", "new_shape_ns"] {
+            let ns = |key: &str| run[of][key].as_u64().unwrap();
+            assert!(ns("p50") <= ns("p99") && ns("p99") <= ns("max"));
+        }
     }
 }
 

@@ -97,3 +97,14 @@ fn bytes_needed_is_what_construction_takes() {
         assert_eq!(tally().bytes_live, before, "it gives back what it took");
     }
 }
+
+/// What `docs/policies/place.md` says of a node with 8 devices.
+#[test]
+fn a_node_takes_what_is_said_of_it() {
+    let bytes = |nodes_max| {
+        let size = FleetOptions { nodes_max, devices_per_node_max: 8 };
+        Placer::bytes_needed(&size, &Policy::default(), &PlacerOptions::default())
+    };
+    let each = (bytes(200_000) - bytes(100_000)) / 100_000;
+    assert_eq!((each, bytes(100_000) / 1_000_000), (996, 108));
+}

@@ -44,8 +44,7 @@ impl Choice {
     }
 }
 
-/// Nodes that the matrix may offer in vain (somebody else was promised them, their memory is short)
-/// before all are looked at.
+/// Nodes that the matrix may offer in vain (somebody else was promised them) before all are looked at.
 const OFFERS_MAX: usize = 16;
 
 impl Placer {
@@ -81,19 +80,25 @@ impl Placer {
                 found = take(choice);
             }
         }
-        let (mut vain, models) = ([NONE; OFFERS_MAX], gang.task.member.models);
+        // All that are not offered lack devices, or something before them.
+        let (mut vain, mut closest) = ([NONE; OFFERS_MAX], Lack::Devices);
         for len in 0..OFFERS_MAX {
-            let offer = self.stranding.offer(&self.fleet, shape, models, &vain[..len]);
-            let Some(offer) = offer else { return Some(found.ok_or(Lack::Devices)) };
+            let offer = self.stranding.offer(&self.fleet, shape, &gang.task.member, &vain[..len]);
+            let Some(offer) = offer else { return Some(found.ok_or(closest)) };
             if found.is_some_and(|found| order(&found) < (offer.milli, offer.index)) {
                 return found.map(Ok);
             }
-            if let Ok(Some(choice)) = self.price_below(offer.index, gang, second_s, f64::INFINITY) {
-                found = take(choice);
-                // The price is what was offered, or the offer is of older tables.
-                if choice.stranded_milli <= offer.milli || !self.stranding.is_current(offer.index) {
-                    return found.map(Ok);
+            match self.price_below(offer.index, gang, second_s, f64::INFINITY) {
+                Ok(Some(choice)) => {
+                    found = take(choice);
+                    // The price is what was offered, or the offer is of older tables.
+                    let is_offered = choice.stranded_milli <= offer.milli;
+                    if is_offered || !self.stranding.is_current(offer.index) {
+                        return found.map(Ok);
+                    }
                 }
+                Ok(None) => {}
+                Err(lack) => closest = closest.max(lack),
             }
             vain[len] = offer.index;
         }

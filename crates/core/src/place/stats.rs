@@ -1,6 +1,7 @@
 //! What a placer holds, and how full it is.
 
 use super::Placer;
+use crate::fleet::Demand;
 
 /// What a placer holds, and how full it is. Free is what nobody holds; what is promised to somebody
 /// for later counts as free.
@@ -62,5 +63,14 @@ impl Placer {
             gpu_free_milli: free.gpu_milli,
             cycles: self.cycles.saturating_sub(1),
         }
+    }
+
+    /// Whether what a demand costs is kept for every node, so that placing one needs no look at each.
+    /// The measures `value` and `fgd` keep it for 128 shapes (CPU and devices), those that were asked
+    /// for last: the first task of another one is priced on every node. It is never kept for
+    /// partitions and shares of several devices, nor by other measures. O(log shapes).
+    #[must_use]
+    pub fn knows_shape(&self, demand: &Demand) -> bool {
+        self.stranding.knows_shape(demand)
     }
 }

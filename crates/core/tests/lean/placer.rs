@@ -486,6 +486,9 @@ impl LeanPlacer {
         self.log.told("options", *self.placer.options());
         self.log.told("fleet", *self.placer.fleet().free());
         self.log.told("stats", self.placer.stats());
+        // What it has priced in this life is not part of a snapshot.
+        std::hint::black_box(self.placer.knows_shape(&Demand::default()));
+        self.log.told("knows_shape", ());
         let room = if self.prng.chance(20) { 99 } else { self.room.len() };
         let answer = self.placer.save(&mut self.room[..room]);
         self.log.note("save", answer);

@@ -120,8 +120,13 @@ pub struct PackRun {
     pub fragmentation_pct: Vec<f64>,
     /// Tasks that came.
     pub decisions: u64,
-    /// How long deciding took.
+    /// Of them, those of a shape that the library had no costs of yet (or no more), so that it priced
+    /// every node; 0 for rules that keep no costs.
+    pub new_shapes: u64,
+    /// How long deciding took, without those.
     pub decision_ns: DecisionNs,
+    /// How long those took.
+    pub new_shape_ns: DecisionNs,
 }
 
 /// Quantiles (nearest rank) of the time of a decision.
@@ -169,8 +174,9 @@ pub fn run(
         order.iter().map(|&place| FreeNode::new(&nodes.nodes[place])).collect();
     let mut chooser = chooser(options.policy, nodes, &order, &mix, arrivals.len())?;
     let mut curves = Curves::new(&free, &mix, capacity, options.until);
-    let mut times = Vec::with_capacity(arrivals.len());
+    let (mut known_ns, mut new_ns) = (Vec::with_capacity(arrivals.len()), Vec::new());
     for job in &arrivals {
+        let times = if chooser.knows_shape(&job.member) { &mut known_ns } else { &mut new_ns };
         let start = clock();
         let spot = chooser.choose(&free, &job.member)?;
         times.push(clock().saturating_sub(start));
@@ -192,7 +198,9 @@ pub fn run(
         allocation_pct,
         fragmentation_pct,
         decisions: arrivals.len() as u64,
-        decision_ns: DecisionNs::of(times),
+        new_shapes: new_ns.len() as u64,
+        decision_ns: DecisionNs::of(known_ns),
+        new_shape_ns: DecisionNs::of(new_ns),
     })
 }
 
@@ -306,6 +314,12 @@ impl Curves {
 trait Chooser {
     /// Where a task goes, given what is free; `None`: nowhere.
     fn choose(&mut self, free: &[FreeNode], demand: &Demand) -> Result<Option<Spot>, InputError>;
+
+    /// Whether this task is as much work as any other; else more has to be found out for the first of
+    /// its shape.
+    fn knows_shape(&self, _: &Demand) -> bool {
+        true
+    }
 }
 
 fn chooser(
@@ -337,6 +351,8 @@ impl Chooser for Naive {
 /// The library's desk, as any host would call it.
 struct Desk {
     placer: Placer,
+    /// Whether its measure keeps what shapes cost.
+    keeps_costs: bool,
     name: String,
 }
 
@@ -366,7 +382,8 @@ impl Desk {
         let policy = Policy::default().with_placement(rules);
         let placer =
             Placer::new(nodes.fleet(order).map_err(wrong)?, &policy, &options).map_err(wrong)?;
-        Ok(Self { placer, name: nodes.name.clone() })
+        let keeps_costs = matches!(measure, Measure::Value | Measure::Fgd);
+        Ok(Self { placer, keeps_costs, name: nodes.name.clone() })
     }
 }
 
@@ -398,6 +415,10 @@ impl Chooser for Desk {
             Ok(_) => Ok(None),
             Err(error) => Err(InputError::new(&self.name, error.to_string())),
         }
+    }
+
+    fn knows_shape(&self, demand: &Demand) -> bool {
+        !self.keeps_costs || self.placer.knows_shape(demand)
     }
 }
 

@@ -18,7 +18,9 @@
 //! its turn, a column or a kind has the cost of older tables.
 //!
 //! # Bounds and cost
-//! Choosing is O(groups), with at most [`GROUPS_MAX`] and one for each model; a change is O(rows); a
+//! Choosing is O(groups), with at most [`GROUPS_MAX`] and one for each model, where the node that is
+//! offered has room for all that a shape does not say (memory, one link group); else the blocks that
+//! hold a cheaper cost are gone through once, whoever has no room passed over. A change is O(rows); a
 //! shape without a row is O(nodes), and takes the row that was not asked for for the longest time. A
 //! node that comes with the number of one that is gone, and with other devices, moves columns of one
 //! group. Memory is 2.2 bytes for each row and column.
@@ -37,7 +39,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 
 use super::shape::{Shape, ShapeRows};
-use crate::fleet::{Fleet, ModelId, ModelSet};
+use crate::fleet::{Demand, Fleet, ModelId, Node};
 use crate::heap::{Forest, NONE};
 use levels::Sizes;
 use nodes::{Idle, Wanted};
@@ -198,51 +200,67 @@ impl Matrix {
             + Forest::<u32>::bytes_needed(nodes_max)
     }
 
-    /// The cheapest node for a shape among those with accepted models, but for those that `except`
-    /// says: those cost too much for another reason. O(groups + odd nodes).
+    /// The cheapest node for a shape among those with accepted models, by what the shape says. If some
+    /// nodes were offered in vain, which `except` says, one that has room for the whole demand, and
+    /// none of those. O(groups), and after one in vain O(nodes that would be cheaper).
     pub(super) fn cheapest(
         &mut self,
         fleet: &Fleet,
         pricing: &impl Pricing,
         shape: Shape,
-        accepted: ModelSet,
+        demand: &Demand,
         except: &[u32],
     ) -> Option<Candidate> {
         let row = self.row_of(fleet, pricing, shape);
-        let is_accepted =
-            |model: u8| shape.count == 0 || accepted.contains(ModelId(model)) && model != NO_MODEL;
+        let is_accepted = |model: u8| {
+            shape.count == 0 || demand.models.contains(ModelId(model)) && model != NO_MODEL
+        };
         let milli_of = |steps: i16, model: u8| {
             pricing.milli_of(steps) + pricing.model_milli(model_of(model), shape)
         };
+        let has_room = |node: u32| !except.contains(&node) && fits(fleet, node, demand);
         let mut best: Option<Candidate> = None;
         for at in 0..self.kinds_len {
             let Idle { kind, root, .. } = self.kinds[at];
-            if root == NONE || !is_accepted(kind.model) {
+            if root == NONE || !is_accepted(kind.model) || !kind.has_memory(demand) {
                 continue;
             }
             if self.kinds[at].version.is_none() {
                 self.price_kind(fleet, pricing, at);
             }
             let steps = self.idle_costs[at * ROWS_MAX + row];
-            let index = if except.contains(&root) { self.idle_but(root, except) } else { root };
+            let index = if except.is_empty() { root } else { self.first_idle(root, has_room) };
             if steps != NEVER && index != NONE {
                 let own = Candidate { milli: milli_of(steps, kind.model), index };
                 best = Some(best.map_or(own, |best| best.min(own)));
             }
         }
-        let least = self.least_of_models(row, except);
+        if !except.is_empty() {
+            for (at, group) in self.groups[..self.groups_len].iter().enumerate() {
+                let model = self.models[usize::from(group.model)];
+                if is_accepted(model) {
+                    best = self.cheaper_in(row, at, best, |steps| milli_of(steps, model), has_room);
+                }
+            }
+            return best;
+        }
+        let least = self.least_of_models(row);
         for (at, (model, steps)) in self.models[..self.models_len].iter().zip(least).enumerate() {
             if steps == NEVER || !is_accepted(*model) {
                 continue;
             }
             let milli = milli_of(steps, *model);
             if best.is_none_or(|best| milli <= best.milli) {
-                let index = self.first_of_model(row, at, steps, except);
-                let own = Candidate { milli, index };
+                let own = Candidate { milli, index: self.first_of_model(row, at, steps) };
                 best = Some(best.map_or(own, |best| best.min(own)));
             }
         }
         best
+    }
+
+    /// Whether the costs of a shape are kept.
+    pub(super) fn has_row(&self, shape: Shape) -> bool {
+        self.rows.has(shape)
     }
 
     /// Of which tables the costs of a node are; `None` for one that is priced when it is asked for.
@@ -319,6 +337,12 @@ impl Matrix {
         self.versions[column] = pricing.version();
         self.write_column(column);
     }
+}
+
+/// Whether a node has room for a demand with all that a shape does not say.
+fn fits(fleet: &Fleet, node: u32, demand: &Demand) -> bool {
+    let has_memory = |node: &Node| node.memory_free_mib >= demand.memory_mib;
+    fleet.at(node).is_some_and(has_memory) && fleet.choose_devices(node, demand).is_ok()
 }
 
 const fn model_of(model: u8) -> Option<ModelId> {

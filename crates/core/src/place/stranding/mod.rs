@@ -39,7 +39,7 @@ use core::ops::Range;
 
 use super::members::Members;
 use crate::fleet::device::WHOLE_MILLI;
-use crate::fleet::{Demand, DeviceChoice, Fleet, Lack, ModelSet};
+use crate::fleet::{Demand, DeviceChoice, Fleet, Lack};
 use crate::policy::{Measure, MixWeight};
 use gangs::{Ceiling, GANGS_MAX};
 use matrix::{Candidate, Matrix, Pricing};
@@ -213,16 +213,22 @@ impl Stranding {
         self.matrix.as_ref().and_then(|_| Shape::of(demand))
     }
 
+    /// Whether the matrix keeps the costs of a demand.
+    pub(super) fn knows_shape(&self, demand: &Demand) -> bool {
+        let has_row = |matrix: &Matrix| Shape::of(demand).is_some_and(|own| matrix.has_row(own));
+        self.matrix.as_ref().is_some_and(has_row)
+    }
+
     /// The node where a shape strands the least; see [`Matrix::cheapest`].
     pub(super) fn offer(
         &mut self,
         fleet: &Fleet,
         shape: Shape,
-        models: ModelSet,
+        demand: &Demand,
         except: &[u32],
     ) -> Option<Candidate> {
         let (matrix, pricer) = self.matrix_and_pricer();
-        matrix?.cheapest(fleet, &pricer, shape, models, except)
+        matrix?.cheapest(fleet, &pricer, shape, demand, except)
     }
 
     /// Nodes that the matrix never offers.

@@ -8,7 +8,7 @@ use super::matrix::{NEVER, ROWS_MAX};
 use super::pricer::chosen;
 use super::shape::{Portion, Row, ShapeRows, Sight};
 use super::*;
-use crate::fleet::{DeviceDemand, DeviceSpec, FleetOptions, Hold, ModelId, NodeSpec};
+use crate::fleet::{DeviceDemand, DeviceSpec, FleetOptions, Hold, ModelId, ModelSet, NodeSpec};
 use crate::place::{MixEntry, Placed, Placer, PlacerOptions, Task};
 use crate::policy::{PlacementRules, Policy};
 use crate::units::Nanos;

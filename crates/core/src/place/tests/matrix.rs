@@ -165,4 +165,35 @@ proptest! {
             }
         }
     }
+
+    /// Costs are kept of the 128 shapes that were asked for last, as an ordered list says.
+    #[test]
+    fn shapes_asked_for_last_are_known(
+        kinds in machines(), asked in prop::collection::vec(0_u32..150, 1..400),
+    ) {
+        let mut placer = cluster(Measure::Fgd, &kinds, 2);
+        let demand_of = |at: u32| Demand {
+            cpu_milli: 10 * (at / 2),
+            devices: match at % 2 {
+                0 => DeviceDemand::None,
+                _ => DeviceDemand::Share { count: 1, milli: 7, memory_mib: at },
+            },
+            ..Demand::default()
+        };
+        let mut known: Vec<u32> = Vec::new();
+        for at in asked {
+            prop_assert_eq!(placer.knows_shape(&demand_of(at)), known.contains(&at));
+            let placed = placer.place(placer.now, &task(demand_of(at), 1), &mut [Hold::default()]);
+            if let Placed::Running { task, .. } = placed.unwrap() {
+                placer.release(placer.now, task).unwrap();
+            }
+            known.retain(|own| *own != at);
+            known.push(at);
+            let forgotten = known.len().saturating_sub(128);
+            known.drain(..forgotten);
+        }
+        let devices = DeviceDemand::Share { count: 2, milli: 7, memory_mib: 0 };
+        let shares = Demand { devices, ..Demand::default() };
+        prop_assert!(!placer.knows_shape(&shares), "there is no row for them");
+    }
 }

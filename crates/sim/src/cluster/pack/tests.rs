@@ -150,6 +150,36 @@ fn decisions_are_timed_by_the_clock_that_is_given() {
     assert_eq!(DecisionNs::of(Vec::new()), DecisionNs::default());
 }
 
+/// Each shape that comes is new once, but shares of several devices always are; a rule that keeps no
+/// costs has none.
+#[test]
+fn first_tasks_of_a_shape_are_timed_apart() {
+    let options = |policy| PackOptions { policy, seed: 3, until: 1.3 };
+    let by = |policy| run(&some_nodes(), &some_list(), &options(policy), &|| 0).unwrap();
+    let mut random = random_stream(3, Purpose::Tasks, 0);
+    let came = arrivals(&some_list(), some_nodes().gpu_milli(), 1.3, &mut random).unwrap();
+    let is_share_of_several =
+        |job: &&Job| matches!(job.member.devices, DeviceDemand::Share { count: 2.., .. });
+    let always = came.iter().filter(is_share_of_several).count();
+    // Two of the eight entries are alike, and one is the share of several.
+    let expected = (6 + always) as u64;
+    for policy in PackPolicy::ALL {
+        let keeps = matches!(policy, PackPolicy::Desk(Measure::Value | Measure::Fgd));
+        assert_eq!(by(policy).new_shapes, if keeps { expected } else { 0 }, "{policy}");
+    }
+    // A clock that stands still but while somebody asks: all times are those of one question.
+    let ticks = Cell::new(0);
+    let clock = || {
+        ticks.set(ticks.get() + 5);
+        ticks.get()
+    };
+    let options = options(PackPolicy::Desk(Measure::Value));
+    let timed = run(&some_nodes(), &some_list(), &options, &clock).unwrap();
+    assert_eq!(timed.new_shape_ns, DecisionNs { p50: 5, p99: 5, max: 5 });
+    assert_eq!(timed.decision_ns, timed.new_shape_ns);
+    assert_eq!(timed.decisions, came.len() as u64);
+}
+
 #[test]
 fn names_are_known_and_the_nearest_is_told() {
     for policy in PackPolicy::ALL {

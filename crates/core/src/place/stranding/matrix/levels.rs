@@ -1,6 +1,6 @@
 //! What is least of a block, of a chunk of blocks and of a group of chunks, for all rows at once.
 
-use super::{BLOCK, GROUPS_MAX, MODELS_MAX, Matrix, NEVER, ROWS_MAX};
+use super::{BLOCK, Candidate, GROUPS_MAX, MODELS_MAX, Matrix, NEVER, ROWS_MAX};
 use crate::heap::NONE;
 
 /// How columns are put together: with about as many blocks in a chunk as chunks in a group, what
@@ -67,64 +67,68 @@ impl Matrix {
         self.top[group] = least_of(&self.chunks[of_group..][..sizes.chunks_per_group], len);
     }
 
-    /// What is least of each model for one row, but for some nodes. O(groups).
-    pub(super) fn least_of_models(&self, row: usize, except: &[u32]) -> [i16; MODELS_MAX as usize] {
+    /// What is least of each model for one row. O(groups).
+    pub(super) fn least_of_models(&self, row: usize) -> [i16; MODELS_MAX as usize] {
         let mut least = [NEVER; MODELS_MAX as usize];
-        for (at, group) in self.groups[..self.groups_len].iter().enumerate() {
-            let own = match except {
-                [] => self.top[at][row],
-                _ => self.least_of_group(row, at, except).0,
-            };
+        for (group, top) in self.groups[..self.groups_len].iter().zip(&self.top) {
             let least = &mut least[usize::from(group.model)];
-            *least = own.min(*least);
+            *least = top[row].min(*least);
         }
         least
     }
 
     /// The node with the lowest index of those of a model that cost so much.
-    pub(super) fn first_of_model(&self, row: usize, model: usize, steps: i16, but: &[u32]) -> u32 {
+    pub(super) fn first_of_model(&self, row: usize, model: usize, steps: i16) -> u32 {
         let mut first = NONE;
         for (at, group) in self.groups[..self.groups_len].iter().enumerate() {
-            if usize::from(group.model) != model || group.first > first {
-                continue;
-            }
-            let (least, excepted) = match but {
-                [] => (self.top[at][row], NONE),
-                _ => self.least_of_group(row, at, but),
-            };
-            if least == steps {
-                let own = if excepted == NONE { self.first_of(row, at, steps) } else { excepted };
-                first = first.min(own);
+            if usize::from(group.model) == model
+                && group.first <= first
+                && self.top[at][row] == steps
+            {
+                first = first.min(self.first_of(row, at, steps));
             }
         }
         first
     }
 
-    /// The least of a group without some nodes, and the first node that costs so much; `NONE`
-    /// if none of those is in the group.
-    fn least_of_group(&self, row: usize, group: usize, except: &[u32]) -> (i16, u32) {
-        let sizes = self.sizes;
-        let is_in = |node: &u32| {
-            let column = self.columns_of[*node as usize];
-            column != NONE && column as usize / sizes.columns_per_group() == group
+    /// The best so far, or a better one of a group among those that have room. O(columns of the
+    /// blocks in which something costs less).
+    pub(super) fn cheaper_in(
+        &self,
+        row: usize,
+        group: usize,
+        mut best: Option<Candidate>,
+        milli_of: impl Fn(i16) -> i64,
+        has_room: impl Fn(u32) -> bool,
+    ) -> Option<Candidate> {
+        let (sizes, mut first) = (self.sizes, self.groups[group].first);
+        let is_better = |steps: i16, index: u32, best: Option<Candidate>| {
+            let own = || Candidate { milli: milli_of(steps), index };
+            steps != NEVER && best.is_none_or(|best| own() < best)
         };
-        if !except.iter().any(is_in) {
-            return (self.top[group][row], NONE);
+        if !is_better(self.top[group][row], first, best) {
+            return best;
         }
-        let (mut least, mut first) = (NEVER, NONE);
-        let begin = group * sizes.blocks_per_group();
-        for block in begin..begin + sizes.blocks_per_group() {
-            if self.blocks[block][row] >= least {
+        let chunks = group * sizes.chunks_per_group..(group + 1) * sizes.chunks_per_group;
+        for chunk in chunks {
+            if !is_better(self.chunks[chunk][row], first, best) {
                 continue;
             }
-            for column in block * BLOCK..(block + 1) * BLOCK {
-                let (cost, node) = (self.costs[column][row], self.nodes[column]);
-                if cost < least && !except.contains(&node) {
-                    (least, first) = (cost, node);
+            for block in chunk * sizes.blocks_per_chunk..(chunk + 1) * sizes.blocks_per_chunk {
+                if !is_better(self.blocks[block][row], first, best) {
+                    continue;
+                }
+                for column in block * BLOCK..(block + 1) * BLOCK {
+                    let (steps, index) = (self.costs[column][row], self.nodes[column]);
+                    if is_better(steps, index, best) && has_room(index) {
+                        best = Some(Candidate { milli: milli_of(steps), index });
+                        // Those after it have higher indices.
+                        first = index;
+                    }
                 }
             }
         }
-        (least, first)
+        best
     }
 
     /// The first node of a group that costs as much as the least: of a group columns are in the

@@ -1,7 +1,7 @@
 //! Where each node is kept: in a column, among the idle ones of its kind, or by itself.
 
 use super::{BLOCK, Group, KINDS_MAX, Matrix, NEVER, NO_MODEL, Place, Pricing, ROWS_MAX};
-use crate::fleet::{Fleet, Health, Node, NodeStatus, Sharing};
+use crate::fleet::{Demand, DeviceDemand, Fleet, Health, Node, NodeStatus, Sharing};
 use crate::heap::NONE;
 
 /// Idle nodes that cost the same.
@@ -33,6 +33,19 @@ pub(super) enum Wanted {
     Odd,
 }
 
+impl Kind {
+    /// Whether such a node has the memory that a demand asks for, while it is idle.
+    pub(super) const fn has_memory(&self, demand: &Demand) -> bool {
+        let of_device = match demand.devices {
+            DeviceDemand::Whole { memory_mib, .. } | DeviceDemand::Share { memory_mib, .. } => {
+                memory_mib
+            }
+            DeviceDemand::None | DeviceDemand::Partition { .. } => 0,
+        };
+        demand.memory_mib <= self.memory_mib && of_device <= self.device_memory_mib
+    }
+}
+
 impl Idle {
     pub(super) const NONE: Self = Self {
         kind: Kind { model: 0, devices_len: 0, cpu_milli: 0, memory_mib: 0, device_memory_mib: 0 },
@@ -52,16 +65,17 @@ impl Matrix {
         }
     }
 
-    /// The lowest index of an idle kind without some nodes.
-    pub(super) fn idle_but(&self, root: u32, except: &[u32]) -> u32 {
-        let (mut least, mut at) = (NONE, root);
+    /// The lowest index of an idle kind among those that have room. O(1) where the first has.
+    pub(super) fn first_idle(&self, root: u32, has_room: impl Fn(u32) -> bool) -> u32 {
+        let (mut first, mut at) = (NONE, root);
         while at != NONE {
-            if !except.contains(&at) {
-                least = least.min(at);
+            if has_room(at) {
+                first = at;
             }
-            at = self.idle.next_within(at, NONE - 1);
+            // Of those that follow only lower ones count.
+            at = self.idle.next_within(at, first.min(NONE - 1));
         }
-        least
+        first
     }
 
     /// Where a node belongs as it is now.

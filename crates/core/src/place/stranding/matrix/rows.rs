@@ -46,6 +46,11 @@ impl Rows {
         self.len
     }
 
+    /// Whether a shape has a row. O(log rows).
+    pub(super) fn has(&self, shape: Shape) -> bool {
+        self.words[..self.len].binary_search(&shape.word()).is_ok()
+    }
+
     /// All of them, to be priced.
     pub(super) fn all(&self) -> ShapeRows<'_> {
         ShapeRows {
