@@ -5817,6 +5817,18 @@ rampmeter_status rampmeter_placer_stats(const struct rampmeter_placer *placer,
                                         rampmeter_error *error);
 
 /**
+ * Whether what a member costs is kept for every node, so that placing one needs no look at each: the
+ * measures `value` and `fgd` keep it for 128 shapes (CPU and devices), those asked for last.
+ *
+ * Fails: E_RANGE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+ * the placer. Since: 0.1.
+ */
+rampmeter_status rampmeter_placer_knows_shape(const struct rampmeter_placer *placer,
+                                              const struct rampmeter_demand *member,
+                                              uint8_t *knows_shape,
+                                              rampmeter_error *error);
+
+/**
  * What is in the way of a task, pending or imagined; rampmeter_placer_asked() describes one that is
  * known. Nothing is changed that anybody sees, but the placer's working memory is used. Takes time
  * in proportion to the nodes.

@@ -139,6 +139,17 @@ def test_nodes_are_drained_lost_and_removed(placer):
     assert placer.choice(spare, Task(devices="whole")).lack is None
 
 
+def test_shapes_are_known_once_they_were_asked_for(placer):
+    placer.add_node(machine())
+    asked, other = (Task(cpu_milli=cpu, devices="whole") for cpu in (4_000, 5_000))
+    assert not placer.knows_shape(asked)
+    placer.place(0, asked)
+    assert placer.knows_shape(asked)
+    assert not placer.knows_shape(other)
+    with pytest.raises(rampmeter.RangeError, match="count"):
+        placer.knows_shape(Task(devices="whole", device_count=0))
+
+
 def test_cycles_start_in_order_and_promise(placer):
     placer.add_node(machine())
     ledger = Ledger(resources=3, dominant=True, borrowing=True, half_life_ns=SECOND)

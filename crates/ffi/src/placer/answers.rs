@@ -6,12 +6,12 @@ use rampmeter::place::compact::Move;
 use rampmeter::place::{Because, TaskId};
 
 use super::life::{RAMPMETER_LACK_NONE, lack_of};
-use super::tasks::taken_task;
-use super::{rampmeter_hold, rampmeter_placer, rampmeter_task};
+use super::tasks::{taken_demand, taken_task};
+use super::{rampmeter_demand, rampmeter_hold, rampmeter_placer, rampmeter_task};
 use crate::batcher::RAMPMETER_NEVER;
 use crate::boundary::{change, look};
 use crate::error::rampmeter_error;
-use crate::memory::{OutSized, array_mut, same_layout, versioned};
+use crate::memory::{Out, OutSized, array_mut, same_layout, versioned};
 use crate::status::rampmeter_status;
 
 /// Elements of rampmeter_why::nodes_lacking: more than there are lacks now.
@@ -198,6 +198,29 @@ pub unsafe extern "C" fn rampmeter_placer_stats(
                 gpu_free_milli: stats.gpu_free_milli,
                 cycles: stats.cycles,
             });
+            Ok(())
+        })
+    }
+}
+
+/// Whether what a member costs is kept for every node, so that placing one needs no look at each: the
+/// measures `value` and `fgd` keep it for 128 shapes (CPU and devices), those asked for last.
+///
+/// Fails: E_RANGE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
+/// the placer. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rampmeter_placer_knows_shape(
+    placer: *const rampmeter_placer,
+    member: *const rampmeter_demand,
+    knows_shape: *mut u8,
+    error: *mut rampmeter_error,
+) -> rampmeter_status {
+    // SAFETY: the caller keeps what the head of the header asks of pointers.
+    unsafe {
+        look(placer, error, |placer| {
+            let (out, member) = (Out::new(knows_shape, "knows_shape")?, taken_demand(member)?);
+            member.check()?;
+            out.set(placer.knows_shape(&member).into());
             Ok(())
         })
     }

@@ -220,6 +220,14 @@ impl Twins {
                 assert_eq!(got, (core.devices, core.slices, 0));
             }
         }
+        let mut knows = 9;
+        // SAFETY: as above.
+        let status = quiet(|| unsafe {
+            let (member, knows) = (&raw const member.c, &raw mut knows);
+            rampmeter_placer_knows_shape(placer, member, knows, self.said.place())
+        });
+        let core = member.core.check().map(|()| self.core.knows_shape(&member.core));
+        assert_eq!(knows, self.agrees(status, core).map_or(9, u8::from));
         // SAFETY: as above.
         let status = quiet(|| unsafe {
             rampmeter_placer_is_drained(placer, id, &raw mut is_drained, self.said.place())
