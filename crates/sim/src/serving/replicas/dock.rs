@@ -23,7 +23,7 @@ pub(super) struct Dock<'w> {
     tiers: Option<Tiers>,
     /// Wait for a slot, in the order in which they came.
     waiting: VecDeque<u32>,
-    /// On their way in: when, the how-manieth, who, and how many blocks come along.
+    /// On their way in: when, in which order, who, and how many blocks come along.
     coming: BTreeSet<(Nanos, u64, u32, u32)>,
     entered: u64,
     /// Not published yet.

@@ -15,7 +15,7 @@ pub struct Foreseen {
 
 /// How far a number was from what was foreseen.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Error {
+pub struct Difference {
     /// Of how many requests.
     pub count: u64,
     /// Sum of what was foreseen.
@@ -28,7 +28,7 @@ pub struct Error {
     pub exact: u64,
 }
 
-impl Error {
+impl Difference {
     pub(super) fn note(&mut self, foreseen: f64, happened: f64) {
         self.count += 1;
         self.foreseen += foreseen;
@@ -69,11 +69,11 @@ impl Error {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Seen {
     /// Blocks of the prompt that were cached when it was begun.
-    pub cached_blocks: Error,
+    pub cached_blocks: Difference,
     /// Seconds until the first token.
-    pub ttft_s: Error,
+    pub ttft_s: Difference,
     /// Seconds from the end of the prompt on one replica until its KV was on another.
-    pub transfer_s: Error,
+    pub transfer_s: Difference,
     /// Adapters that were loaded.
     pub adapter_loads: u64,
 }

@@ -39,7 +39,7 @@ mod run;
 mod slots;
 mod tiers;
 
-pub use foreseen::{Error, Foreseen, Seen};
+pub use foreseen::{Difference, Foreseen, Seen};
 pub use news::News;
 pub use options::{
     AdapterOptions, ColdStart, Failure, REPLICAS_MAX, ReplicaOptions, TierOptions, Told,

@@ -96,11 +96,7 @@ fn router_options(workload: &Workload, engine: &Engine, options: &ReplicaOptions
 }
 
 /// What the router is asked: the request, and the hashes of the full blocks of its prompt.
-pub(super) fn asked<'w>(
-    workload: &'w Workload,
-    request: u32,
-    adapter: u64,
-) -> (RouteRequest, &'w [u64]) {
+pub(super) fn asked(workload: &Workload, request: u32, adapter: u64) -> (RouteRequest, &[u64]) {
     let asked = &workload.requests[request as usize];
     // The last block of a prompt may be one that is not full.
     let full = asked.prompt_tokens / workload.prefix_block_tokens.max(1);

@@ -21,8 +21,9 @@ struct Slot {
 /// Slots of one replica.
 #[derive(Debug)]
 pub(super) struct Slots {
-    slots: Vec<Slot>,
-    slots_max: usize,
+    loaded: Vec<Slot>,
+    /// Slots that there are.
+    room: usize,
     load: Nanos,
     loader_free_at: Nanos,
     asked: u64,
@@ -31,8 +32,8 @@ pub(super) struct Slots {
 impl Slots {
     pub(super) fn new(options: &AdapterOptions) -> Self {
         Self {
-            slots: Vec::new(),
-            slots_max: options.slots as usize,
+            loaded: Vec::new(),
+            room: options.slots as usize,
             load: options.load,
             loader_free_at: Nanos::ZERO,
             asked: 0,
@@ -43,25 +44,25 @@ impl Slots {
     /// others.
     pub(super) fn take(&mut self, now: Nanos, adapter: u64, news: &mut Vec<News>) -> Option<Nanos> {
         self.asked += 1;
-        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.adapter == adapter) {
+        if let Some(slot) = self.loaded.iter_mut().find(|slot| slot.adapter == adapter) {
             (slot.users, slot.asked) = (slot.users + 1, self.asked);
             return Some(slot.ready_at.max(now));
         }
-        if self.slots.len() == self.slots_max {
-            let unused = self.slots.iter().enumerate().filter(|(_, slot)| slot.users == 0);
+        if self.loaded.len() == self.room {
+            let unused = self.loaded.iter().enumerate().filter(|(_, slot)| slot.users == 0);
             let (place, _) = unused.min_by_key(|(_, slot)| slot.asked)?;
-            news.push(News::AdapterUnloaded(self.slots.swap_remove(place).adapter));
+            news.push(News::AdapterUnloaded(self.loaded.swap_remove(place).adapter));
         }
         let ready_at = self.loader_free_at.max(now).saturating_add(self.load);
         self.loader_free_at = ready_at;
-        self.slots.push(Slot { adapter, ready_at, users: 1, asked: self.asked });
+        self.loaded.push(Slot { adapter, ready_at, users: 1, asked: self.asked });
         news.push(News::AdapterLoaded(adapter));
         Some(ready_at)
     }
 
     /// A request that came for an adapter ended.
     pub(super) fn release(&mut self, adapter: u64) {
-        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.adapter == adapter) {
+        if let Some(slot) = self.loaded.iter_mut().find(|slot| slot.adapter == adapter) {
             slot.users -= 1;
         }
     }
@@ -80,7 +81,9 @@ mod tests {
         assert_eq!(slots.take(Nanos(0), 2, &mut news), Some(Nanos(20)), "one after the other");
         assert_eq!(slots.take(Nanos(5), 1, &mut news), Some(Nanos(10)), "it is on its way");
         assert_eq!(slots.take(Nanos(50), 3, &mut news), None);
-        [1, 1, 2].into_iter().for_each(|adapter| slots.release(adapter));
+        for adapter in [1, 1, 2] {
+            slots.release(adapter);
+        }
         assert_eq!(slots.take(Nanos(60), 3, &mut news), Some(Nanos(70)));
         let swapped = [News::AdapterUnloaded(2), News::AdapterLoaded(3)];
         assert_eq!(news[2..], swapped, "1 was asked for after 2");
