@@ -70,7 +70,7 @@ pub(crate) const PLACER: Kind = Kind { desk: 4, version: 2 };
 pub(crate) const HEADROOM: Kind = Kind { desk: 5, version: 1 };
 
 /// The gate.
-pub(crate) const GATE: Kind = Kind { desk: 6, version: 1 };
+pub(crate) const GATE: Kind = Kind { desk: 6, version: 2 };
 
 /// The reserve that batch work leaves to urgent work.
 pub(crate) const RESERVE: Kind = Kind { desk: 8, version: 1 };

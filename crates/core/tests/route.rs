@@ -77,6 +77,27 @@ fn a_replica_that_is_silent_is_passed_over_while_another_is_not() {
 }
 
 #[test]
+fn a_replica_that_starts_is_not_silent() {
+    let (mut router, ids) = router(1);
+    let ready_at = ms(60_000);
+    let cold = router.add_replica(ms(1), &ReplicaSpec { ready_at, ..spec() }).unwrap();
+    // A queue of minutes before the other one, which reports: the rest of the start is shorter.
+    let busy = ReplicaState {
+        as_of: ms(50_000),
+        prefill_tokens: Some(4_000_000),
+        kv_free: Blocks(10_000),
+        ..ReplicaState::default()
+    };
+    router.report(ms(50_000), ids[0], &busy).unwrap();
+    let routed = go(&mut router, ms(50_000), 100, &[]);
+    assert_eq!((routed.replica, routed.stale), (cold, false));
+    assert!((10.0..11.0).contains(&routed.ttft_s), "{}", routed.ttft_s);
+    // Once it should have begun, silence is silence.
+    router.report(ms(66_000), ids[0], &ReplicaState { as_of: ms(66_000), ..busy }).unwrap();
+    assert_eq!(go(&mut router, ms(66_000), 100, &[]).replica, ids[0]);
+}
+
+#[test]
 fn what_was_routed_since_a_report_is_added_to_it() {
     let (mut router, ids) = router(1);
     let idle = |as_of| ReplicaState { as_of, kv_free: Blocks(36_578), ..ReplicaState::default() };

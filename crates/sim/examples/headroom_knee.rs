@@ -1,9 +1,10 @@
 //! The knee against simulation: where the desk puts it, from the events of a run at part of that
 //! load, and where the simulated tail really crosses the target.
 //!
-//! `cargo run --release -p rampmeter-sim --example headroom_knee [requests] [share]`
+//! `cargo run --release -p rampmeter-sim --example headroom_knee [requests] [share] [kind]`
 //!
-//! `requests` are those that the desk sees (200,000), at `share` of the knee (0.7).
+//! `requests` are those that the desk sees (200,000), at `share` of the knee (0.7); `kind` is part of
+//! the name of the rows that are wanted.
 
 use rampmeter_sim::queues::Servers;
 use rampmeter_sim::queues::cases::{Case, all};
@@ -21,9 +22,10 @@ fn main() -> Outcome {
     let mut words = std::env::args().skip(1);
     let requests = words.next().map_or(Ok(200_000), |text| text.parse())?;
     let share = words.next().map_or(Ok(0.7), |text| text.parse())?;
+    let kind = words.next().unwrap_or_default();
     println!("servers  arrivals and service             simulated   desk, % of that       limit");
     let (mut worst, mut worst_limit) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
-    for case in all() {
+    for case in all().filter(|case| case.name.contains(&kind)) {
         let (over, limit_over) = line(&case, requests, share)?;
         worst = worst.max(over);
         worst_limit = worst_limit.max(limit_over);

@@ -12,6 +12,7 @@
 //!            w_k      = samples * max(P_k, eps) / excursion         rows of late ones that there were
 //! between    ln P(rho) = ln P_m(rho) + straight in logit(rho) of ln P(rho_k) - ln P_m(rho_k)
 //! growth     P(rho) *= P_m with I - 1 larger by rho / rho now, over P_m       where rho is above now
+//! lasting    P(rho) >= P_m with I - 1 larger alike, I over spans as they are now, Cs^2 at most 1
 //! observed   P(rho) *= (likely + 4) / (expected + 4)     rows late in truth, and by P(rho now)
 //!            likely    = expected, moved towards those seen by what is beyond 2 standard errors
 //! knee       rho* = largest rho with P(rho) <= eps,      lambda* = rho* / rho * lambda
@@ -23,8 +24,9 @@
 //! uneven routing, servers that are down. It is 1 as long as chance explains the difference.
 //!
 //! A rehearsal compresses bursts together with everything else. Those of real traffic have causes
-//! that do not go faster under more load; `growth` says what they then hold more. Where bursts do
-//! go faster (gaps that are all shorter alike) the knee comes out too low, by less the nearer it is.
+//! that do not go faster under more load; `growth` says what they then hold more, and `lasting` what
+//! they do at their length, which no rehearsal at a higher load has seen. Where bursts do go faster
+//! (gaps that are all shorter alike) the knee comes out too low, by less the nearer it is.
 //!
 //! # Bounds and cost
 //! O(100 * servers), up to 1,024 servers, O(1) above: 0.2 ms with 64. For planning, not for
@@ -106,10 +108,21 @@ impl<'a> Tail<'a> {
         let target_s = self.desk.options.classes[self.class as usize].target.as_seconds();
         let queue = self.desk.queue(self.class, rho);
         let model = queue.tail(target_s).max(RATIO_MIN);
-        let grown = self.grown(&queue, errors > 0.0).tail(target_s).max(RATIO_MIN);
+        let cautious = errors > 0.0;
+        let grown = self.grown(&queue, cautious).tail(target_s).max(RATIO_MIN);
         let (added, rows) = self.between(logit(rho));
-        let exponent = added + self.observed + errors / libm::sqrt(rows);
-        (grown.max(model) * libm::exp(exponent)).min(1.0)
+        let rehearsed = grown.max(model) * libm::exp(added);
+        let lasting = self.lasting(rho, cautious).map_or(0.0, |queue| queue.tail(target_s));
+        let exponent = self.observed + errors / libm::sqrt(rows);
+        (rehearsed.max(lasting) * libm::exp(exponent)).min(1.0)
+    }
+
+    /// Above the load now: rushes that take as long as now and hold more, before service that is no
+    /// more variable than exponential. No rehearsal has seen them at that length.
+    fn lasting(&self, rho: f64, cautious: bool) -> Option<Queue> {
+        let now = self.desk.queue(self.class, self.desk.rho());
+        let queue = Queue { rho, service_scv: now.service_scv.min(1.0), ..now };
+        (rho > now.rho).then(|| self.grown(&queue, cautious))
     }
 
     /// Bursts last as long as they last: under more load than now there are more requests in each.

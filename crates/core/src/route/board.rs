@@ -222,8 +222,8 @@ pub(super) struct Board {
     /// old.
     present: Box<[u64]>,
     stale: Box<[u64]>,
-    /// When the last report came, by replica.
-    heard_at: Box<[Nanos]>,
+    /// When it last reported or began, by replica.
+    known_at: Box<[Nanos]>,
     /// How old it may be; zero: as old as it is.
     stale_after: Nanos,
     /// Nobody becomes stale before.
@@ -245,7 +245,7 @@ impl Board {
             least: vec![0.0; blocks].into_boxed_slice(),
             present: vec![0; groups].into_boxed_slice(),
             stale: vec![0; groups].into_boxed_slice(),
-            heard_at: vec![Nanos::ZERO; blocks * LANES].into_boxed_slice(),
+            known_at: vec![Nanos::ZERO; blocks * LANES].into_boxed_slice(),
             stale_after,
             fresh_until: Nanos::ZERO,
             groups: 0,
@@ -273,11 +273,12 @@ impl Board {
         }
         let (group, bit) = place_of(index);
         self.groups = self.groups.max(group + 1);
-        if self.present[group] & bit == 0 || self.heard_at[index as usize] != replica.heard_at {
+        let known_at = replica.known_at();
+        if self.present[group] & bit == 0 || self.known_at[index as usize] != known_at {
             self.present[group] |= bit;
             self.stale[group] &= !bit;
-            self.heard_at[index as usize] = replica.heard_at;
-            self.fresh_until = self.fresh_until.min(self.until(replica.heard_at));
+            self.known_at[index as usize] = known_at;
+            self.fresh_until = self.fresh_until.min(self.until(known_at));
         }
         self.blocks[index as usize / LANES].set(index as usize % LANES, replica);
     }
@@ -289,12 +290,12 @@ impl Board {
         self.stale[group] &= !bit;
     }
 
-    /// When a replica that was heard of then becomes stale.
-    fn until(&self, heard_at: Nanos) -> Nanos {
+    /// When a replica that was known then becomes stale.
+    fn until(&self, known_at: Nanos) -> Nanos {
         if self.stale_after == Nanos::ZERO {
             return Nanos::MAX;
         }
-        heard_at.saturating_add(self.stale_after)
+        known_at.saturating_add(self.stale_after)
     }
 
     /// Finds out anew who is stale.
@@ -305,8 +306,8 @@ impl Board {
             while left != 0 {
                 let bit = left & left.wrapping_neg();
                 left ^= bit;
-                let heard_at = self.heard_at[group * 64 + bit.trailing_zeros() as usize];
-                let until = self.until(heard_at);
+                let known_at = self.known_at[group * 64 + bit.trailing_zeros() as usize];
+                let until = self.until(known_at);
                 if now > until {
                     stale |= bit;
                 } else {

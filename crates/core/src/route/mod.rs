@@ -25,7 +25,8 @@
 //! have come as its cache has.
 //!
 //! What is reported replaces what was thought; what was routed since is added to it. A replica
-//! whose report is older than `route.stale_after_s` is passed over while another's is not.
+//! whose report is older than `route.stale_after_s` is passed over while another's is not; one that
+//! is not ready yet has nothing to report, and counts as known until it is.
 //!
 //! # Bounds and cost
 //! [`Router::route`]: O(blocks of the prompt + replicas). Replicas that cannot be the cheapest are not
@@ -227,7 +228,7 @@ impl Router {
 
     /// True if the last report of a replica is too old to go by.
     fn is_stale(&self, now: Nanos, replica: &Replica) -> bool {
-        let age = now.saturating_sub(replica.heard_at);
+        let age = now.saturating_sub(replica.known_at());
         self.rules.stale_after > Nanos::ZERO && age > self.rules.stale_after
     }
 }

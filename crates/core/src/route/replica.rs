@@ -236,6 +236,11 @@ impl Replica {
         };
     }
 
+    /// Until when what is known of it is right: before it is ready it has nothing to report.
+    pub(super) fn known_at(&self) -> Nanos {
+        self.heard_at.max(self.spec.ready_at)
+    }
+
     /// Uses of blocks before this do not count any more.
     pub(super) fn forgets_before(&self) -> Nanos {
         if self.tells_events { Nanos::ZERO } else { self.horizon.since() }

@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 use rampmeter::Nanos;
 use rampmeter::error::check_range;
 
+use super::kv::KvPool;
 use super::observer::Observer;
 use super::refusal::Refusal;
 use super::rules::BrokenRule;
@@ -158,6 +159,11 @@ impl<'w> Replica<'w> {
     /// Its seats, memory and queue.
     pub fn state(&self) -> &EngineState<'w> {
         &self.state
+    }
+
+    /// Its cache, for what comes into it from elsewhere.
+    pub(super) fn kv_mut(&mut self) -> &mut KvPool<'w> {
+        self.state.kv_mut()
     }
 
     /// Requests that arrived, were not refused and have not ended.

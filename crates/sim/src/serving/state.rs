@@ -234,6 +234,10 @@ impl<'w> EngineState<'w> {
         &self.kv
     }
 
+    pub(super) fn kv_mut(&mut self) -> &mut KvPool<'w> {
+        &mut self.kv
+    }
+
     /// The prompt and every output token planned so far.
     pub fn known_tokens(&self, request: u32) -> u32 {
         self.facts(request).prompt_tokens + self.progress[request as usize].outputs_planned

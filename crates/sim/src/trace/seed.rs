@@ -27,6 +27,8 @@ pub(crate) enum Purpose {
     Routing = 9,
     /// Which prompts begin with which system prompt.
     SystemPrompts = 10,
+    /// Which requests need which adapter.
+    Adapters = 11,
 }
 
 /// The random numbers for `purpose`; `index` tells clients or services apart (below 2^48).

@@ -7,7 +7,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::confidence;
-use super::fairness::memories;
+use super::usage::Growing;
 use super::{Gate, SERVERS_MAX};
 use crate::error::{Error, check_range};
 use crate::policy::{Class, GateRules, Policy, Way};
@@ -76,11 +76,12 @@ impl Gate {
             line.target = target(policy, class);
             line.guaranteed_ratio = class.guaranteed_ratio;
         }
-        let (old, new) = (self.rules.usage_memory, policy.gate.usage_memory);
-        let shift = memories(self.now, new) - memories(self.now, old);
+        let growing = Growing::new(policy.gate.usage_memory);
+        let change = self.growing.change_to(&growing, self.now);
         for fairness in &mut self.fairness {
-            fairness.reorder(&self.ledger, |level| if old == new { level } else { level + shift });
+            fairness.reorder(&self.ledger, |usage| usage.times(change));
         }
+        self.growing = growing;
         self.rules = policy.gate;
         self.z = deviations(&policy.gate);
         self.caution = 0.0;

@@ -16,8 +16,8 @@
 //! of the two accounts side by side where their ways from the root part. What expires, leaves or is
 //! displaced before it starts is given back.
 //!
-//! Usages are kept as `ln u + t / memory`, which changes only when something is let in or given
-//! back: nothing fades that nobody looks at, and nothing overflows in 584 years.
+//! What an account has of its share is compared by logarithms, which are taken only of accounts that
+//! hold something: [`usage`](super::usage) says how usages are kept.
 //!
 //! # Bounds and cost
 //! O(levels * log accounts) a request. An account that floods gets its weight's part of what
@@ -38,12 +38,12 @@ use alloc::boxed::Box;
 use alloc::vec;
 
 use super::request::Request;
+use super::usage::{Growth, Usage};
 use crate::error::Error;
 use crate::handle::Slab;
 use crate::heap::{Forest, NONE};
 use crate::share::{AccountId, DEPTH_MAX, Ledger};
 use crate::snapshot::Words;
-use crate::units::Nanos;
 
 /// How much further over its share a victim must be, as a logarithm: a tenth. With none, two equal
 /// floods displace each other all the time.
@@ -109,8 +109,8 @@ impl Key {
 /// What an account has in one class.
 #[derive(Clone, Copy, Debug)]
 struct Seat {
-    /// Logarithm of its usage and that of all below, at time zero.
-    level: f64,
+    /// Its usage and that of all below.
+    usage: Usage,
     /// Logarithm of its weight.
     log_weight: f64,
     /// Requests that wait, with those below.
@@ -127,11 +127,11 @@ struct Seat {
 impl Seat {
     /// Its usage over its weight, as a logarithm.
     fn of_share(&self) -> f64 {
-        self.level - self.log_weight
+        self.usage.level() - self.log_weight
     }
 
     const EMPTY: Self = Self {
-        level: f64::NEG_INFINITY,
+        usage: Usage::NONE,
         log_weight: 0.0,
         held: 0,
         own: 0,
@@ -171,23 +171,21 @@ impl Fairness {
         self.seats[account as usize] = Seat { log_weight: libm::log(weight), ..Seat::EMPTY };
     }
 
-    /// Lets an account in with work at `at`, in memories since time zero.
-    pub(super) fn charge(&mut self, path: &Path, at: f64, work: u32) {
-        let gain = at + logarithm(work);
-        self.change(path, |level| sum(level, gain));
+    /// Lets an account in with work.
+    pub(super) fn charge(&mut self, path: &Path, growth: Growth, work: u32) {
+        self.change(path, |usage| usage.plus(work, growth));
     }
 
-    /// Gives back what was charged at `at`.
-    pub(super) fn give_back(&mut self, path: &Path, at: f64, work: u32) {
-        let loss = at + logarithm(work);
-        self.change(path, |level| difference(level, loss));
+    /// Gives back what was charged at that growth.
+    pub(super) fn give_back(&mut self, path: &Path, growth: Growth, work: u32) {
+        self.change(path, |usage| usage.minus(work, growth));
     }
 
-    fn change(&mut self, path: &Path, change: impl Fn(f64) -> f64) {
+    fn change(&mut self, path: &Path, change: impl Fn(Usage) -> Usage) {
         let root = self.root();
         for (index, above) in path.steps(root) {
             let seat = &mut self.seats[index as usize];
-            seat.level = change(seat.level);
+            seat.usage = change(seat.usage);
             if seat.held > 0 {
                 self.leave(index, above);
                 self.enter(index, above);
@@ -283,37 +281,37 @@ impl Fairness {
     }
 
     /// The requests that give way so that `room` of work is free for a newcomer of `path` with
-    /// `work` at `at`: the newest of all and how many, each the next older of the same account.
+    /// `work` at that growth: the newest of all and how many, each the next older of the same account.
     /// `None` where none, or not enough, may be asked to.
     pub(super) fn victims(
         &self,
         requests: &Slab<Request>,
         ledger: &Ledger,
         path: &Path,
-        (at, work): (f64, u32),
+        (growth, work): (Growth, u32),
         room: impl FnOnce() -> f64,
     ) -> Option<(u32, u32)> {
         let newest = self.furthest();
         let victim = Path::of(ledger, requests.at(newest)?.account).ok()?;
         let (own, other) = Self::part(path, &victim)?;
         let (own, other) = (self.seat(path, own), self.seat(&victim, other));
-        let newcomer = sum(own.level, at + logarithm(work));
+        let newcomer = own.usage.plus(work, growth).level();
         let least = newcomer - own.log_weight + CLEARLY + other.log_weight;
-        let mut level = other.level;
-        if level <= least {
+        let mut usage = other.usage;
+        if usage.level() <= least {
             return None;
         }
         let (mut index, mut freed, room) = (newest, 0.0, room());
         for count in 1..=VICTIMS_MAX {
             let request = requests.at(index)?;
-            if level <= least {
+            if usage.level() <= least {
                 return None;
             }
             freed += f64::from(request.work);
             if freed >= room {
                 return Some((newest, count));
             }
-            level = difference(level, at + logarithm(request.work));
+            usage = usage.minus(request.work, growth);
             index = request.older;
         }
         None
@@ -331,11 +329,11 @@ impl Fairness {
     }
 
     /// Puts every account that holds something in order anew: weights have changed, or other units
-    /// of time, to which usages move by `shift(level)`.
-    pub(super) fn reorder(&mut self, ledger: &Ledger, shift: impl Fn(f64) -> f64) {
+    /// of time, in which usages are `anew(usage)`.
+    pub(super) fn reorder(&mut self, ledger: &Ledger, anew: impl Fn(Usage) -> Usage) {
         let root = self.root();
         for seat in &mut self.seats {
-            seat.level = shift(seat.level);
+            seat.usage = anew(seat.usage);
             (seat.furthest, seat.least) = (NONE, NONE);
         }
         self.weigh(ledger);
@@ -363,7 +361,7 @@ impl Fairness {
     pub(super) fn save_state(&self, ledger: &Ledger, save: &mut dyn FnMut(u64)) {
         for index in 0..self.root() {
             if ledger.tree().account_at(index).is_some() {
-                save(self.seats[index as usize].level.to_bits());
+                self.seats[index as usize].usage.save_state(save);
             }
         }
     }
@@ -377,39 +375,9 @@ impl Fairness {
         self.weigh(ledger);
         for index in 0..self.root() {
             if ledger.tree().account_at(index).is_some() {
-                let level = words.next_real("usage", f64::NEG_INFINITY, LEVEL_MAX)?;
-                self.seats[index as usize].level = level;
+                self.seats[index as usize].usage = Usage::load_state(words)?;
             }
         }
         Ok(())
     }
-}
-
-/// Highest logarithm: 584 years in the shortest memory, a tenth of a second.
-const LEVEL_MAX: f64 = 1e12;
-
-/// Of the work of a request: nothing where all are alike.
-fn logarithm(work: u32) -> f64 {
-    if work == 1 { 0.0 } else { libm::log(f64::from(work)) }
-}
-
-/// `ln(e^a + e^b)`.
-fn sum(a: f64, b: f64) -> f64 {
-    let (low, high) = if a < b { (a, b) } else { (b, a) };
-    if low == f64::NEG_INFINITY {
-        return high;
-    }
-    high + libm::log1p(libm::exp(low - high))
-}
-
-/// `ln(e^a - e^b)`, nothing where that is not above zero by more than rounding.
-fn difference(a: f64, b: f64) -> f64 {
-    let left = -libm::expm1(b - a);
-    // Times since the clock began are known to 1e-7 of a memory.
-    if left > 1e-6 { a + libm::log(left) } else { f64::NEG_INFINITY }
-}
-
-/// A moment in memories since time zero.
-pub(super) fn memories(now: Nanos, memory: Nanos) -> f64 {
-    now.as_seconds() / memory.as_seconds()
 }

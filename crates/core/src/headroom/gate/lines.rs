@@ -27,6 +27,10 @@ use crate::units::Nanos;
 /// of load within a day (minutes).
 const RATE_S: f64 = 30.0;
 
+/// What starts within so many nanoseconds fades as if it had at their beginning: a power of two, less
+/// than a three thousandth of that.
+const MOMENT_NS: u64 = 1 << 23;
+
 /// Requests in a row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List {
@@ -90,10 +94,11 @@ impl Line {
     }
 
     fn faded_to(&self, now: Nanos) -> f64 {
-        if self.started == 0.0 || now == self.faded {
+        let passed = moment_of(now).saturating_sub(self.faded);
+        if self.started == 0.0 || passed == Nanos::ZERO {
             return self.started;
         }
-        self.started * libm::exp(-now.saturating_sub(self.faded).as_seconds() / RATE_S)
+        self.started * libm::exp(-passed.as_seconds() / RATE_S)
     }
 
     pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
@@ -110,6 +115,11 @@ impl Line {
         self.faded = Nanos(words.next()?);
         Ok(())
     }
+}
+
+/// When the moment of a time began.
+const fn moment_of(now: Nanos) -> Nanos {
+    Nanos(now.get() & !(MOMENT_NS - 1))
 }
 
 /// Most work that a class is owed: that of the largest request.
@@ -140,7 +150,7 @@ pub(super) fn start(lines: &mut [Line], now: Nanos, class: u8, work: u32) {
     for (place, line) in lines.iter_mut().enumerate() {
         let paid = if place == usize::from(class) {
             line.started = line.faded_to(now) + work;
-            line.faded = now;
+            line.faded = moment_of(now);
             work
         } else {
             0.0

@@ -32,7 +32,7 @@
 //! turned away.
 //!
 //! # Bounds and cost
-//! O(levels * log accounts + classes) a call; 56 bytes a request, 104 for each account and class.
+//! O(levels * log accounts + classes) a call; 56 bytes a request, 112 for each account and class.
 //! Whoever waits is told an end by its target: it starts, expires, or is displaced, as soon as the
 //! host asks ([`Gate::next_event`]). `lines` bounds what a guaranteed class waits for others, and
 //! `fairness` what an account gets, so that nobody starves.
@@ -86,6 +86,7 @@ mod moves;
 mod outlook;
 mod request;
 mod state;
+mod usage;
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -100,9 +101,10 @@ use crate::policy::{GateRules, Policy};
 use crate::share::{AccountId, Ledger};
 use crate::units::Nanos;
 use drain::Drain;
-use fairness::{Fairness, Path, memories};
+use fairness::{Fairness, Path};
 use lines::{Line, List};
 use request::Stage;
+use usage::Growing;
 
 /// Most servers of one gate.
 pub const SERVERS_MAX: u32 = 1 << 20;
@@ -131,6 +133,7 @@ pub struct Gate {
     requests: Slab<Request>,
     lines: Box<[Line]>,
     fairness: Box<[Fairness]>,
+    growing: Growing,
     /// Held, and will not start; not yet read.
     given_up: List,
     drain: Drain,
@@ -175,6 +178,7 @@ impl Gate {
             requests: Slab::new("ticket", policy.limits.requests_max)?,
             lines: lines.collect(),
             fairness,
+            growing: Growing::new(policy.gate.usage_memory),
             given_up: List::EMPTY,
             drain: Drain::default(),
             running: 0,
@@ -228,8 +232,8 @@ impl Gate {
         }
         let ticket = self.requests.insert(Request::new(account, now, work, class as u8))?;
         self.account_requests[account.index() as usize] += 1;
-        let at = memories(now, self.rules.usage_memory);
-        self.fairness[class as usize].charge(&path, at, work);
+        let growth = self.growing.at(now);
+        self.fairness[class as usize].charge(&path, growth, work);
         if starts {
             self.counts.admitted += 1;
             self.start(ticket.index());
@@ -254,7 +258,7 @@ impl Gate {
         if self.starts_in_time(class) {
             return None;
         }
-        let newcomer = (memories(self.now, self.rules.usage_memory), work);
+        let newcomer = (self.growing.at(self.now), work);
         let fairness = &self.fairness[class as usize];
         let missing = || self.missing(class);
         let victims = fairness.victims(&self.requests, &self.ledger, path, newcomer, missing);

@@ -3,7 +3,7 @@
 //! # Bounds and cost
 //! O(levels * log accounts + classes) each.
 
-use super::fairness::{Path, memories};
+use super::fairness::Path;
 use super::request::{Request, Stage, Ticket};
 use super::{Gate, lines};
 use crate::error::Error;
@@ -59,8 +59,8 @@ impl Gate {
     pub(super) fn refund(&mut self, index: u32) {
         let Some(Request { since, work, .. }) = self.requests.at(index).copied() else { return };
         if let Some((class, path)) = self.place(index) {
-            let at = memories(since, self.rules.usage_memory);
-            self.fairness[class].give_back(&path, at, work);
+            let growth = self.growing.at(since);
+            self.fairness[class].give_back(&path, growth, work);
         }
     }
 

@@ -139,11 +139,42 @@ impl Index {
     pub(super) fn hold(&mut self, now: Nanos, hash: u64, replica: u32, tier: Tier) {
         let tag = tag_of(hash);
         let block = match self.table.find(&self.blocks, hash, tag) {
+            NONE if self.free_block == NONE && self.replaces_oldest(now, hash, replica, tier) => {
+                return;
+            }
             NONE => self.insert(hash, tag),
             block => block,
         };
         self.use_block(now, block);
         self.add(block, replica, tier);
+    }
+
+    /// In a full index, a block that is not there takes place and set of the oldest one: what
+    /// forgetting that and putting this in would come to. `false`, and nothing is changed, if that one
+    /// has several sets or stands alone.
+    fn replaces_oldest(&mut self, now: Nanos, hash: u64, replica: u32, tier: Tier) -> bool {
+        let Self { blocks, sets, .. } = self;
+        let index = self.oldest;
+        let Some(&Block { tag: old_tag, sets: at, newer, .. }) = blocks.get(index as usize) else {
+            return false;
+        };
+        let Some(set) = sets.get_mut(at as usize) else { return false };
+        if set.next != NONE || newer == NONE {
+            return false;
+        }
+        let ((group, bit), tag, newest) = (place_of(replica), tag_of(hash), self.newest);
+        let mut held = [0; TIERS];
+        held[tier as usize] = bit;
+        *set = Set { held, group, next: NONE };
+        blocks[newer as usize].older = NONE;
+        blocks[newest as usize].newer = index;
+        blocks[index as usize] =
+            Block { hash, used: now, sets: at, older: newest, newer: NONE, tag };
+        self.table.remove(old_tag, index);
+        self.table.insert(tag, index);
+        (self.oldest, self.newest) = (newer, index);
+        self.evicted += 1;
+        true
     }
 
     /// A replica holds a block in this tier no more.

@@ -25,6 +25,7 @@
 //! vLLM V1, `v1/core/block_pool.py` and `kv_cache_utils.py` (0.19).
 
 mod free_list;
+mod restore;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,7 @@ use rampmeter::engine::KvGeometry;
 
 use crate::workload::{Request, Workload};
 use free_list::FreeList;
+pub use restore::KvChange;
 
 /// What is in a full block.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -76,6 +78,8 @@ pub struct KvPool<'w> {
     held: Box<[Held]>,
     /// Emptied block lists, kept for their memory.
     spare: Vec<Vec<u32>>,
+    /// What became of shared blocks and was not read yet, if anybody wants to know.
+    changes: Option<Vec<KvChange>>,
 }
 
 impl<'w> KvPool<'w> {
@@ -94,6 +98,7 @@ impl<'w> KvPool<'w> {
             ),
             held: vec![Held::default(); workload.requests.len()].into_boxed_slice(),
             spare: Vec::new(),
+            changes: None,
         }
     }
 
@@ -160,11 +165,8 @@ impl<'w> KvPool<'w> {
         for _ in 0..missing {
             // The list is long enough, as was just checked.
             if let Some(block) = self.free.pop_front() {
-                let entry = &mut self.blocks[block as usize];
-                entry.holders = 1;
-                if let Some(name) = entry.name.take() {
-                    self.by_name.remove(&name);
-                }
+                self.blocks[block as usize].holders = 1;
+                self.take_name(block);
                 self.held[request as usize].blocks.push(block);
             }
         }
@@ -191,12 +193,10 @@ impl<'w> KvPool<'w> {
     /// `tokens_kept` tokens: the rest will not be computed after all.
     pub fn forget_names(&mut self, request: u32, tokens_kept: u32) {
         let kept = tokens_kept / self.geometry.block_tokens();
-        let held = &mut self.held[request as usize];
-        for &block in held.blocks.iter().skip(kept as usize) {
-            if let Some(name) = self.blocks[block as usize].name.take() {
-                self.by_name.remove(&name);
-            }
+        for place in kept as usize..self.held[request as usize].blocks.len() {
+            self.take_name(self.held[request as usize].blocks[place]);
         }
+        let held = &mut self.held[request as usize];
         held.named = held.named.min(kept);
     }
 
@@ -206,12 +206,26 @@ impl<'w> KvPool<'w> {
         for position in named..full {
             let name = self.name(request, position);
             let block = self.held[request as usize].blocks[position as usize];
-            if let Entry::Vacant(vacant) = self.by_name.entry(name) {
-                vacant.insert(block);
-                self.blocks[block as usize].name = Some(name);
-            }
+            self.give_name(block, name);
         }
         self.held[request as usize].named = named.max(full);
+    }
+
+    /// A block contains this from now on; where another one does already, that one is found.
+    fn give_name(&mut self, block: u32, name: Name) {
+        if let Entry::Vacant(vacant) = self.by_name.entry(name) {
+            vacant.insert(block);
+            self.blocks[block as usize].name = Some(name);
+            self.changed(name, KvChange::Stored);
+        }
+    }
+
+    /// A block will contain something else.
+    fn take_name(&mut self, block: u32) {
+        if let Some(name) = self.blocks[block as usize].name.take() {
+            self.by_name.remove(&name);
+            self.changed(name, KvChange::Removed);
+        }
     }
 
     /// The blocks that the cache has of the first `tokens` tokens of `request`.

@@ -6,6 +6,9 @@ use std::str::FromStr;
 use rampmeter::Nanos;
 use rampmeter::route::ReplicaState;
 
+use super::foreseen::Foreseen;
+use super::news::News;
+use super::options::ReplicaOptions;
 use super::peers::{Dynamo, LeastRequests, PowerOfTwo, PrefixFirst, RoundRobin};
 use super::rampmeter::Rampmeter;
 use crate::InputError;
@@ -97,12 +100,42 @@ pub trait Router {
         Ok(())
     }
 
-    /// A replica failed, or came back.
+    /// A replica failed; or it came back, or is ready for the first time.
     ///
     /// # Errors
     /// As [`Router::route`].
     fn changed(&mut self, _now: Nanos, _replica: usize, _up: bool) -> Result<(), rampmeter::Error> {
         Ok(())
+    }
+    /// A replica that was not there before was started, and will be ready then.
+    ///
+    /// # Errors
+    /// As [`Router::route`].
+    fn starts(
+        &mut self,
+        _now: Nanos,
+        _replica: usize,
+        _ready_at: Nanos,
+    ) -> Result<(), rampmeter::Error> {
+        Ok(())
+    }
+
+    /// A replica published what became of its cache or its adapters.
+    ///
+    /// # Errors
+    /// As [`Router::route`].
+    fn published(
+        &mut self,
+        _now: Nanos,
+        _replica: usize,
+        _news: News,
+    ) -> Result<(), rampmeter::Error> {
+        Ok(())
+    }
+
+    /// What it says of a request that it has just routed; `None` if it says nothing.
+    fn foreseen(&self, _request: u32) -> Option<Foreseen> {
+        None
     }
 }
 
@@ -146,21 +179,22 @@ impl RouterKind {
         }
     }
 
-    /// A router of this kind for so many replicas.
+    /// A router of this kind for these replicas.
     pub(super) fn build(
         self,
         workload: &Workload,
         engine: &Engine,
-        replicas: u32,
+        options: &ReplicaOptions,
         seed: u64,
     ) -> Result<Box<dyn Router>, rampmeter::Error> {
+        let replicas = options.replicas;
         Ok(match self {
             Self::RoundRobin => Box::new(RoundRobin::default()),
             Self::LeastRequests => Box::new(LeastRequests::new(replicas)),
             Self::PowerOfTwo => Box::new(PowerOfTwo::new(replicas, seed)),
             Self::PrefixFirst => Box::new(PrefixFirst::new(replicas)),
             Self::Dynamo => Box::new(Dynamo::new(replicas, engine.kv.block_tokens())),
-            Self::Rampmeter => Box::new(Rampmeter::new(workload, engine, replicas)?),
+            Self::Rampmeter => Box::new(Rampmeter::new(workload, engine, options)?),
         })
     }
 }

@@ -5,6 +5,9 @@
 //! Requests are chat conversations. `high`: two of three requests continue a conversation, and each
 //! conversation begins with one of 32 system prompts of 2,048 tokens. `low`: one of ten continues
 //! one, without system prompts. Load 1 is what the replicas complete together without any cache.
+//! What else a router may know has tables of its own: see `serving::replicas::cases`.
+
+mod more;
 
 use std::thread;
 
@@ -75,7 +78,7 @@ fn main() -> Outcome<()> {
             print(router, &run);
         }
     }
-    Ok(())
+    more::tables(size)
 }
 
 fn scenarios() -> Vec<Scenario> {
