@@ -59,11 +59,11 @@ fn price(
     let gpus =
         |entry: &Entry| f64::from(entry.task.member.gpu_milli() * entry.members_len) / 1_000.0;
     let running = || world.entries().filter(|(_, entry)| gpus(entry) > 0.0);
-    let all_gpus: f64 = running().map(|(_, entry)| gpus(&entry)).sum();
+    let all_gpus: f64 = running().map(|(_, entry)| gpus(entry)).sum();
     let value_each = running().map(|(_, entry)| value(entry.task.class)).sum::<f64>() / all_gpus;
     let of_members =
         |entry: &Entry| f64::from(entry.members_len) * loss(1, 2, &entry.task.member.devices);
-    let ratio_each = running().map(|(_, entry)| of_members(&entry)).sum::<f64>() / all_gpus;
+    let ratio_each = running().map(|(_, entry)| of_members(entry)).sum::<f64>() / all_gpus;
     let in_use = all_gpus * 1_000.0 / fleet.total().gpu_milli.max(1) as f64;
     let own_gpus = f64::from(task.member.gpu_milli()) / 1_000.0;
     for (id, entry) in world.entries() {
