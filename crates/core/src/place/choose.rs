@@ -3,14 +3,14 @@
 //! # Formula
 //! ```text
 //! stranding = weight * stranded GPUs * pi * holding_s          (`horizon` says how long)
-//! total     = stranding + extras,   extras >= 0
+//! total     = stranding + extras
 //! ```
 //! The node with the smallest total; on a tie the one that strands least, then the lowest index. So
 //! with no extras ([`Task::has_extras`]) what strands least is the answer, and while an empty queue
 //! makes all holes free (`pi = 0`) it still decides between nodes that cost the same.
 //!
-//! Since extras only add, a node whose stranding alone costs more than the best total so far is not
-//! looked at further; where nodes come in the order of what they strand, none after it is either.
+//! Where neighbours cost nothing extras only add, and a node whose stranding alone costs more than the
+//! best total so far is not looked at further.
 //!
 //! # Bounds and cost
 //! O(nodes of the domain looked at). A task that may go anywhere and has no extras is offered nodes
@@ -19,6 +19,7 @@
 use super::Placer;
 use super::domains::Run;
 use super::gang::{Gang, Pace};
+use super::interference;
 use super::members::NONE;
 use super::price::Price;
 use super::stranding::Shape;
@@ -110,8 +111,10 @@ impl Placer {
         let mut best: Option<Choice> = None;
         let mut closest = Lack::Status;
         let second_s = self.stranding_second_s(gang.task);
+        let has_gains = interference::is_felt(&self.rules);
         for index in self.domains.nodes(run) {
-            let bound_s = best.map_or(f64::INFINITY, |best| best.price.total_s());
+            let bound = best.filter(|_| !has_gains);
+            let bound_s = bound.map_or(f64::INFINITY, |best| best.price.total_s());
             match self.price_below(index, gang, second_s, bound_s) {
                 Ok(Some(choice)) if best.is_none_or(|best| choice.beats(&best)) => {
                     best = Some(choice);

@@ -12,7 +12,7 @@
 //! ```
 //! A gang begins with its last member and goes at the pace of its slowest one, so that the first
 //! three are paid once for the gang (its [`Pace`] remembers), and a price is what one more member
-//! *adds*. None is ever negative.
+//! *adds*. None is ever negative, but interference: it is priced against the average tenant.
 
 use super::Placer;
 use super::gang::{Gang, Pace};
@@ -65,7 +65,8 @@ impl Placer {
         let price = Price {
             warm_up_s: rules.warm_up_weight * cold * task.warm_up.as_seconds() * worth,
             link_s: rules.link_weight * crossing * (task.topology.link_slowdown_ratio * run_worth),
-            interference_s: rules.interference_weight * (slower * run_worth + felt.others_s),
+            interference_s: rules.interference_weight
+                * (slower * run_worth + felt.others_s - felt.tenant_s),
             crowding_s: f64::from(crowd)
                 * (task.spreading.crowding_s * self.delay_values[task.class as usize]),
             ..Price::default()

@@ -103,6 +103,7 @@ impl Placer {
     /// Before nodes are compared for a task: what of the placer is worked out for it alone.
     pub(super) fn look_around(&mut self, task: &Task) {
         self.domains.refresh(&self.fleet);
+        self.tenant = self.average_tenant();
         let Self { crowds, fleet, domains, tasks, members, .. } = self;
         crowds.count(&task.spreading, fleet, domains, tasks, members);
     }

@@ -13,7 +13,8 @@
 //! stranding     stranded GPUs * pi * max(T, holding)                  (choose, horizon)
 //! warm-up       warm_up * (v + g*pi), once, where it is cold          (warm, extras)
 //! links         ratio * T * (v + g*pi), once, where it is apart       (links, extras)
-//! interference  x*T*(v + g*pi) + sum x_j*min(T, left_j)*(v_j + g_j*pi) (interference)
+//! interference  x*T*(v + g*pi) + sum x_j*min(T, left_j)*(v_j + g_j*pi),
+//!               less that of the average tenant                     (interference)
 //! crowding      crowding_s * replicas in the domain * v               (spreading, extras)
 //! ```
 //! The whole page: `docs/policies/place.md`.
@@ -84,6 +85,7 @@ use future::Future;
 use held::Held;
 use holdings::Holdings;
 use horizon::Horizon;
+use interference::Tenant;
 use members::Members;
 use pending::Pending;
 use prey::Prey;
@@ -177,6 +179,8 @@ pub struct Placer {
     crowds: Crowds,
     warm: Warm,
     horizon: Horizon,
+    /// The average of what runs, as of the last look around.
+    tenant: Tenant,
     stranding: Stranding,
     pending: Pending,
     holdings: Holdings,
@@ -251,6 +255,7 @@ impl Placer {
             crowds: Crowds::new(options.tasks_max, nodes_max),
             warm: Warm::new(nodes_max),
             horizon: Horizon::default(),
+            tenant: Tenant::default(),
             stranding,
             pending: Pending::new(tasks_max, accounts_max),
             holdings: Holdings::new(accounts_max),

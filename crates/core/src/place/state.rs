@@ -161,6 +161,7 @@ impl Placer {
             // These mean nothing between two calls.
             future: _,
             scratch: _,
+            tenant: _,
             #[cfg(test)]
                 is_thorough: _,
             now,

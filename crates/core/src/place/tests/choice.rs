@@ -55,6 +55,17 @@ fn price(
         DeviceDemand::Whole { .. } => rules.interference_gang_ratio,
         _ => 0.0,
     };
+    // Whom the place would have otherwise.
+    let gpus =
+        |entry: &Entry| f64::from(entry.task.member.gpu_milli() * entry.members_len) / 1_000.0;
+    let running = || world.entries().filter(|(_, entry)| gpus(entry) > 0.0);
+    let all_gpus: f64 = running().map(|(_, entry)| gpus(entry)).sum();
+    let value_each = running().map(|(_, entry)| value(entry.task.class)).sum::<f64>() / all_gpus;
+    let of_members =
+        |entry: &Entry| f64::from(entry.members_len) * loss(1, 2, &entry.task.member.devices);
+    let ratio_each = running().map(|(_, entry)| of_members(entry)).sum::<f64>() / all_gpus;
+    let in_use = all_gpus * 1_000.0 / fleet.total().gpu_milli.max(1) as f64;
+    let own_gpus = f64::from(task.member.gpu_milli()) / 1_000.0;
     for (id, entry) in world.entries() {
         for hold in placer.holds(id).unwrap().filter(|hold| hold.node == node) {
             let own = loss(choice.devices, hold.devices, &entry.task.member.devices);
@@ -64,6 +75,14 @@ fn price(
             let both_s = if left_s == 0.0 { run_s } else { left_s.min(run_s) };
             total_s += rules.interference_weight
                 * (own * run_s * worth(task) + theirs * both_s * worth(&entry.task));
+            if own_gpus > 0.0 && all_gpus > 0.0 {
+                let shares = choice.devices & hold.devices != 0;
+                let inflicted = if shares { theirs } else { own_gpus * ratio_each };
+                total_s -= rules.interference_weight
+                    * in_use
+                    * (own * run_s * own_gpus * (value_each + pi)
+                        + inflicted * both_s * worth(&entry.task));
+            }
         }
     }
     total_s += f64::from(crowd) * crowding_s * value(task.class);

@@ -71,3 +71,29 @@ fn a_node_keeps_what_was_used_last() {
     placer.set_warm(node, 3, false).unwrap();
     assert_eq!(warm(&placer), [2, 4, 5, 7, 8, 9, 10]);
 }
+
+#[test]
+fn quiet_places_are_for_those_whose_delay_is_worth_most() {
+    let rules = PlacementRules {
+        shadow_price: 0.0,
+        interference_neighbour_ratio: 0.01,
+        measure: Measure::BestFit,
+        ..PlacementRules::default()
+    };
+    let [urgent, batch] = [0, 1].map(|class| Task { class, ..task(whole(1), 1) });
+    let mut placer = empty(rules);
+    add(&mut placer, 8, 0, 0);
+    (0..6).for_each(|_| drop(place(&mut placer, &batch)));
+    add(&mut placer, 8, 0, 0);
+    let (alike, nodes, _) = place(&mut placer, &batch);
+    assert_eq!(nodes, [1], "while there is room, those who are alike keep apart");
+    placer.release(placer.now, alike).unwrap();
+    (0..2).for_each(|_| assert_eq!(place(&mut placer, &urgent).1, [1]));
+    // The quiet node has two neighbours, but somebody else may have its place, who is worth more.
+    let (_, nodes, price) = place(&mut placer, &batch);
+    assert_eq!(nodes, [0]);
+    // Half of all is in use, by those whose second is worth 3.5 / 8 a GPU: 0.25 for batch work.
+    let (own, others) = (0.06 * 100.0 * (0.25 - 0.5 * 3.5 / 8.0), 0.06 * 0.5 * 100.0 * 0.25);
+    assert!((price.interference_s - own - others).abs() < 1e-9, "{price:?}");
+    assert_eq!(place(&mut placer, &urgent).1, [1]);
+}

@@ -42,3 +42,6 @@ pub const NEIGHBOUR_RATIO: f64 = 0.01;
 
 /// The same for each neighbour with several.
 pub const GANG_RATIO: f64 = 0.03;
+
+#[cfg(test)]
+mod tests;
