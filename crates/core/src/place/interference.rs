@@ -27,7 +27,7 @@
 //! among themselves.
 //!
 //! # Bounds and cost
-//! O(members on the node), and O(tasks) once for each task that is placed. With all ratios 0, the
+//! O(members on the node), and O(classes) once for each task that is placed. With all ratios 0, the
 //! default, nothing is looked at. What a place costs may be less than nothing.
 //!
 //! # What it is bad at
@@ -41,6 +41,7 @@
 
 use super::Placer;
 use super::gang::Gang;
+use super::tenants::Tenant;
 use crate::fleet::{DeviceChoice, DeviceDemand, Hold};
 use crate::policy::PlacementRules;
 
@@ -84,17 +85,6 @@ pub(super) struct Interference {
     pub(super) tenant_s: f64,
 }
 
-/// Whom a place may have otherwise: the average of what runs, for each GPU.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Tenant {
-    /// What a second of its delay is worth.
-    value: f64,
-    /// Share of its run time that each other member on the node loses for it.
-    ratio: f64,
-    /// How likely there is one: the share of all GPUs that is in use, 0 to 1.
-    likelihood: f64,
-}
-
 /// Whether neighbours cost anything.
 pub(super) fn is_felt(rules: &PlacementRules) -> bool {
     rules.interference_weight > 0.0
@@ -113,21 +103,12 @@ fn neighbour_ratio(demand: DeviceDemand, rules: &PlacementRules) -> f64 {
 }
 
 impl Placer {
-    /// The average of what runs now; nothing where neighbours cost nothing. O(tasks).
+    /// The average of what runs now; nothing where neighbours cost nothing. O(classes).
     pub(super) fn average_tenant(&self) -> Tenant {
         if !is_felt(&self.rules) {
             return Tenant::default();
         }
-        let (mut gpu_milli, mut value, mut ratio) = (0, 0.0, 0.0);
-        for (_, entry) in self.tasks.iter().filter(|(_, entry)| entry.gpu_milli() > 0) {
-            gpu_milli += entry.gpu_milli();
-            value += self.delay_values[entry.task.class as usize];
-            let devices = entry.task.member.devices;
-            ratio += f64::from(entry.members_len) * neighbour_ratio(devices, &self.rules);
-        }
-        let gpus = gpu_milli.max(1) as f64 / 1_000.0;
-        let all_gpus = self.fleet.total().gpu_milli.max(1) as f64 / 1_000.0;
-        Tenant { value: value / gpus, ratio: ratio / gpus, likelihood: (gpus / all_gpus).min(1.0) }
+        self.tenants.average(&self.delay_values, &self.rules, self.fleet.total().gpu_milli)
     }
 
     /// Interference of one more member of a gang on these devices of a node.

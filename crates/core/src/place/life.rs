@@ -108,6 +108,7 @@ impl Placer {
         *entry = Entry { stage, started, members_len, price, first_member, ..*entry };
         let Entry { task, .. } = *entry;
         self.horizon.learn(entry.gpu_milli(), task.duration);
+        self.tenants.join(entry);
         self.crowds.join(id.index(), task.spreading.group);
         self.holdings.hold(self.now, &task, members_len);
         self.warm_members(first_member, NONE, task.artifact);
@@ -123,6 +124,7 @@ impl Placer {
         stopped.submitted = entry.submitted;
         stopped.ends.preemptions = entry.ends.preemptions;
         *self.tasks.get_mut(id)? = stopped;
+        self.tenants.leave(&entry);
         self.crowds.leave(id.index());
         self.holdings.give(self.now, &entry.task, entry.members_len);
         self.freed(expected_end(self.now, &entry) > self.now);

@@ -67,6 +67,7 @@ mod state;
 pub mod stats;
 mod stranding;
 pub mod task;
+mod tenants;
 mod timeline;
 pub mod warm;
 pub mod what_if;
@@ -85,7 +86,6 @@ use future::Future;
 use held::Held;
 use holdings::Holdings;
 use horizon::Horizon;
-use interference::Tenant;
 use members::Members;
 use pending::Pending;
 use prey::Prey;
@@ -93,6 +93,7 @@ use promises::{Promises, RESERVATIONS_MAX};
 use scratch::Scratch;
 use spreading::Crowds;
 use stranding::Stranding;
+use tenants::{Tenant, Tenants};
 use warm::Warm;
 
 pub use cycle::{Cycle, CyclePlan};
@@ -179,7 +180,8 @@ pub struct Placer {
     crowds: Crowds,
     warm: Warm,
     horizon: Horizon,
-    /// The average of what runs, as of the last look around.
+    tenants: Tenants,
+    /// Their average, as of the last look around.
     tenant: Tenant,
     stranding: Stranding,
     pending: Pending,
@@ -255,6 +257,7 @@ impl Placer {
             crowds: Crowds::new(options.tasks_max, nodes_max),
             warm: Warm::new(nodes_max),
             horizon: Horizon::default(),
+            tenants: Tenants::default(),
             tenant: Tenant::default(),
             stranding,
             pending: Pending::new(tasks_max, accounts_max),

@@ -106,6 +106,8 @@ impl Placer {
         let changed = self.tasks.get_mut(task)?;
         let total = entry.price.plus(&price);
         *changed = Entry { first_member, members_len, price: total, ..entry };
+        self.tenants.leave(&entry);
+        self.tenants.join(changed);
         if members_len > entry.members_len {
             self.holdings.hold(now, &entry.task, change);
             self.plan_around(first_member);
@@ -209,10 +211,12 @@ impl Placer {
             }
             at = next;
         }
-        let changed = &mut self.tasks.get_mut(task)?.task;
-        changed.member = *member;
+        let changed = self.tasks.get_mut(task)?;
+        changed.task.member = *member;
+        self.tenants.leave(&entry);
+        self.tenants.join(changed);
         self.holdings.give(now, &entry.task, entry.members_len);
-        self.holdings.hold(now, changed, entry.members_len);
+        self.holdings.hold(now, &changed.task, entry.members_len);
         self.freed(true);
         self.plan_around(entry.first_member);
         Ok(Resized::Done { members_len: entry.members_len, price: Price::default() })

@@ -144,6 +144,7 @@ impl Placer {
             members,
             // Follows from the tasks.
             crowds: _,
+            tenants: _,
             warm,
             horizon,
             stranding,
@@ -226,6 +227,7 @@ impl Placer {
                 let len = *members_len;
                 entry.first_member = self.members.load_state(words, fleet, index, member, len)?;
                 self.crowds.join(index, entry.task.spreading.group);
+                self.tenants.join(entry);
             }
         }
         self.members.find_nodes()?;

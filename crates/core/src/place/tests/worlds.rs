@@ -218,6 +218,9 @@ impl World {
 
     /// Every node and device has exactly as much free as nobody holds, and the lists agree.
     pub(super) fn audit(&self) {
+        let mut tenants = Tenants::default();
+        self.entries().for_each(|(_, entry)| tenants.join(entry));
+        assert_eq!(self.placer.tenants, tenants, "counted one after the other, and anew");
         let fleet = &self.placer.fleet;
         let mut in_use = 0;
         for (id, node) in fleet.iter() {
