@@ -21,8 +21,8 @@
 
 use core::f64::consts::LN_2;
 
-use crate::error::{Error, check_range};
-use crate::snapshot::Words;
+use crate::error::Error;
+use crate::snapshot::{Words, ensure};
 use crate::units::Nanos;
 
 /// Moments in a memory, at least, as a power of two.
@@ -143,7 +143,7 @@ impl Usage {
     pub(super) fn load_state(words: &mut Words<'_>) -> Result<Self, Error> {
         let part = words.next_real("usage", 0.0, PART_MAX)?;
         let doublings = words.next()?.cast_signed();
-        check_range("doublings", doublings.unsigned_abs(), 0, DOUBLINGS_MAX)?;
+        ensure(doublings.unsigned_abs() <= DOUBLINGS_MAX)?;
         Ok(Self { part, doublings })
     }
 }
