@@ -4922,7 +4922,7 @@ typedef struct rampmeter_price {
     double warm_up_s;
     /** Run time lost on slow links. */
     double link_s;
-    /** Slowing others down, and being slowed down. */
+    /** Slowing others down, and being slowed down, less what the average tenant would cost. */
     double interference_s;
     /** Standing where replicas of the same group stand already. */
     double crowding_s;

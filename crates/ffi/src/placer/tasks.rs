@@ -149,7 +149,7 @@ pub struct rampmeter_price {
     pub warm_up_s: f64,
     /// Run time lost on slow links.
     pub link_s: f64,
-    /// Slowing others down, and being slowed down.
+    /// Slowing others down, and being slowed down, less what the average tenant would cost.
     pub interference_s: f64,
     /// Standing where replicas of the same group stand already.
     pub crowding_s: f64,
