@@ -125,7 +125,7 @@ fn the_counter_counts() {
 #[test]
 fn the_same_calls_have_the_same_answers_and_leave_the_same_state() {
     let mut seen = BTreeMap::<&str, u32>::new();
-    for seed in 0..6 {
+    for seed in 0..24 {
         let (mut prng, mut twins) = (Prng(seed), Twins::new());
         let accounts = [twins.account("a"), twins.account("b"), 0];
         fleet(&mut twins);
