@@ -125,9 +125,11 @@ impl Usage {
         (Self { part, doublings: growth.doublings }, growth.part)
     }
 
+    /// As much more as a growth. Its part stays below one, however often that happens.
     pub(super) fn times(self, growth: Growth) -> Self {
+        let (part, more) = libm::frexp(self.part * growth.part);
         let doublings = self.doublings.saturating_add(growth.doublings);
-        Self { part: self.part * growth.part, doublings }
+        Self { part, doublings: doublings.saturating_add(i64::from(more)) }
     }
 
     /// Its logarithm.
@@ -169,6 +171,19 @@ mod tests {
         }
         assert_eq!(power_of_two(-1_023), 0.0);
         assert_eq!(power_of_two(i64::MIN), 0.0);
+    }
+
+    #[test]
+    fn a_memory_may_change_any_number_of_times() {
+        let now = Nanos(10_007 * SECOND);
+        let [mut short, mut long] = [7, 11].map(|memory_s| Growing::new(Nanos(memory_s * SECOND)));
+        let before = Usage::NONE.plus(3, short.at(now));
+        let mut usage = before;
+        for _ in 0..3_000 {
+            usage = usage.times(short.change_to(&long, now)).times(long.change_to(&short, now));
+        }
+        assert!((usage.level() - before.level()).abs() < 1e-6, "{before:?}, {usage:?}");
+        assert_eq!(Usage::NONE.times(long.at(now)).level(), f64::NEG_INFINITY);
     }
 
     proptest! {
