@@ -73,7 +73,7 @@ pub(crate) const HEADROOM: Kind = Kind { desk: 5, version: 1 };
 pub(crate) const GATE: Kind = Kind { desk: 6, version: 2 };
 
 /// The reserve that batch work leaves to urgent work.
-pub(crate) const RESERVE: Kind = Kind { desk: 8, version: 1 };
+pub(crate) const RESERVE: Kind = Kind { desk: 8, version: 2 };
 
 /// The router.
 pub(crate) const ROUTER: Kind = Kind { desk: 7, version: 1 };

@@ -1,5 +1,7 @@
 //! What holding batch work back promises, against its formula worked out by hand.
 
+mod support;
+
 use proptest::prelude::*;
 use rampmeter::Nanos;
 use rampmeter::headroom::hold::{BatchJob, HoldReason, Reserve, Verdict};
@@ -97,6 +99,84 @@ fn the_least_reserve_is_kept_unless_it_can_never_be() {
     // price.
     let large = ask(&reserve, &job(260.0, 270.0, 100.0));
     assert_eq!((large.hold, large.reason), (false, HoldReason::Price));
+}
+
+/// Whether a walk that starts with so many free slots loses all of them, where one is taken at 0.1 a
+/// second, and comes free at that rate and `released` more.
+fn is_ruined(prng: &mut support::Prng, slots: i64, released: f64) -> bool {
+    let mut free = slots;
+    // From 200 on all are taken once in 10^15 times at the most.
+    while (1..200).contains(&free) {
+        let part = (prng.draw() >> 11) as f64 / (1_u64 << 53) as f64;
+        free += if part * (0.2 + released) < 0.1 { -1 } else { 1 };
+    }
+    free == 0
+}
+
+/// How likely nothing is free with so many standard deviations more than the mean (Halfin, Whitt).
+fn all_taken(beta: f64) -> f64 {
+    let above = 0.5 * libm::erfc(beta / std::f64::consts::SQRT_2);
+    let density = (-beta * beta / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    1.0 / (1.0 + beta * (1.0 - above) / density)
+}
+
+/// Urgent requests of a GPU and ten minutes, one every 10 s, beside batch work that releases so much;
+/// a reserve of two deviations is asked for.
+fn beside_batch_work(released: f64) -> Reserve {
+    let policy = Policy::default().with_hold(rules(2.0));
+    let mut reserve = Reserve::new(at(0.0), &policy, 0, 400.0).unwrap();
+    for round in 0..10_000_u32 {
+        let now = at(10.0 * f64::from(round));
+        if round >= 60 {
+            reserve.ended(now, at(600.0)).unwrap();
+        }
+        reserve.arrived(now, 1.0).unwrap();
+        reserve.started(now).unwrap();
+        reserve.released(now, 10.0 * released).unwrap();
+    }
+    reserve
+}
+
+/// What batch work releases is a reserve as well: what must be left free besides is told by walks.
+#[test]
+fn what_is_released_need_not_be_kept_free() {
+    let least = |reserve: &Reserve| {
+        let is_held = |slots: &i64| ask(reserve, &job(1.0, *slots as f64 + 1.0, 1e4)).hold;
+        (0..200_i64).find(|slots| !is_held(slots)).unwrap()
+    };
+    let still = beside_batch_work(0.0);
+    let sigma = still.stats().sigma;
+    let without = least(&still);
+    assert_eq!(without, (2.0 * sigma).ceil() as i64, "two deviations where nothing is released");
+    for released in [0.02, 0.05, 0.1] {
+        let with = least(&beside_batch_work(released));
+        assert!(with < without, "{with} {without}");
+        let mut prng = support::Prng(7);
+        let mut chance = |slots: i64| {
+            let ruined = (0..20_000).filter(|_| is_ruined(&mut prng, slots, released)).count();
+            ruined as f64 / 20_000.0 * all_taken(slots as f64 / sigma)
+        };
+        let (enough, too_few) = (chance(with + 1), chance(with - 2));
+        assert!(enough < all_taken(2.0) && too_few > all_taken(2.0), "{with}: {enough} {too_few}");
+    }
+}
+
+/// Rates are what they were when they are remembered for another time, by a changed policy or a
+/// restart.
+#[test]
+fn another_memory_knows_the_same_rates() {
+    let mut reserve = busy(rules(0.0), 5);
+    reserve.released(at(100_000.0), 80.0).unwrap();
+    let mut bytes = vec![0; reserve.snapshot_bytes() as usize];
+    reserve.save(&mut bytes).unwrap();
+    let before = reserve.stats();
+    for memory_s in [60.0, 7_200.0, 86_400.0] {
+        let changed = HoldRules { memory: at(memory_s), ..HoldRules::default() };
+        let policy = Policy::default().with_hold(changed);
+        reserve.apply(&policy, 0).unwrap();
+        assert_eq!(reserve.stats(), before);
+        assert_eq!(Reserve::restore(&policy, 0, &bytes).unwrap().stats(), before);
+    }
 }
 
 #[test]

@@ -57,7 +57,9 @@ fn main() -> Outcome<()> {
         contest.placements(false)?;
     }
     if tables != "placements" {
-        contest.holds(&[Placement::Fixed(Measure::Fgd), Placement::RAMPMETER])?;
+        let placements = [Placement::Fixed(Measure::Fgd), Placement::RAMPMETER];
+        contest.holds(&placements, true)?;
+        contest.holds(&placements, false)?;
     }
     Ok(())
 }
@@ -182,9 +184,11 @@ impl Contest {
     }
 
     /// Hold rule by load.
-    fn holds(&self, placements: &[Placement]) -> Outcome<()> {
+    fn holds(&self, placements: &[Placement], has_interference: bool) -> Outcome<()> {
+        let with = if has_interference { "with" } else { "without" };
         let bursts = [Bursts::Times(1.5), Bursts::Times(2.5)].map(|bursts| (0.9, bursts));
         let columns = [(0.9, Bursts::Poisson), (1.0, Bursts::Poisson), bursts[0], bursts[1]];
+        println!("{with} interference:");
         println!("mean delay by value, s / % of interactive tasks within 10 s / mean of batch, s");
         print!("{:<16}{:<24}", "placement", "hold");
         for name in ["Poisson .9", "Poisson 1.0", "bursts 1.5x .9", "bursts 2.5x .9"] {
@@ -196,7 +200,7 @@ impl Contest {
             .flat_map(|placement| Hold::ALL.map(|hold| (*placement, hold)))
             .collect();
         let cells = rows.iter().flat_map(|(placement, hold)| {
-            let case = Case { placement: *placement, hold: *hold, has_interference: true };
+            let case = Case { placement: *placement, hold: *hold, has_interference };
             columns.map(|(load, bursts)| (case, load, bursts))
         });
         let felt = self.run_all(&cells.collect::<Vec<_>>())?;
@@ -210,6 +214,7 @@ impl Contest {
             }
             println!();
         }
+        println!();
         Ok(())
     }
 }

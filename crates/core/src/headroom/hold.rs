@@ -8,10 +8,11 @@
 //! # Formula
 //! ```text
 //! hold if   v_I * lambda_I * (W(k - g / g_I) - W(k))  >  v_B * (1 + N_B * g / C_eff)
-//! or        k - g / g_I  <  beta_min * sigma_I              where a reserve is asked for
+//! or        R(k - g / g_I)  >  P(beta_min)                   where a reserve is asked for
 //!
-//! W(k)  = Pw / (k+ / S_I + max(d, 1/600))                    seconds that urgent work waits
-//! Pw    = 1 / (1 + beta * Phi(beta) / phi(beta)),  beta = k+ / sigma_I          [Halfin, Whitt]
+//! W(k)    = R(k) / (k+ / S_I + max(d, 1/600))                seconds that urgent work waits
+//! R(k)    = P(k+ / sigma_I) * (lambda_I / (lambda_I + d))^k+     all is taken before it is refilled
+//! P(beta) = 1 / (1 + beta * Phi(beta) / phi(beta))           all is taken           [Halfin, Whitt]
 //! ```
 //! `k` free GPUs in slots of urgent requests (`g_I` GPUs each), less those that wait for them; `d`
 //! slots a second that batch work releases; `S_I` how long urgent requests run; `N_B` batch jobs
@@ -20,6 +21,12 @@
 //! hours (exponentially), at least a quarter of `lambda_I * S_I`: bursts make it larger than that
 //! of independent arrivals, and a quiet night must not make it nothing. Left: value lost a second
 //! by starting; right: by waiting, for this job and, as far as it is in their way, those behind.
+//!
+//! The second factor of `R` is the gambler's ruin: as long as batch work is held, slots are taken at
+//! the rate of arrivals and come free at that rate, as urgent work ends, and `d` more. What batch work
+//! releases is a reserve, too: on a cluster that turns over fast little has to be kept free, and where
+//! nothing is released `R` is `P`. `beta_min` asks for as much safety as that many standard deviations
+//! would give there.
 //!
 //! # What the host must do
 //! [`crate::place`] asks in its cycles ([`crate::place::held`]). A host without it:
@@ -34,13 +41,13 @@
 //! with those that wait, so that a queue gets its turn.
 //!
 //! # What it is bad at
-//! In long strong bursts (2.5 times the load for hours) it keeps too little:
-//! `hold.reserve_beta_min` helps those who care more for urgent work than for the sum. It knows one
-//! kind of urgent request.
+//! In long strong bursts (2.5 times the load for hours) it keeps too little: in a rush more comes than
+//! ends, which `R` does not know. It knows one kind of urgent request.
 //!
 //! # Source
 //! Halfin and Whitt (1981), as in [`super::waiting::erlang`]; square-root staffing: Borst,
-//! Mandelbaum and Reiman, "Dimensioning large call centers", Operations Research 52 (2004).
+//! Mandelbaum and Reiman, "Dimensioning large call centers", Operations Research 52 (2004). The
+//! gambler's ruin: Feller, "An Introduction to Probability Theory and Its Applications" I, XIV.
 //! Constants: an experiment with 588 GPUs, `docs/policies/headroom.md`.
 
 mod state;
@@ -130,7 +137,8 @@ pub struct Reserve {
     weight: f64,
     mean: f64,
     variance: f64,
-    /// Sums that fade: urgent requests that came, GPUs that batch work released.
+    /// A second, over a memory of which as much has passed as `weight` says: urgent requests that
+    /// came, GPUs that batch work released. Rates stay what they are where the memory is changed.
     arrivals: f64,
     releases: f64,
     request_gpus: Moments,
@@ -203,7 +211,7 @@ impl Reserve {
         check_real("gpus", gpus, GPUS_MIN, GPUS_MAX)?;
         self.pass(now);
         self.waiting += 1;
-        self.arrivals += 1.0;
+        self.arrivals += 1.0 / self.rules.memory.as_seconds();
         self.request_gpus.note(gpus, RUNS);
         Ok(())
     }
@@ -256,7 +264,7 @@ impl Reserve {
         self.check_time(now)?;
         check_real("gpus", gpus, 0.0, GPUS_MAX)?;
         self.pass(now);
-        self.releases += gpus;
+        self.releases += gpus / self.rules.memory.as_seconds();
         Ok(())
     }
 
@@ -290,11 +298,13 @@ impl Reserve {
         let slots_left = slots_free - takes;
         let lost_s = self.wait_s(slots_left, sigma) - self.wait_s(slots_free, sigma);
         let urgent_price = self.delay_value * self.arrivals_per_s() * lost_s;
-        let reserve = self.rules.reserve_beta_min * sigma;
-        // With no other batch work this much is free on average: a reserve that is more than that
-        // would hold the job for ever.
+        let beta_min = self.rules.reserve_beta_min;
+        // With no other batch work this much is free on average, and nothing is released: a reserve
+        // that is more than that would hold the job for ever.
         let slots_most = effective / request_gpus - self.load() - takes;
-        let reserved = slots_left < reserve && slots_most >= reserve;
+        let reserved = beta_min > 0.0
+            && slots_most >= beta_min * sigma
+            && self.run_out(slots_left, sigma) > halfin_whitt(beta_min);
         let priced = urgent_price > batch_price;
         let by_reserve = reserved && !priced;
         let reason = if by_reserve { HoldReason::Reserve } else { HoldReason::Price };
@@ -305,10 +315,23 @@ impl Reserve {
     /// Seconds that urgent work waits with so many slots free.
     fn wait_s(&self, slots: f64, sigma: f64) -> f64 {
         let free = slots.max(0.0);
-        let delayed = if sigma > 0.0 { halfin_whitt(free / sigma) } else { 0.0 };
         let run_s = self.runs.mean().max(RUN_MIN_S);
-        let released = self.per_s(self.releases) / self.request_gpus.mean();
-        delayed / (free / run_s + released.max(RELEASES_MIN_PER_S))
+        let released = self.slots_released_per_s().max(RELEASES_MIN_PER_S);
+        self.run_out(slots, sigma) / (free / run_s + released)
+    }
+
+    /// How likely so many free slots are all taken before batch work that ends has refilled them.
+    fn run_out(&self, slots: f64, sigma: f64) -> f64 {
+        let free = slots.max(0.0);
+        let (taken, released) = (self.arrivals_per_s(), self.slots_released_per_s());
+        let gained = taken + released;
+        let ruin = if gained > 0.0 { libm::pow(taken / gained, free) } else { 1.0 };
+        if sigma > 0.0 { ruin * halfin_whitt(free / sigma) } else { 0.0 }
+    }
+
+    /// What batch work releases a second, in slots of urgent requests.
+    fn slots_released_per_s(&self) -> f64 {
+        self.per_s(self.releases) / self.request_gpus.mean()
     }
 
     fn sigma(&self) -> f64 {
@@ -324,10 +347,9 @@ impl Reserve {
         self.per_s(self.arrivals)
     }
 
-    /// What came of something a second: over a memory, or over what has passed of it.
-    fn per_s(&self, sum: f64) -> f64 {
-        let passed_s = self.weight * self.rules.memory.as_seconds();
-        if passed_s > 0.0 { sum / passed_s } else { 0.0 }
+    /// What came of something a second, over what has passed of a memory.
+    fn per_s(&self, rate: f64) -> f64 {
+        if self.weight > 0.0 { rate / self.weight } else { 0.0 }
     }
 
     /// Time passes with as much urgent work as there is.

@@ -35,7 +35,8 @@ impl Default for GateRules {
 /// What holds batch work back so that urgent work finds room.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HoldRules {
-    /// Least reserve, in standard deviations of what urgent work holds and asks for.
+    /// How likely urgent work finds room at the least: as with so many standard deviations of what it
+    /// holds and asks for left free, beside batch work that releases nothing.
     pub reserve_beta_min: f64,
     /// Time after which a moment counts `1/e` in the mean and variance of urgent work.
     pub memory: Nanos,
@@ -43,6 +44,6 @@ pub struct HoldRules {
 
 impl Default for HoldRules {
     fn default() -> Self {
-        Self { reserve_beta_min: 0.0, memory: Nanos::from_millis(7_200_000) }
+        Self { reserve_beta_min: 2.4, memory: Nanos::from_millis(7_200_000) }
     }
 }

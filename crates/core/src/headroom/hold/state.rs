@@ -4,8 +4,8 @@
 //! Nothing: a reserve that was saved and restored answers as it would have answered.
 //!
 //! # Format
-//! The envelope of every snapshot (head, length, checksum), and in it 15 words: GPUs, counts, sums
-//! that fade, moments, the time. What the policy says is not written: a reserve goes by the one that
+//! The envelope of every snapshot (head, length, checksum), and in it 15 words: GPUs, counts, rates,
+//! moments, the time. What the policy says is not written: a reserve goes by the one that
 //! it is restored with, as if by [`Reserve::apply`].
 //!
 //! # Bounds and cost
@@ -31,8 +31,9 @@ const MEAN_GPUS_MIN: f64 = 0.5 * GPUS_MIN;
 /// Most requests at once, on average: those that can be counted, 2^62, waiting and running.
 const REQUESTS_MAX: f64 = (1_u64 << 63) as f64;
 
-/// Most of a sum that fades: requests of the most GPUs, as many as can be counted.
-const SUM_MAX: f64 = REQUESTS_MAX * GPUS_MAX;
+/// Most GPUs or requests a second: as many as can be counted, of the most GPUs, in the shortest memory,
+/// which is not below a second.
+const RATE_MAX: f64 = REQUESTS_MAX * GPUS_MAX;
 
 /// What a reserve knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -141,8 +142,8 @@ impl Reserve {
         self.weight = words.next_real("weight", 0.0, 1.0)?;
         self.mean = words.next_real("mean", 0.0, REQUESTS_MAX)?;
         self.variance = words.next_real("variance", 0.0, REQUESTS_MAX * REQUESTS_MAX)?;
-        self.arrivals = words.next_real("arrivals", 0.0, SUM_MAX)?;
-        self.releases = words.next_real("releases", 0.0, SUM_MAX)?;
+        self.arrivals = words.next_real("arrivals", 0.0, RATE_MAX)?;
+        self.releases = words.next_real("releases", 0.0, RATE_MAX)?;
         self.request_gpus = Moments::load_state(words)?;
         self.runs = Moments::load_state(words)?;
         self.now = Nanos(words.next()?);

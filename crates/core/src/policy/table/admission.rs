@@ -114,11 +114,11 @@ pub(crate) static HOLD: [Field<HoldRules>; 2] = [
             get: |rules| rules.reserve_beta_min,
             set: |rules, value| rules.reserve_beta_min = value,
         },
-        about: "Least reserve that batch work leaves to urgent work, in standard deviations of \
-                what that holds and asks for.",
-        why: "0: the price alone decides. In long bursts of 2.5 times the load, 2 raised the \
-              share in time from 66 to 86% and total delay from 135 to 147 s \
-              (docs/policies/headroom.md).",
+        about: "How likely urgent work finds room at the least, beside batch work: as with so many \
+                standard deviations of what it holds and asks for left free where nothing is \
+                released. 0: the price alone decides.",
+        why: "2.4: of a hundred requests one finds nothing free (Halfin and Whitt 1981); \
+              docs/policies/headroom.md has what it costs.",
     },
     Field {
         path: "hold.memory_s",

@@ -4,6 +4,7 @@ use std::fmt;
 
 use rampmeter::headroom::hold::{BatchJob, Reserve};
 use rampmeter::place::Holding;
+use rampmeter::policy::HoldRules;
 use rampmeter::{Error, Nanos};
 
 use super::INTERACTIVE;
@@ -18,23 +19,27 @@ pub enum Hold {
     /// Square-root staffing: so many standard deviations of interactive work are left free, which is
     /// known, and as if it came independently (Borst, Mandelbaum and Reiman 2004).
     SquareRoot(f64),
-    /// The library's reserve, with this least one (`hold.reserve_beta_min`).
-    Rampmeter(f64),
+    /// The library's reserve, with this `hold.reserve_beta_min`, or the one of the default policy.
+    Rampmeter(Option<f64>),
 }
 
 impl Hold {
     /// All of them, the library's last.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::None,
         Self::Share(0.1),
         Self::SquareRoot(2.0),
-        Self::Rampmeter(0.0),
-        Self::Rampmeter(2.0),
+        Self::SquareRoot(1.0),
+        Self::Rampmeter(Some(0.0)),
+        Self::Rampmeter(Some(3.0)),
+        Self::Rampmeter(None),
     ];
 
-    /// The least reserve that the policy asks for.
-    pub(super) const fn reserve_beta_min(self) -> f64 {
-        if let Self::Rampmeter(beta) = self { beta } else { 0.0 }
+    /// What the policy says of it.
+    pub(super) fn rules(self) -> HoldRules {
+        let rules = HoldRules::default();
+        let Self::Rampmeter(Some(reserve_beta_min)) = self else { return rules };
+        HoldRules { reserve_beta_min, ..rules }
     }
 }
 
@@ -44,8 +49,9 @@ impl fmt::Display for Hold {
             Self::None => f.pad("none"),
             Self::Share(share) => f.pad(&format!("{}% kept free", 100.0 * share)),
             Self::SquareRoot(beta) => f.pad(&format!("square root, beta {beta}")),
-            Self::Rampmeter(0.0) => f.pad("rampmeter"),
-            Self::Rampmeter(beta) => f.pad(&format!("rampmeter, beta_min {beta}")),
+            Self::Rampmeter(None) => f.pad("rampmeter"),
+            Self::Rampmeter(Some(0.0)) => f.pad("rampmeter, price alone"),
+            Self::Rampmeter(Some(beta)) => f.pad(&format!("rampmeter, beta_min {beta}")),
         }
     }
 }

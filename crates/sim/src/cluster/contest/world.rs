@@ -163,7 +163,7 @@ fn ledger_of(placer: &Placer) -> Result<(Ledger, AccountId), Error> {
 impl<'a> World<'a> {
     fn new(ground: &Ground, traffic: &'a Traffic, case: &'a Case) -> Result<Self, Error> {
         let mut policy: Policy = case.placement.policy(case.has_interference);
-        policy.hold.reserve_beta_min = case.hold.reserve_beta_min();
+        policy.hold = case.hold.rules();
         let order: Vec<usize> = (0..ground.nodes.nodes.len()).collect();
         let options = PlacerOptions {
             tasks_max: TASKS_MAX,
