@@ -6215,17 +6215,17 @@ typedef struct rampmeter_prices {
     double cold_start_s;
     /** Prompts that it has. */
     double queue_s;
-    /** The rest of the step that runs. */
+    /** The rest of the step that runs, and steps that are planned already. */
     double step_s;
     /** Until a seat is free. */
     double seats_s;
     /** Until there is KV memory. */
     double kv_s;
-    /** Loading the adapter. */
+    /** Loading the adapter, after those that are loaded there at present. */
     double adapter_s;
     /** Loading blocks from slower tiers. */
     double load_s;
-    /** Computing the rest of the prompt. */
+    /** Computing the rest of the prompt, with what shares its last step. */
     double prefill_s;
     /** Handing the KV on, for a pair. */
     double transfer_s;

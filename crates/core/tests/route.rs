@@ -108,7 +108,8 @@ fn what_was_routed_since_a_report_is_added_to_it() {
     let state = ReplicaState { prefill_tokens: Some(0), ..idle(ms(150)) };
     router.report(ms(210), ids[0], &state).unwrap();
     let third = go(&mut router, ms(210), 10_000, &[]).ttft_s;
-    assert!(third > before + 0.4 && third < before + 0.45, "{third} over {before}");
+    // With half a chunk of those who come at that rate meanwhile, 35 ms, in its last step.
+    assert!(third > before + 0.44 && third < before + 0.48, "{third} over {before}");
     // Without an account of its prompts, the router's own stays.
     router.report(ms(211), ids[0], &idle(ms(211))).unwrap();
     assert!(go(&mut router, ms(211), 10_000, &[]).ttft_s > third);

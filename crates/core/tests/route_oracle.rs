@@ -31,8 +31,11 @@ struct Believed {
     last_first: f64,
     /// By request: seconds of work, in order of routing, ever.
     work: Vec<(u64, f64)>,
+    /// How many of these were routed up to the last one that has begun.
+    begun: usize,
     chosen: u64,
-    adapters: Vec<u64>,
+    /// With when they are loaded, the one that was used last at the end.
+    adapters: Vec<(u64, f64)>,
     holds: BTreeMap<u64, BTreeSet<u8>>,
 }
 
@@ -58,6 +61,9 @@ const KV_BLOCKS: f64 = 300.0;
 const HOST_S: f64 = 0.000_3;
 const DISK_S: f64 = 0.002;
 const ADAPTER_S: f64 = 0.25;
+
+/// One step is planned while one runs, as the default policy says.
+const AHEAD: f64 = 1.0;
 
 impl Believed {
     fn pace(&self) -> f64 {
@@ -88,6 +94,46 @@ impl Believed {
         computed / self.chunk() * self.mixed() + self.dense(computed, cached)
     }
 
+    /// A step of those that decode, if there are any.
+    fn step(&self) -> f64 {
+        if self.running > 0.0 { self.pace() * self.decode() } else { 0.0 }
+    }
+
+    /// From the end of a queue to the first step that a request can be part of.
+    fn entry(&self, queue: f64) -> f64 {
+        let full = self.pace() * (self.mixed() + self.dense(self.chunk(), 0.0));
+        let waiting = self.begun < self.work.len();
+        if waiting || queue == 0.0 {
+            ((0.5 + AHEAD) * self.step() - queue).max(0.0)
+        } else if queue < full {
+            AHEAD * self.step()
+        } else {
+            0.0
+        }
+    }
+
+    /// The request of this name, or one that was routed after it, has begun.
+    fn begins(&mut self, name: u64) {
+        let place = self.work.iter().position(|(it, _)| *it == name).unwrap();
+        self.begun = self.begun.max(place + 1);
+    }
+
+    fn after(&self, name: u64) -> f64 {
+        let after = self.work.iter().rev().take_while(|(it, _)| *it != name);
+        after.map(|(_, work)| work).sum()
+    }
+
+    fn adapter(&self, now: f64, adapter: u64) -> f64 {
+        let until = |at: f64| (at - now).max(0.0);
+        let there = self.adapters.iter().find(|(it, _)| *it == adapter);
+        let last = self.adapters.iter().fold(0.0, |last: f64, (_, at)| last.max(*at));
+        match there {
+            _ if adapter == 0 => 0.0,
+            Some((_, at)) => until(*at),
+            None => until(last) + ADAPTER_S,
+        }
+    }
+
     /// Leading blocks of the prompt in the fastest so many tiers.
     fn held(&self, hashes: &[u64], tiers: u8) -> f64 {
         let holds = |hash: &&u64| {
@@ -114,22 +160,20 @@ impl Believed {
             }
         }
         let queue = (self.free_at - now).max(0.0);
-        let step = if self.running > 0.0 && queue == 0.0 {
-            self.pace() * self.decode() / 2.0
-        } else {
-            0.0
-        };
         let stay = if self.stay > 0.0 { self.stay } else { asked.stay };
         let seats = (self.running + self.waiting + 1.0 - SEATS).max(0.0) * stay / SEATS;
         let needed = ((p - cached) / f64::from(BLOCK)).ceil();
         let kv = (needed - self.kv_free).max(0.0) * stay / KV_BLOCKS;
-        let adapter = if asked.adapter == 0 || self.adapters.contains(&asked.adapter) {
-            0.0
-        } else {
-            ADAPTER_S
-        };
-        let ttft = (queue + step).max(seats).max(kv) + adapter + load + prefill;
+        let room = seats.max(kv);
+        let ahead = AHEAD * self.step();
+        let free = if room > 0.0 { room + ahead } else { 0.0 };
+        let start = (queue + self.entry(queue)).max(free);
         let chunks = ((p - cached) / self.chunk()).ceil();
+        let until = (start - ahead).max(0.0) + prefill * (1.0 - 1.0 / chunks);
+        let come = (asked.rate * until * asked.computed).min(self.chunk());
+        let beside = come - come * come / (2.0 * self.chunk());
+        let shared = if queue > 0.0 { self.pace() * self.model[1] * beside } else { 0.0 };
+        let ttft = start + self.adapter(now, asked.adapter) + load + prefill + shared;
         let added =
             (self.mixed() - self.decode()).max(0.0) * chunks + self.dense(p - cached, cached);
         let one_more = self.model[2] + self.model[3] * (p + asked.output / 2.0);
@@ -150,6 +194,7 @@ struct Asked {
     value: f64,
     value_mean: f64,
     output: f64,
+    computed: f64,
     stay: f64,
     rate: f64,
 }
@@ -282,17 +327,20 @@ impl Model {
         let replica = &mut self.replicas[place];
         let cached = f64::from(routed.cached_tokens.get());
         let computed = asked.prompt - cached;
+        mean(&mut self.means.computed, computed, self.decisions as f64);
         let shared = replica.shared(computed, cached);
         let work = replica.pace() * shared;
-        replica.free_at = replica.free_at.max(now) + work;
+        let entry = replica.entry((replica.free_at - now).max(0.0));
+        replica.free_at = replica.free_at.max(now) + entry + work;
         replica.work.push((routed.request.to_raw(), work));
         replica.waiting += 1.0;
         let blocks = (computed / f64::from(BLOCK)).ceil();
         replica.kv_free -= blocks;
         replica.chosen = self.decisions;
         if asked.adapter > 0 {
-            replica.adapters.retain(|adapter| *adapter != asked.adapter);
-            replica.adapters.push(asked.adapter);
+            let loaded = now + replica.adapter(now, asked.adapter);
+            replica.adapters.retain(|(adapter, _)| *adapter != asked.adapter);
+            replica.adapters.push((asked.adapter, loaded));
             if replica.adapters.len() > 2 {
                 replica.adapters.remove(0);
             }
@@ -327,7 +375,10 @@ impl Model {
         let replica = &mut self.replicas[going.replica];
         let shared = replica.shared(going.prompt - f64::from(cached), cached.into());
         let work = replica.pace() * shared;
-        replica.free_at = (replica.free_at + work - going.work).max(now);
+        let name = going.id.to_raw();
+        replica.begins(name);
+        let left = work + replica.after(name);
+        replica.free_at = (replica.free_at + work - going.work).max(now + left);
         let ratio = work / going.work;
         going.alone *= ratio;
         going.shared *= ratio;
@@ -354,8 +405,8 @@ impl Model {
         replica.expected = replica.expected * keep + expected;
         replica.took = replica.took.clamp(0.1 * replica.expected, 10.0 * replica.expected);
         replica.last_first = now;
-        let after = replica.work.iter().rev().take_while(|(id, _)| *id != going.id.to_raw());
-        replica.free_at = now + after.map(|(_, work)| work).sum::<f64>();
+        replica.begins(going.id.to_raw());
+        replica.free_at = now + replica.after(going.id.to_raw());
         if going.begun.is_none() {
             replica.waiting -= 1.0;
             replica.running += 1.0;

@@ -133,6 +133,39 @@ fn a_router_that_knows_the_links_of_pairs_is_faster_than_halves_apart() {
     }
 }
 
+/// Foreseen less what came, over what came.
+fn bias(seen: &Seen) -> f64 {
+    (seen.ttft_s.foreseen - seen.ttft_s.happened) / seen.ttft_s.happened
+}
+
+#[test]
+fn first_tokens_come_when_they_were_foreseen_in_the_mean() {
+    // Without the cold start: waits for seats, of which there are many, are foreseen less well.
+    for case in [Case::Events, Case::Tiers, Case::Adapters] {
+        let setting = case.setting(3, 2.0, SEED).unwrap();
+        let (_, seen) = served(&setting, RouterKind::Rampmeter, setting.options.told);
+        assert!(bias(&seen).abs() < 0.06, "{case:?}: {}", bias(&seen));
+    }
+    let (workload, engine, options) = pairs(1, 2.0, SEED).unwrap();
+    let kind = RouterKind::Rampmeter;
+    let (_, seen) = halves::serve(&workload, &engine, kind, &options, None, SEED).unwrap();
+    assert!(bias(&seen).abs() < 0.06, "pairs: {}", bias(&seen));
+}
+
+#[test]
+fn steps_that_an_engine_plans_ahead_are_foreseen() {
+    let mut setting = Case::Events.setting(3, 1.0, SEED).unwrap();
+    // Few requests, each beside some that decode.
+    rescale(&mut setting.workload, 2.0);
+    let mean_s = [1, 2, 3, 4].map(|steps| {
+        setting.options.run.steps_in_flight = steps;
+        let (_, seen) = served(&setting, RouterKind::Rampmeter, setting.options.told);
+        assert!(bias(&seen).abs() < 0.04, "{steps} steps: {}", bias(&seen));
+        seen.ttft_s.happened / seen.ttft_s.count as f64
+    });
+    assert!(mean_s.is_sorted(), "{mean_s:?}");
+}
+
 #[test]
 fn wrong_settings_are_named() {
     let mut setting = Case::Tiers.setting(2, 0.1, SEED).unwrap();

@@ -1,11 +1,11 @@
 //! Which adapters has each replica loaded?
 //!
 //! # What it decides
-//! Whether a request must wait for its adapter. A replica has places for some; the one that was
-//! used least recently makes room, as in engines that load them on demand.
+//! How long a request waits for its adapter. A replica has places for some; the one that was used
+//! least recently makes room, as in engines that load them on demand, one after the other.
 //!
 //! # Bounds and cost
-//! O(places) a question, 16 bytes a place.
+//! O(places) a question, 24 bytes a place.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -13,6 +13,7 @@ use alloc::vec;
 use super::options::RouterOptions;
 use crate::error::Error;
 use crate::snapshot::Words;
+use crate::units::Nanos;
 
 /// The number that stands for no adapter.
 pub(super) const NO_ADAPTER: u64 = 0;
@@ -22,6 +23,8 @@ struct Slot {
     adapter: u64,
     /// Number of the decision that used it last.
     used: u64,
+    /// When it is loaded.
+    ready_at: Nanos,
 }
 
 /// Adapters of all replicas.
@@ -48,15 +51,21 @@ impl Adapters {
         &mut self.slots[start..start + self.each]
     }
 
-    /// True if the request needs one that is not there.
-    pub(super) fn must_load(&self, replica: u32, adapter: u64) -> bool {
+    /// Seconds until a replica has it, where it takes `load_s` to load one.
+    pub(super) fn wait_s(&self, now: Nanos, replica: u32, adapter: u64, load_s: f64) -> f64 {
+        if adapter == NO_ADAPTER {
+            return 0.0;
+        }
         let start = replica as usize * self.each;
-        adapter != NO_ADAPTER
-            && self.slots[start..start + self.each].iter().all(|slot| slot.adapter != adapter)
+        let slots = &self.slots[start..start + self.each];
+        let until_s = |ready_at: Nanos| ready_at.saturating_sub(now).as_seconds();
+        let loaded = slots.iter().find(|slot| slot.adapter == adapter);
+        let loading = || slots.iter().fold(Nanos::ZERO, |last, slot| last.max(slot.ready_at));
+        loaded.map_or_else(|| until_s(loading()) + load_s, |slot| until_s(slot.ready_at))
     }
 
-    /// A replica has it from now on, or uses it again.
-    pub(super) fn hold(&mut self, replica: u32, adapter: u64, decision: u64) {
+    /// A replica has it from `ready_at` on, or uses it again.
+    pub(super) fn hold(&mut self, replica: u32, adapter: u64, decision: u64, ready_at: Nanos) {
         let slots = self.of(replica);
         let place = slots.iter().position(|slot| slot.adapter == adapter);
         let place = place.or_else(|| {
@@ -66,7 +75,7 @@ impl Adapters {
         if let Some(place) = place
             && adapter != NO_ADAPTER
         {
-            slots[place] = Slot { adapter, used: decision };
+            slots[place] = Slot { adapter, used: decision, ready_at };
         }
     }
 
@@ -86,12 +95,17 @@ impl Adapters {
         for slot in &self.slots {
             save(slot.adapter);
             save(slot.used);
+            save(slot.ready_at.get());
         }
     }
 
     pub(super) fn load_state(&mut self, words: &mut Words<'_>) -> Result<(), Error> {
         for slot in &mut self.slots {
-            *slot = Slot { adapter: words.next()?, used: words.next_count("used")? };
+            *slot = Slot {
+                adapter: words.next()?,
+                used: words.next_count("used")?,
+                ready_at: Nanos(words.next()?),
+            };
         }
         Ok(())
     }

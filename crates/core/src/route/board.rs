@@ -60,8 +60,8 @@ const WHOLE: f32 = 8_388_608.0;
 struct Block {
     /// When it can begin with what comes, in seconds.
     free_s: [f64; LANES],
-    /// Half of a decode step, if somebody decodes.
-    half_step_s: [f32; LANES],
+    /// A decode step, if somebody decodes.
+    step_s: [f32; LANES],
     seats_s: [f32; LANES],
     /// Seconds until there is memory: this for each token, less that.
     kv_s_per_token: [f32; LANES],
@@ -83,7 +83,7 @@ struct Block {
 
 const EMPTY: Block = Block {
     free_s: [0.0; LANES],
-    half_step_s: [0.0; LANES],
+    step_s: [0.0; LANES],
     seats_s: [0.0; LANES],
     kv_s_per_token: [0.0; LANES],
     kv_free_s: [0.0; LANES],
@@ -105,6 +105,8 @@ struct Request {
     prompt: f32,
     block_tokens: f32,
     delay_value: f32,
+    /// Steps before the first one that it can be part of, where nobody waits.
+    steps: f32,
     /// Value-seconds for each second that those who decode lose, and that its answer takes longer.
     others: f32,
     answer: f32,
@@ -123,6 +125,7 @@ impl Request {
             prompt: asked.prompt_tokens as f32,
             block_tokens: asked.block_tokens as f32,
             delay_value: asked.delay_value as f32,
+            steps: (0.5 + asked.steps_ahead) as f32,
             others: others as f32,
             answer: (answer * asked.delay_value) as f32,
             answer_others: (answer * asked.delay_value_mean) as f32,
@@ -137,13 +140,12 @@ impl Block {
         let (steps, pace) = (replica.steps(), replica.pace.ratio());
         let running = f64::from(replica.running);
         let begins = replica.free_at.max(replica.spec.ready_at);
-        let half_step_s = if replica.running > 0 { pace * steps.decode_s / 2.0 } else { 0.0 };
         let (excess, free) = (replica.excess(), replica.kv_free);
         let seats_s = excess as f64 * replica.stay_s / f64::from(replica.spec.running_max);
         let kv_blocks = f64::from(replica.spec.kv.blocks().get());
         let block_s = replica.stay_s / kv_blocks;
         self.free_s[lane] = begins.as_seconds();
-        self.half_step_s[lane] = half_step_s as f32;
+        self.step_s[lane] = replica.step_s(&steps, pace) as f32;
         self.seats_s[lane] = seats_s as f32;
         self.kv_s_per_token[lane] =
             (block_s / f64::from(replica.spec.kv.block_tokens())) as f32 * (1.0 - MILLIONTH);
@@ -171,8 +173,8 @@ impl Block {
         for lane in 0..LANES {
             let queue_s = higher(away_s[lane] - slack_s, 0.0);
             // Read in any case: a loop that reads now and then is done for one at a time.
-            let half_step_s = self.half_step_s[lane];
-            let step_s = if away_s[lane] < -slack_s { half_step_s } else { 0.0 };
+            let begins_s = request.steps * self.step_s[lane];
+            let step_s = if away_s[lane] < -slack_s { begins_s } else { 0.0 };
             let cached = lower(held[lane] * request.block_tokens, request.prompt - 1.0);
             let tokens = request.prompt - cached;
             let steps = rounded_up(tokens * self.steps_per_token[lane]);

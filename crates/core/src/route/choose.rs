@@ -8,7 +8,7 @@
 use super::Router;
 use super::flight::{Flight, Phase, RouteId, Stop};
 use super::hash::mix;
-use super::price::{Asked, Prices, work_s};
+use super::price::{Asked, Prices, alone_s, work_s};
 use super::replica::{Replica, ReplicaId, SPAN_MAX_S};
 use crate::error::{Error, check_range};
 use crate::policy::{EngineMode, SEQUENCE_TOKENS_MAX};
@@ -91,7 +91,7 @@ impl Router {
         let flight = self.flight(&asked, choice.replica, choice.replica, choice.prices);
         let Some(flight) = flight else { return Ok(None) };
         let request_id = self.requests.insert(flight)?;
-        self.send(&asked, request, hashes, &flight);
+        self.send(&asked, request, hashes, &flight, &choice.prices);
         Ok(Some(Routed {
             request: request_id,
             replica,
@@ -131,10 +131,12 @@ impl Router {
             delay_value,
             delay_value_mean: self.means.delay_value,
             output_tokens: self.means.output_tokens,
+            computed_tokens: self.means.computed_tokens,
             stay_s: self.means.stay_s,
             rate_per_s: self.means.rate_per_s() / replicas,
             interference_weight: self.rules.interference_weight,
             later_weight: self.rules.later_weight,
+            steps_ahead: f64::from(self.steps_ahead),
         }
     }
 
@@ -210,7 +212,8 @@ impl Router {
         entry: &Replica,
     ) -> Prices {
         let matched = self.index.matched(replica, entry.forgets_before());
-        asked.prices(entry, matched, self.adapters.must_load(replica, adapter))
+        let load_s = entry.spec.adapter_load_s;
+        asked.prices(entry, matched, self.adapters.wait_s(asked.now, replica, adapter, load_s))
     }
 
     /// The request as it will be known, with its prompt computed on one replica and its answer on
@@ -244,7 +247,7 @@ impl Router {
             context_tokens: asked.prompt_tokens.saturating_add((asked.output_tokens / 2.0) as u32),
             work_s,
             routed_s: (entry.routed_s + work_s).min(SPAN_MAX_S),
-            alone_s: (prices.prefill_s / pace).min(SPAN_MAX_S),
+            alone_s: alone_s(entry, computed, cached_tokens).min(SPAN_MAX_S),
             shared_s: (work_s / pace).min(SPAN_MAX_S),
         })
     }
@@ -256,18 +259,21 @@ impl Router {
         request: &RouteRequest,
         hashes: &[u64],
         flight: &Flight,
+        prices: &Prices,
     ) {
         let replica = flight.prefill.replica;
         self.now = asked.now;
         self.decisions += 1;
-        self.means.routed(asked.now, asked.delay_value);
+        let computed = asked.prompt_tokens.saturating_sub(flight.cached_tokens);
+        self.means.routed(asked.now, asked.delay_value, computed);
         let place = replica.index();
         self.index.hold_prompt(asked.now, hashes, place);
-        self.adapters.hold(place, request.adapter, self.decisions);
+        let adapter_at = asked.now.offset_seconds(prices.adapter_s);
+        self.adapters.hold(place, request.adapter, self.decisions, adapter_at);
         if let Ok(entry) = self.replicas.get_mut(replica) {
             let blocks = flight.prefill.blocks;
             let begins = entry.free_at.max(asked.now).max(entry.spec.ready_at);
-            entry.free_at = begins.offset_seconds(flight.work_s);
+            entry.free_at = begins.offset_seconds(prices.step_s + flight.work_s);
             entry.recent.push(asked.now, entry.routed_s, blocks);
             entry.routed_s = flight.routed_s;
             entry.waiting = entry.waiting.saturating_add(1);

@@ -75,7 +75,7 @@ impl Router {
         self.check_time(now)?;
         self.replicas.get(replica)?;
         self.now = now;
-        self.adapters.hold(replica.index(), adapter, self.decisions);
+        self.adapters.hold(replica.index(), adapter, self.decisions, now);
         Ok(())
     }
 

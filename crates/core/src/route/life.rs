@@ -35,7 +35,11 @@ impl Router {
         if let Some(replica) = self.at(flight.prefill) {
             let computed = flight.prompt_tokens - cached;
             let work_s = super::price::work_s(replica, computed, cached);
-            replica.free_at = replica.free_at.offset_seconds(work_s - flight.work_s).max(now);
+            // It and those behind it are still to be computed.
+            let left_s = work_s + (replica.routed_s - flight.routed_s).max(0.0);
+            let foreseen = replica.free_at.offset_seconds(work_s - flight.work_s);
+            replica.free_at = foreseen.max(now.offset_seconds(left_s));
+            replica.begun_s = replica.begun_s.max(flight.routed_s);
             let ratio = if flight.work_s > 0.0 { work_s / flight.work_s } else { 1.0 };
             replica.waiting = replica.waiting.saturating_sub(1);
             replica.running = replica.running.saturating_add(1);
@@ -66,6 +70,7 @@ impl Router {
             let expected_s = if queued { flight.shared_s } else { flight.alone_s };
             replica.pace.note(took_s, expected_s);
             replica.last_first = now;
+            replica.begun_s = replica.begun_s.max(flight.routed_s);
             // Prompts come first, first served: what is left was routed after it.
             let left_s = (replica.routed_s - flight.routed_s).max(0.0);
             replica.free_at = now.offset_seconds(left_s);

@@ -5,7 +5,7 @@
 //! about the last that many.
 //!
 //! # Bounds and cost
-//! O(1), five numbers.
+//! O(1), eight numbers.
 
 use crate::error::Error;
 use crate::snapshot::Words;
@@ -31,6 +31,8 @@ pub(super) struct Means {
     pub(super) delay_value: f64,
     pub(super) output_tokens: f64,
     pub(super) stay_s: f64,
+    /// Prompt tokens of a request that are cached nowhere.
+    pub(super) computed_tokens: f64,
 }
 
 /// A mean with one more value, which is the `count`-th.
@@ -39,7 +41,7 @@ fn with(mean: f64, value: f64, count: u64) -> f64 {
 }
 
 impl Means {
-    pub(super) fn routed(&mut self, now: Nanos, delay_value: f64) {
+    pub(super) fn routed(&mut self, now: Nanos, delay_value: f64, computed_tokens: u32) {
         if self.routed > 0 {
             let gap_s = now.saturating_sub(self.last).as_seconds();
             self.gap_s = with(self.gap_s, gap_s, self.routed);
@@ -47,6 +49,7 @@ impl Means {
         self.routed += 1;
         self.last = now;
         self.delay_value = with(self.delay_value, delay_value, self.routed);
+        self.computed_tokens = with(self.computed_tokens, computed_tokens.into(), self.routed);
     }
 
     pub(super) fn ended(&mut self, output_tokens: u32, stay_s: f64) {
@@ -65,11 +68,12 @@ impl Means {
     }
 
     pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
-        let Self { routed, ended, last, gap_s, delay_value, output_tokens, stay_s } = *self;
+        let Self { routed, ended, last, gap_s, delay_value, .. } = *self;
+        let Self { output_tokens, stay_s, computed_tokens, .. } = *self;
         for word in [routed, ended, last.get()] {
             save(word);
         }
-        for mean in [gap_s, delay_value, output_tokens, stay_s] {
+        for mean in [gap_s, delay_value, output_tokens, stay_s, computed_tokens] {
             save(mean.to_bits());
         }
     }
@@ -83,6 +87,7 @@ impl Means {
             delay_value: words.next_real("delay_value", 0.0, MEAN_MAX)?,
             output_tokens: words.next_real("output_tokens", 0.0, MEAN_MAX)?,
             stay_s: words.next_real("stay_s", 0.0, MEAN_MAX)?,
+            computed_tokens: words.next_real("computed_tokens", 0.0, MEAN_MAX)?,
         })
     }
 }

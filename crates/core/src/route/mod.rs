@@ -127,6 +127,8 @@ use pairs::Decoders;
 pub struct Router {
     options: RouterOptions,
     rules: RouteRules,
+    /// Steps that engines have planned while one runs.
+    steps_ahead: u32,
     /// By class.
     delay_values: Box<[f64]>,
     /// Room to check a changed policy in: a place for each account.
@@ -157,6 +159,7 @@ impl Router {
         Ok(Self {
             options: *options,
             rules: policy.route,
+            steps_ahead: policy.limits.steps_in_flight_max - 1,
             delay_values,
             names: vec![0; policy.accounts.len()].into_boxed_slice(),
             replicas: Slab::new("replicas", options.replicas_max)?,
@@ -205,6 +208,7 @@ impl Router {
             *delay_value = class.delay_value;
         }
         self.rules = policy.route;
+        self.steps_ahead = policy.limits.steps_in_flight_max - 1;
         self.board.set_stale_after(policy.route.stale_after);
         Ok(())
     }

@@ -6,8 +6,10 @@
 //! # Formula
 //! ```text
 //! ttft     = ttft of the prefill replica + max(0, room of the decode replica - that) + transfer
+//!            + step of the decode replica
 //! transfer = blocks of the prompt * bytes of a block / bytes a second, within a link group or not
-//! cost     = v * (ttft of the prefill replica + transfer + room) + others, on both
+//! step     = half of the step that runs there, those that are planned, and its first own
+//! cost     = v * (ttft of the prefill replica + transfer + room + step) + others, on both
 //! ```
 //! The room (seats and KV memory) is awaited while the prompt is computed; in the cost it counts in
 //! full, so that the choice falls apart into two: of the decode replicas only the best in each link
@@ -65,11 +67,18 @@ pub(super) struct Decoder {
     chosen: u64,
     replica: u32,
     room_s: f64,
+    step_s: f64,
 }
 
 /// No decode replica.
-pub(super) const NO_DECODER: Decoder =
-    Decoder { stale: true, cost: f64::INFINITY, chosen: 0, replica: u32::MAX, room_s: 0.0 };
+pub(super) const NO_DECODER: Decoder = Decoder {
+    stale: true,
+    cost: f64::INFINITY,
+    chosen: 0,
+    replica: u32::MAX,
+    room_s: 0.0,
+    step_s: 0.0,
+};
 
 impl Decoder {
     fn is_better_than(&self, other: &Self) -> bool {
@@ -138,7 +147,7 @@ impl Router {
             return Ok(None);
         };
         let id = self.requests.insert(flight)?;
-        self.send(&asked, request, hashes, &flight);
+        self.send(&asked, request, hashes, &flight, &best.prices);
         if let Ok(entry) = self.replicas.get_mut(decode) {
             entry.waiting = entry.waiting.saturating_add(1);
             entry.kv_free = entry.kv_free.saturating_sub(flight.decode.blocks.into());
@@ -151,7 +160,7 @@ impl Router {
             prefill,
             decode,
             transfer_s,
-            ttft_s: ttft_s + waits_s,
+            ttft_s: ttft_s + waits_s + best.decode.step_s,
             cost: cost + best.decode.cost,
             cached_tokens,
             stale: best.stale,
@@ -231,7 +240,11 @@ impl Asked {
         let (seats_s, kv_s) = self.room_s(replica, 0);
         let room_s = seats_s.max(kv_s);
         let interference_s = self.decoding_s(replica);
-        let cost = self.delay_value * room_s + self.interference_weight * interference_s;
-        Decoder { cost, room_s, ..NO_DECODER }
+        let (steps, pace) = (replica.steps(), replica.pace.ratio());
+        let context = f64::from(self.prompt_tokens);
+        let own_s = pace * (steps.decode_s + steps.one_more_s(context));
+        let step_s = (0.5 + self.steps_ahead) * replica.step_s(&steps, pace) + own_s;
+        let cost = self.delay_value * (room_s + step_s) + self.interference_weight * interference_s;
+        Decoder { cost, room_s, step_s, ..NO_DECODER }
     }
 }

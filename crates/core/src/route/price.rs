@@ -6,15 +6,17 @@
 //!
 //! # Formula
 //! ```text
-//! ttft = cold start + max(queue + step, seats, kv) + adapter + load + prefill
+//! ttft = cold start + max(queue + step, seats + ahead, kv + ahead) + adapter + load + prefill
 //! cost = v * ttft + w_i * interference + w_l * later
 //!
 //! queue    prompts that it has, in seconds (see `replica`)
-//! step     half of the step that runs, where others decode and nobody waits
+//! ahead    steps that are planned already: a request is part of none of them
+//! step     half of the step that runs, and `ahead`; less of it where there is a queue
 //! seats    requests too many for its seats, at the rate at which seats come free: stay / seats each
 //! kv       blocks that are missing, at the rate at which blocks come free: stay / blocks each
+//! adapter  what is loaded there at present, and its own
 //! load     blocks in slower tiers, where loading them is shorter than computing them
-//! prefill  pace * (steps * mixed step + tokens that are cached nowhere)
+//! prefill  pace * (steps * mixed step + tokens that are cached nowhere + tokens of others)
 //! interference = v' * n * (what its prompt adds to their steps)
 //!              + out * (v * (what n add to its steps) + v' * n * (what it adds to theirs))
 //! later        = v' * (requests that come before the queue is empty) * prefill
@@ -22,6 +24,18 @@
 //! `v` is the request's `delay_value`, `v'` the mean of those that come, `n` requests decode, `out`
 //! is the mean length of an answer, `w_i` and `w_l` are `route.interference_weight` and
 //! `route.later_weight`.
+//!
+//! # Where a prompt can begin
+//! Engines plan while they compute: with two steps in flight (`limits.steps_in_flight_max`), the step
+//! after the one that runs is planned when that begins. A request that comes meanwhile is seen at the
+//! end of the running step, and is part of the one after the next. Where all prompts of a queue have
+//! begun and end with the running step, the next one is planned, too; where some have not, they
+//! are planned together with this one, and their wait is part of the queue.
+//!
+//! Its first token comes at the end of a step, with all that is in that step: where a queue stands,
+//! those who come before its last chunk is planned fill that step up. The room beside its chunk is
+//! anything from none to a whole chunk alike, of which `n` tokens that come take `n - n^2 / (2 chunk)`
+//! in the mean. Where no queue stands, those who come go elsewhere.
 //!
 //! # Why others are priced
 //! The first token of this request is not all that a choice decides. On a replica with a queue,
@@ -53,17 +67,17 @@ pub struct Prices {
     pub cold_start_s: f64,
     /// Prompts that it has.
     pub queue_s: f64,
-    /// The rest of the step that runs.
+    /// The rest of the step that runs, and steps that are planned already.
     pub step_s: f64,
     /// Until a seat is free.
     pub seats_s: f64,
     /// Until there is KV memory.
     pub kv_s: f64,
-    /// Loading the adapter.
+    /// Loading the adapter, after those that are loaded there at present.
     pub adapter_s: f64,
     /// Loading blocks from slower tiers.
     pub load_s: f64,
-    /// Computing the rest of the prompt.
+    /// Computing the rest of the prompt, with what shares its last step.
     pub prefill_s: f64,
     /// Handing the KV on, for a pair.
     pub transfer_s: f64,
@@ -89,12 +103,16 @@ pub(super) struct Asked {
     pub(super) delay_value_mean: f64,
     /// Mean length of answers.
     pub(super) output_tokens: f64,
+    /// Mean tokens of a prompt that are computed.
+    pub(super) computed_tokens: f64,
     /// Mean seconds from first token to end, of all replicas.
     pub(super) stay_s: f64,
     /// Requests a second that come to each replica.
     pub(super) rate_per_s: f64,
     pub(super) interference_weight: f64,
     pub(super) later_weight: f64,
+    /// Steps that engines have planned while one runs.
+    pub(super) steps_ahead: f64,
 }
 
 /// How the beginning of a prompt is come by.
@@ -106,27 +124,37 @@ struct Prefix {
 }
 
 impl Asked {
-    /// Prices of a replica that holds `matched` of the prompt; `loads_adapter` if it must.
-    pub(super) fn prices(
-        &self,
-        replica: &Replica,
-        matched: Matched,
-        loads_adapter: bool,
-    ) -> Prices {
+    /// Prices of a replica that holds `matched` of the prompt, and has its adapter so much later.
+    pub(super) fn prices(&self, replica: &Replica, matched: Matched, adapter_s: f64) -> Prices {
         let (spec, steps, pace) = (&replica.spec, replica.steps(), replica.pace.ratio());
         let prefix = self.prefix(replica, matched);
         let cold_start_s = spec.ready_at.saturating_sub(self.now).as_seconds();
         let begins = self.now.max(spec.ready_at);
         let queue_s = replica.free_at.saturating_sub(begins).as_seconds();
         let decodes = f64::from(replica.running);
-        let step_s =
-            if replica.running > 0 && queue_s == 0.0 { pace * steps.decode_s / 2.0 } else { 0.0 };
+        let running_s = replica.step_s(&steps, pace);
+        let ahead_s = self.steps_ahead * running_s;
+        let step_s = if queue_s == 0.0 || !replica.all_begun() {
+            (running_s / 2.0 + ahead_s - queue_s).max(0.0)
+        } else if queue_s < pace * steps.full_s(replica.chunk_tokens()) {
+            ahead_s
+        } else {
+            // The next step has prompts of the queue, too.
+            0.0
+        };
         let (seats_s, kv_s) = self.room_s(replica, prefix.cached_tokens);
-        let adapter_s = if loads_adapter { spec.adapter_load_s } else { 0.0 };
-        let start_s = cold_start_s + (queue_s + step_s).max(seats_s).max(kv_s);
-        let ttft_s = start_s + adapter_s + prefix.load_s + prefix.prefill_s;
+        let room_s = seats_s.max(kv_s);
+        let room_s = if room_s > 0.0 { room_s + ahead_s } else { 0.0 };
+        let start_s = cold_start_s + (queue_s + step_s).max(room_s);
         let computed = self.prompt_tokens.saturating_sub(prefix.cached_tokens);
         let chunks = f64::from(computed.div_ceil(replica.chunk_tokens()));
+        let shared_s = if queue_s > 0.0 {
+            let planned_s = (start_s - ahead_s).max(0.0) + prefix.prefill_s * (1.0 - 1.0 / chunks);
+            pace * steps.prefill_s_per_token * self.tokens_beside(planned_s, replica.chunk_tokens())
+        } else {
+            0.0
+        };
+        let ttft_s = start_s + adapter_s + prefix.load_s + prefix.prefill_s + shared_s;
         let added_s = (steps.mixed_s - steps.decode_s).max(0.0) * chunks
             + steps.dense_s(computed.into(), prefix.cached_tokens.into());
         let interference_s =
@@ -141,7 +169,7 @@ impl Asked {
             kv_s,
             adapter_s,
             load_s: prefix.load_s,
-            prefill_s: prefix.prefill_s,
+            prefill_s: prefix.prefill_s + shared_s,
             transfer_s: 0.0,
             interference_s,
             later_s,
@@ -151,6 +179,13 @@ impl Asked {
                 + self.later_weight * later_s,
             cached_tokens: Tokens(prefix.cached_tokens),
         }
+    }
+
+    /// Tokens of those who come until the last chunk is planned, in the step of that.
+    fn tokens_beside(&self, planned_s: f64, chunk_tokens: u32) -> f64 {
+        let chunk = f64::from(chunk_tokens);
+        let come = (self.rate_per_s * planned_s * self.computed_tokens).min(chunk);
+        come * (1.0 - come / (2.0 * chunk))
     }
 
     /// What an answer and those that decode beside it cost each other, in value-seconds.
@@ -185,10 +220,7 @@ impl Asked {
         let cached = blocks.saturating_mul(self.block_tokens);
         let cached_tokens = cached.min(self.prompt_tokens.saturating_sub(1));
         let computed = self.prompt_tokens - cached_tokens;
-        let steps = replica.steps();
-        let chunks = f64::from(computed.div_ceil(replica.chunk_tokens()));
-        let prefill_s = replica.pace.ratio()
-            * (chunks * steps.mixed_s + steps.dense_s(computed.into(), cached_tokens.into()));
+        let prefill_s = replica.pace.ratio() * alone_s(replica, computed, cached_tokens);
         Prefix { cached_tokens, load_s, prefill_s }
     }
 
@@ -203,6 +235,14 @@ impl Asked {
         let missing = needed.saturating_sub(replica.kv_free).max(0);
         (excess as f64 * stay_s / seats as f64, missing as f64 * stay_s / blocks)
     }
+}
+
+/// Seconds that the step model gives so many prompt tokens after `history` others, in steps without
+/// other prompts.
+pub(super) fn alone_s(replica: &Replica, computed: u32, history: u32) -> f64 {
+    let steps = replica.steps();
+    let chunks = f64::from(computed.div_ceil(replica.chunk_tokens()));
+    chunks * steps.mixed_s + steps.dense_s(computed.into(), history.into())
 }
 
 /// Seconds of a replica that so many prompt tokens after `history` others take: what those behind

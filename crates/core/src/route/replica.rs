@@ -5,7 +5,9 @@
 //!
 //! # Formula
 //! ```text
-//! free_at     when the prompts that it has are computed; each routed prompt adds its seconds
+//! free_at     when the prompts that it has are computed; each routed prompt adds its seconds, and the
+//!             steps before it can begin
+//! started     free_at is now + its seconds + what was routed after it, or later
 //! report      free_at = as_of + seconds(its prompt tokens) + what was routed after as_of
 //! first token free_at = now + what was routed after that request
 //! pace        seconds that prompts took, over seconds that the step model expected
@@ -26,6 +28,7 @@
 use super::options::ReplicaSpec;
 use crate::engine::StepModel;
 use crate::handle::Handle;
+use crate::policy::EngineMode;
 use crate::units::Nanos;
 
 /// Longest span of time in a state, in seconds, and most work ever routed to a replica: 2^64
@@ -52,6 +55,8 @@ pub struct Replica {
     pub(super) free_at: Nanos,
     /// Seconds of prompt work routed to it, ever.
     pub(super) routed_s: f64,
+    /// The same up to the last one of those that have begun.
+    pub(super) begun_s: f64,
     pub(super) pace: Pace,
     /// Mean seconds from first token to end; zero before any ended.
     pub(super) stay_s: f64,
@@ -210,6 +215,7 @@ impl Replica {
             kv_free: spec.kv.blocks().get().into(),
             free_at: now,
             routed_s: 0.0,
+            begun_s: 0.0,
             pace: Pace::UNKNOWN,
             stay_s: 0.0,
             last_first: now,
@@ -228,6 +234,7 @@ impl Replica {
             status: before.status,
             incarnation: before.incarnation.wrapping_add(1),
             routed_s: before.routed_s,
+            begun_s: before.routed_s,
             pace: before.pace,
             stay_s: before.stay_s,
             chosen: before.chosen,
@@ -255,6 +262,17 @@ impl Replica {
     pub(super) fn excess(&self) -> u64 {
         let before = u64::from(self.running) + u64::from(self.waiting);
         (before + 1).saturating_sub(self.spec.running_max.into())
+    }
+
+    /// True if each prompt that was routed there has been begun.
+    pub(super) fn all_begun(&self) -> bool {
+        self.begun_s >= self.routed_s
+    }
+
+    /// Seconds of a step of those that decode; none where nobody ever does.
+    pub(super) fn step_s(&self, steps: &Steps, pace: f64) -> f64 {
+        let decodes = self.running > 0 && self.spec.mode != EngineMode::Prefill;
+        if decodes { pace * steps.decode_s } else { 0.0 }
     }
 
     pub(super) fn steps(&self) -> Steps {
@@ -295,6 +313,11 @@ impl Steps {
     pub(super) fn dense_s(&self, tokens: f64, history: f64) -> f64 {
         self.prefill_s_per_token * tokens
             + self.attention_s_per_token2 * tokens * (history + tokens / 2.0)
+    }
+
+    /// Seconds of a step with as many prompt tokens as it takes.
+    pub(super) fn full_s(&self, chunk_tokens: u32) -> f64 {
+        self.mixed_s + self.dense_s(chunk_tokens.into(), 0.0)
     }
 
     /// What one more decoding request of `context` tokens adds to a step.

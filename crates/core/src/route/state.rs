@@ -209,6 +209,7 @@ fn save_replica(replica: &Replica, save: &mut dyn FnMut(u64)) {
     save(replica.kv_free.cast_unsigned());
     save(replica.free_at.get());
     save(replica.routed_s.to_bits());
+    save(replica.begun_s.to_bits());
     save(replica.pace.took_s.to_bits());
     save(replica.pace.expected_s.to_bits());
     save(replica.stay_s.to_bits());
@@ -244,6 +245,7 @@ fn load_replica(words: &mut Words<'_>) -> Result<Replica, Error> {
     replica.kv_free = words.next()?.cast_signed();
     replica.free_at = Nanos(words.next()?);
     replica.routed_s = words.next_real("routed_s", 0.0, SPAN_MAX_S)?;
+    replica.begun_s = words.next_real("begun_s", 0.0, SPAN_MAX_S)?;
     replica.pace = load_pace(words)?;
     replica.stay_s = words.next_real("stay_s", 0.0, SPAN_MAX_S)?;
     replica.last_first = Nanos(words.next()?);

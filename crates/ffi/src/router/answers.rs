@@ -17,17 +17,17 @@ pub struct rampmeter_prices {
     pub cold_start_s: f64,
     /// Prompts that it has.
     pub queue_s: f64,
-    /// The rest of the step that runs.
+    /// The rest of the step that runs, and steps that are planned already.
     pub step_s: f64,
     /// Until a seat is free.
     pub seats_s: f64,
     /// Until there is KV memory.
     pub kv_s: f64,
-    /// Loading the adapter.
+    /// Loading the adapter, after those that are loaded there at present.
     pub adapter_s: f64,
     /// Loading blocks from slower tiers.
     pub load_s: f64,
-    /// Computing the rest of the prompt.
+    /// Computing the rest of the prompt, with what shares its last step.
     pub prefill_s: f64,
     /// Handing the KV on, for a pair.
     pub transfer_s: f64,

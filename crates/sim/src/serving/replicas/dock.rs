@@ -97,6 +97,9 @@ impl<'w> Dock<'w> {
 
     /// The next one that is through, and the tokens of its prompt that were loaded or are there.
     pub(super) fn next(&mut self, now: Nanos) -> Option<(u32, u32)> {
+        if let Some(slots) = &mut self.slots {
+            slots.tell(now, &mut self.news);
+        }
         self.next_event().filter(|at| *at <= now)?;
         let (_, _, request, blocks) = self.coming.pop_first()?;
         Some((request, blocks * self.workload.prefix_block_tokens))

@@ -41,10 +41,9 @@ impl Rampmeter {
         let told = options.told;
         let tiers = options.tiers.filter(|_| told.tiers && told.events.is_some());
         let adapters = options.adapters.as_ref().filter(|_| told.adapters);
-        let mut router = route::Router::new(
-            &Policy::default().with_classes(workload.classes.clone()),
-            &router_options(workload, engine, options),
-        )?;
+        let mut policy = Policy::default().with_classes(workload.classes.clone());
+        policy.limits.steps_in_flight_max = options.run.steps_in_flight;
+        let mut router = route::Router::new(&policy, &router_options(workload, engine, options))?;
         let seconds = |load: Option<Nanos>| load.map_or(0.0, Nanos::as_seconds);
         let spec = ReplicaSpec {
             running_max: engine.running_max,

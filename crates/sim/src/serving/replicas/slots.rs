@@ -3,6 +3,8 @@
 //! An adapter that is not there is loaded into a free slot, or into that of the adapter whose requests
 //! have all ended and that was asked for least recently. One is loaded after the other.
 
+use std::collections::VecDeque;
+
 use rampmeter::Nanos;
 
 use super::news::News;
@@ -26,6 +28,8 @@ pub(super) struct Slots {
     room: usize,
     load: Nanos,
     loader_free_at: Nanos,
+    /// Adapters that are loaded at present, and when they will be there.
+    loading: VecDeque<(Nanos, u64)>,
     asked: u64,
 }
 
@@ -36,6 +40,7 @@ impl Slots {
             room: options.slots as usize,
             load: options.load,
             loader_free_at: Nanos::ZERO,
+            loading: VecDeque::new(),
             asked: 0,
         }
     }
@@ -56,8 +61,15 @@ impl Slots {
         let ready_at = self.loader_free_at.max(now).saturating_add(self.load);
         self.loader_free_at = ready_at;
         self.loaded.push(Slot { adapter, ready_at, users: 1, asked: self.asked });
-        news.push(News::AdapterLoaded(adapter));
+        self.loading.push_back((ready_at, adapter));
         Some(ready_at)
+    }
+
+    /// Tells of adapters that are loaded by now.
+    pub(super) fn tell(&mut self, now: Nanos, news: &mut Vec<News>) {
+        while let Some((_, adapter)) = self.loading.pop_front_if(|(at, _)| *at <= now) {
+            news.push(News::AdapterLoaded(adapter));
+        }
     }
 
     /// A request that came for an adapter ended.
@@ -85,7 +97,11 @@ mod tests {
             slots.release(adapter);
         }
         assert_eq!(slots.take(Nanos(60), 3, &mut news), Some(Nanos(70)));
-        let swapped = [News::AdapterUnloaded(2), News::AdapterLoaded(3)];
-        assert_eq!(news[2..], swapped, "1 was asked for after 2");
+        assert_eq!(news, [News::AdapterUnloaded(2)], "1 was asked for after 2");
+        let loaded = [1, 2, 3].map(News::AdapterLoaded);
+        for (at, count) in [(9, 0), (10, 1), (69, 2), (70, 3)] {
+            slots.tell(Nanos(at), &mut news);
+            assert_eq!(news[1..], loaded[..count], "at {at} ns");
+        }
     }
 }

@@ -145,7 +145,8 @@ impl Pairs {
             network_bytes_per_s: options.network_bytes_per_s,
             ..RouterOptions::default()
         };
-        let policy = Policy::default().with_classes(workload.classes.clone());
+        let mut policy = Policy::default().with_classes(workload.classes.clone());
+        policy.limits.steps_in_flight_max = options.run.steps_in_flight;
         let mut router = route::Router::new(&policy, &router_options)?;
         let mut add = |mode, groups: &[u32]| {
             let specs = groups.iter().map(|group| ReplicaSpec {
