@@ -31,6 +31,7 @@
 pub mod erlang;
 pub mod ladder;
 pub mod rehearsal;
+pub mod rushes;
 mod seats;
 
 /// What a wait depends on.
