@@ -36,8 +36,11 @@ def test_held_and_started(gate):
             assert until_ns > now_ns
         case other:
             pytest.fail(f"{other}")
-    assert gate.next(now_ns) == ticket
+    assert gate.next(now_ns) is None
+    with pytest.raises(rampmeter.ContradictionError, match="servers"):
+        gate.dequeue(now_ns, ticket)
     gate.ended(now_ns + 50 * MILLI, running[0].ticket)
+    assert gate.next(now_ns + 50 * MILLI) == ticket
     started = gate.dequeue(now_ns + 50 * MILLI, ticket)
     assert isinstance(started, Start)
     assert started.as_dict() == {"waited_ns": 50 * MILLI}

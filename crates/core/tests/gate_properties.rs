@@ -198,6 +198,7 @@ fn late_ones_expire_or_start_as_the_policy_says() {
         let tickets = fill(&mut gate, ms(10_000), 0);
         let (held, waited) = (tickets[2], ms(501));
         assert_eq!(gate.next_event(ms(10_000)).is_some(), expiry);
+        gate.ended(ms(10_001), tickets[0]).unwrap();
         let expected =
             if expiry { Dequeued::Expired { waited } } else { Dequeued::Start { waited } };
         assert_eq!(gate.dequeue(ms(10_501), held), Ok(expected));

@@ -35,7 +35,8 @@
 //! O(levels * log accounts + classes) a call; 56 bytes a request, 112 for each account and class.
 //! Whoever waits is told an end by its target: it starts, expires, or is displaced, as soon as the
 //! host asks ([`Gate::next_event`]). `lines` bounds what a guaranteed class waits for others, and
-//! `fairness` what an account gets, so that nobody starves.
+//! `fairness` what an account gets, so that nobody starves. More than there are servers never run,
+//! whatever a host calls, but for those that ran when servers were taken away.
 //!
 //! # What it is bad at
 //! - It does not know how long *this* request takes, unless its work says so; it says nothing about
@@ -103,6 +104,7 @@ use crate::units::Nanos;
 use drain::Drain;
 use fairness::{Fairness, Path};
 use lines::{Line, List};
+use outlook::Found;
 use request::Stage;
 use usage::Growing;
 
@@ -226,15 +228,17 @@ impl Gate {
         if self.requests.is_full() {
             return Ok(self.shed(class, ShedReason::Full));
         }
-        let starts = self.finds_a_server(class);
-        if !starts && let Some(reason) = self.obstacle(class, &path, work) {
+        let found = self.found(class);
+        if found == Found::Taken
+            && let Some(reason) = self.obstacle(class, &path, work)
+        {
             return Ok(self.shed(class, reason));
         }
         let ticket = self.requests.insert(Request::new(account, now, work, class as u8))?;
         self.account_requests[account.index() as usize] += 1;
         let growth = self.growing.at(now);
         self.fairness[class as usize].charge(&path, growth, work);
-        if starts {
+        if found == Found::Free {
             self.counts.admitted += 1;
             self.start(ticket.index());
             return Ok(Admission::Admit(ticket));
@@ -271,18 +275,26 @@ impl Gate {
         None
     }
 
-    /// Whose turn it is, among those that wait; `None` if nobody does. It stays in line until it is
-    /// dequeued. A host may have an order of its own instead: what is promised to classes is then
-    /// its own, too. O(classes * levels).
+    /// Whose turn it is, among those that wait; `None` if nobody does, or if no server is free. It
+    /// stays in line until it is dequeued. Ask until `None` after each end, and when servers are
+    /// added. A host may have an order of its own instead: what is promised to classes is then its
+    /// own, too. O(classes * levels).
     ///
     /// # Errors
     /// [`Error::TimeReversed`].
     pub fn next(&mut self, now: Nanos) -> Result<Option<Ticket>, Error> {
         self.check_time(now)?;
         self.pass(now);
-        let first =
-            |class: usize, head| self.fairness[class].first(&self.requests, &self.ledger, head);
+        if self.running >= self.servers {
+            return Ok(None);
+        }
+        let first = |class, head| self.first(class, head);
         Ok(self.requests.handle_at(lines::next(&self.lines, &self.requests, first)))
+    }
+
+    /// Who is next of a class whose longest waiting is `head`.
+    fn first(&self, class: usize, head: u32) -> u32 {
+        self.fairness[class].first(&self.requests, &self.ledger, head)
     }
 
     /// A server is free for a request that was held: it starts, or is dropped, and its ticket is
@@ -290,14 +302,19 @@ impl Gate {
     ///
     /// # Errors
     /// [`Error::TimeReversed`]; [`Error::Stale`] for an unknown ticket; [`Error::Contradiction`]
-    /// for one that runs.
+    /// on `ticket` for one that runs, on `running` if it would start and no server is free.
     pub fn dequeue(&mut self, now: Nanos, ticket: Ticket) -> Result<Dequeued, Error> {
         self.check_time(now)?;
-        check_stage(ticket, self.requests.get(ticket)?, false)?;
-        self.pass(now);
-        let Request { stage, since, class, .. } = *self.requests.get(ticket)?;
+        let request = *self.requests.get(ticket)?;
+        check_stage(ticket, &request, false)?;
+        let Request { since, class, .. } = request;
         let waited = now.saturating_sub(since);
         let expires = self.rules.expiry && waited > self.lines[usize::from(class)].target;
+        if request.stage == Stage::Waiting && !expires {
+            self.check_free()?;
+        }
+        self.pass(now);
+        let stage = self.requests.get(ticket)?.stage;
         match stage {
             Stage::Waiting if !expires => {
                 self.unqueue(ticket.index());
@@ -428,6 +445,16 @@ impl Gate {
             return Err(Error::TimeReversed { now_ns: now.get(), last_ns: self.now.get() });
         }
         Ok(())
+    }
+
+    /// `Ok` if somebody may start.
+    fn check_free(&self) -> Result<(), Error> {
+        let [value, other_value] = [self.running, self.servers].map(u64::from);
+        if value < other_value {
+            return Ok(());
+        }
+        let (field, other) = ("running", "servers");
+        Err(Error::Contradiction { field, value, other, other_value })
     }
 
     fn check_class(&self, class: u32) -> Result<(), Error> {
