@@ -1,10 +1,10 @@
-//! What a gate promises whatever its host does: no more start than there are servers, and a class
-//! with a guarantee waits for a bounded amount of other work.
+//! What a gate promises whatever its host does: no more start than there are servers, a class with
+//! a guarantee waits for a bounded amount of other work, and the dead are in nobody's way.
 
 mod support;
 
 use proptest::prelude::*;
-use rampmeter::headroom::gate::{Admission, Dequeued, Gate, Ticket};
+use rampmeter::headroom::gate::{Admission, Dequeued, Gate, ShedReason, Ticket};
 use rampmeter::policy::{Account, Class, GateRules, Limits, Policy};
 use rampmeter::{Error, Nanos};
 use support::Prng;
@@ -226,4 +226,48 @@ fn who_is_owed_goes_before_a_newcomer_from_above() {
     };
     assert_eq!((field, value, other, other_value), ("running", 1, "servers", 1));
     assert_eq!(gate.stats().running, 1);
+}
+
+/// After a silence all that waits is dead: a newcomer is not behind it.
+#[test]
+fn the_dead_of_a_silence_turn_nobody_away() {
+    let rules = GateRules { expiring_confidence_ratio: 0.25, ..GateRules::default() };
+    for waiters in [20_u32, 500] {
+        let policy = policy([0.0; CLASSES], ms(60_000), rules, 1_024);
+        let mut gate = taught(&policy, 64);
+        let [account, other] = [0, 1].map(|at| gate.policy_account(at).unwrap());
+        let running: Vec<Ticket> = (0..64)
+            .map(|_| gate.admit(ms(10_000), 0, account, 1).unwrap().ticket().unwrap())
+            .collect();
+        for waiter in 0..waiters {
+            let admission = gate.admit(ms(10_000 + u64::from(waiter)), 0, account, 1).unwrap();
+            assert!(matches!(admission, Admission::Hold { .. }), "{waiter}: {admission:?}");
+        }
+        let mut later = ms(200_000);
+        // The servers went on: 64 of 190 s each, and little more than a second for the next.
+        let admission = gate.admit(later, 0, other, 1).unwrap();
+        assert!(matches!(admission, Admission::Hold { .. }), "{waiters}: {admission:?}");
+        assert_eq!(gate.stats().displaced, 0, "nobody gives way who is dead");
+        // A few calls more and all of them are gone; no call drops more than its part.
+        let (mut before, mut calls) = (gate.stats().expired, 0);
+        assert!(before <= 32);
+        while gate.stats().waiting > 1 {
+            later = Nanos(later.get() + 1);
+            gate.next(later).unwrap();
+            let dropped = gate.stats().expired - before;
+            assert!((1..=32).contains(&dropped), "{dropped}");
+            (before, calls) = (gate.stats().expired, calls + 1);
+        }
+        assert!(calls <= waiters.div_ceil(32) && before == u64::from(waiters));
+        // What is too late without them is turned away as ever.
+        let mut held = 0;
+        let reason = loop {
+            match gate.admit(later, 0, other, 1).unwrap() {
+                Admission::Shed { reason, .. } => break reason,
+                admission => held += u32::from(admission.ticket().is_some()),
+            }
+        };
+        assert!(reason == ShedReason::Late && held < 500, "{reason:?} after {held}");
+        assert_eq!(gate.stats().running as usize, running.len());
+    }
 }

@@ -32,7 +32,9 @@
 //! turned away.
 //!
 //! # Bounds and cost
-//! O(levels * log accounts + classes) a call; 56 bytes a request, 112 for each account and class.
+//! O(levels * log accounts + classes) a call, and as much for each of up to 32 that expire in it: each
+//! expires once. After a silence in which more did, nobody is turned away as late until they are
+//! dropped. 56 bytes a request, 112 for each account and class.
 //! Whoever waits is told an end by its target: it starts, expires, or is displaced, as soon as the
 //! host asks ([`Gate::next_event`]). `lines` bounds what a guaranteed class waits for others, and
 //! `fairness` what an account gets, so that nobody starves. More than there are servers never run,
@@ -114,9 +116,10 @@ pub const SERVERS_MAX: u32 = 1 << 20;
 /// Requests that must have ended before anybody waits: a rate is then known to a third.
 const ENDS_NEEDED: u64 = 10;
 
-/// Requests that a call drops as expired: two, since a call lets one in at most, so that the
-/// dropping never falls behind.
-const EXPIRED_PER_CALL: u32 = 2;
+/// Requests that a call drops as expired at most. A call lets one in, so that two would never fall
+/// behind; after a silence, a call may take as long as this many, and the dead are gone after as many
+/// times fewer calls.
+const EXPIRED_PER_CALL: u32 = 32;
 
 /// Who may come in, who waits, and for whom a server is free.
 #[derive(Debug)]
@@ -259,7 +262,8 @@ impl Gate {
         if self.drain.ended() < ENDS_NEEDED {
             return Some(ShedReason::NotEnoughData);
         }
-        if self.starts_in_time(class) {
+        // Whoever is dead takes no server: while some are still counted nobody is known to be late.
+        if self.starts_in_time(class) || self.is_behind() {
             return None;
         }
         let newcomer = (self.growing.at(self.now), work);
@@ -433,6 +437,11 @@ impl Gate {
             }
             self.give_up(index, Stage::Expired);
         }
+    }
+
+    /// True if more have waited too long than one call drops.
+    fn is_behind(&self) -> bool {
+        self.rules.expiry && lines::expired(&self.lines, &self.requests, self.now) != NONE
     }
 
     fn shed(&mut self, class: u32, reason: ShedReason) -> Admission {

@@ -30,7 +30,8 @@ pub(super) enum Found {
 const RETRY_MAX_S: f64 = 86_400.0;
 
 impl Gate {
-    /// What a request of a class would find if it came now and displaced nobody. O(classes).
+    /// What a request of a class would find if it came now and displaced nobody. Who waited too long
+    /// counts until a call has dropped it: each drops up to 32. O(classes).
     ///
     /// # Errors
     /// [`Error::TimeReversed`]; [`Error::Range`] on `class`.
