@@ -2137,8 +2137,9 @@ rampmeter_status rampmeter_gate_bytes_needed(const rampmeter_policy *policy,
  * hold from now on, for what waits as well.
  *
  * Fails: E_RANGE if it has other numbers of classes or accounts, or another capacity: these are
- * fixed; E_RANGE_REAL, E_CONTRADICTION (an account has another parent), E_POINTER. Allocates: no.
- * Blocks: no. Threads: one at a time for each gate. Since: 0.1.
+ * fixed; E_RANGE_REAL, E_CONTRADICTION (an account has another parent, or an account or a class
+ * another name: they are known by their places), E_POINTER. Allocates: no. Blocks: no. Threads: one at
+ * a time for each gate. Since: 0.1.
  */
 rampmeter_status rampmeter_gate_set_policy(struct rampmeter_gate *gate,
                                            const rampmeter_policy *policy,

@@ -353,6 +353,13 @@ fn a_changed_policy_keeps_what_waits() {
     let mut moved = light.clone();
     moved.accounts[1].parent = Some("0".into());
     assert_eq!(refused(&mut gate, &moved), "account[].parent");
+    // Whoever stands elsewhere would have the weight, the usage and the requests of another.
+    let mut turned = light.clone();
+    turned.accounts.reverse();
+    assert_eq!(refused(&mut gate, &turned), "account[].name (key)");
+    let mut renamed = light.clone();
+    renamed.classes[0].name = "others".into();
+    assert_eq!(refused(&mut gate, &renamed), "class[].name (key)");
     let mut wrong = light.clone();
     wrong.gate.wait_ratio = f64::NAN;
     assert_eq!(refused(&mut gate, &wrong), "gate.wait_ratio");

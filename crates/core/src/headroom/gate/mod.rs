@@ -131,6 +131,8 @@ pub struct Gate {
     caution: f64,
     ledger: Ledger,
     policy_accounts: Box<[AccountId]>,
+    /// Names of the policy's accounts and classes, as keys: their places are those of what is kept.
+    keys: Box<[u64]>,
     /// Requests of each account that are known.
     account_requests: Box<[u32]>,
     /// Room for putting the names of a changed policy in order.
@@ -172,6 +174,10 @@ impl Gate {
         for (account, named) in policy_accounts.iter().zip(&policy.accounts) {
             fairness.iter_mut().for_each(|it| it.open(account.index(), named.weight));
         }
+        let mut keys = vec![0; policy.accounts.len() + policy.classes.len()].into_boxed_slice();
+        for (key, (_, _, is)) in keys.iter_mut().zip(change::keys(policy)) {
+            *key = is;
+        }
         Ok(Self {
             rules: policy.gate,
             z: change::deviations(&policy.gate),
@@ -180,6 +186,7 @@ impl Gate {
             account_requests: vec![0; accounts_max as usize].into_boxed_slice(),
             names: vec![0; policy_accounts.len()].into_boxed_slice(),
             policy_accounts,
+            keys,
             requests: Slab::new("ticket", policy.limits.requests_max)?,
             lines: lines.collect(),
             fairness,
@@ -200,9 +207,9 @@ impl Gate {
     pub fn bytes_needed(policy: &Policy) -> u64 {
         let (classes, accounts) = (policy.classes.len() as u64, policy.accounts.len() as u64);
         let accounts_max = policy.limits.accounts_max;
-        let each_class = (size_of::<Line>() + size_of::<Fairness>()) as u64
+        let each_class = (size_of::<Line>() + size_of::<Fairness>() + size_of::<u64>()) as u64
             + Fairness::bytes_needed(accounts_max);
-        let each_named = (size_of::<AccountId>() + size_of::<u32>()) as u64;
+        let each_named = (size_of::<AccountId>() + size_of::<u32>() + size_of::<u64>()) as u64;
         Ledger::bytes_needed(&change::ledger_options(accounts_max))
             .saturating_add(Slab::<Request>::bytes_needed(policy.limits.requests_max))
             .saturating_add(classes.saturating_mul(each_class))
