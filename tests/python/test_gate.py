@@ -68,6 +68,19 @@ def test_turned_away_with_a_reason(gate):
     assert gate.stats().shed_no_servers == 1
 
 
+def test_another_policy_is_refused_by_name():
+    def policy(*names):
+        accounts = "".join(f'[[account]]\nname = "{name}"\n' for name in names)
+        return rampmeter.Policy.from_toml(accounts)
+
+    gate = Gate(policy("gold", "trial"), servers=2)
+    gate.set_policy(policy("gold", "trial"))
+    with pytest.raises(rampmeter.ContradictionError, match="name"):
+        gate.set_policy(policy("trial", "gold"))
+    with pytest.raises(rampmeter.RangeError, match="accounts"):
+        gate.set_policy(policy("gold"))
+
+
 def test_refused_calls_change_nothing(gate):
     account = gate.open_account()
     fill(gate, account)

@@ -267,8 +267,10 @@ impl Gate {
         self.0.ask(py, |gate| Ok(gate.capacity(Nanos(now_ns), servers)?))
     }
 
-    /// The gate goes on under a changed policy, with all that it holds. Raises
-    /// `ContradictionError` where the number of classes, accounts or requests differs.
+    /// The gate goes on under a changed policy, with all that it holds.
+    ///
+    /// Raises `RangeError` where the number of classes, accounts or requests differs, and
+    /// `ContradictionError` where an account or a class has another name or place.
     fn set_policy(&self, py: Python<'_>, policy: &Bound<'_, Policy>) -> PyResult<()> {
         let policy = &policy.get().0;
         self.0.scan(py, |gate| Ok(gate.apply(policy)?))
