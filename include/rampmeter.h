@@ -2137,8 +2137,9 @@ rampmeter_status rampmeter_gate_bytes_needed(const rampmeter_policy *policy,
  * hold from now on, for what waits as well.
  *
  * Fails: E_RANGE if it has other numbers of classes or accounts, or another capacity: these are
- * fixed; E_RANGE_REAL, E_CONTRADICTION (an account has another parent), E_POINTER. Allocates: no.
- * Blocks: no. Threads: one at a time for each gate. Since: 0.1.
+ * fixed; E_RANGE_REAL, E_CONTRADICTION (an account has another parent, or an account or a class
+ * another name: they are known by their places), E_POINTER. Allocates: no. Blocks: no. Threads: one at
+ * a time for each gate. Since: 0.1.
  */
 rampmeter_status rampmeter_gate_set_policy(struct rampmeter_gate *gate,
                                            const rampmeter_policy *policy,
@@ -2240,9 +2241,9 @@ rampmeter_status rampmeter_gate_admit(struct rampmeter_gate *gate,
                                       rampmeter_error *error);
 
 /**
- * Whose turn it is among those that wait; `*ticket` is 0 if nobody does. It stays in line until it
- * is dequeued. A host may have an order of its own instead; what is promised to classes is then its
- * own, too.
+ * Whose turn it is among those that wait; `*ticket` is 0 if nobody does, or if no server is free. It
+ * stays in line until it is dequeued. Ask until it is 0 after each end, and when servers are added. A
+ * host may have an order of its own instead; what is promised to classes is then its own, too.
  *
  * Fails: E_TIME_REVERSED, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each
  * gate. Since: 0.1.
@@ -2256,8 +2257,8 @@ rampmeter_status rampmeter_gate_next(struct rampmeter_gate *gate,
  * A server is free for a request that was held: it starts, or is dropped, and its ticket is stale.
  * Take the next one then. With `gate.expiry` off nothing expires.
  *
- * Fails: E_TIME_REVERSED, E_STALE, E_CONTRADICTION (it runs), E_SIZE, E_POINTER. Allocates: no.
- * Blocks: no. Threads: one at a time for each gate. Since: 0.1.
+ * Fails: E_TIME_REVERSED, E_STALE, E_CONTRADICTION (it runs, or would start and no server is free),
+ * E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each gate. Since: 0.1.
  */
 rampmeter_status rampmeter_gate_dequeue(struct rampmeter_gate *gate,
                                         uint64_t now_ns,

@@ -36,8 +36,11 @@ def test_held_and_started(gate):
             assert until_ns > now_ns
         case other:
             pytest.fail(f"{other}")
-    assert gate.next(now_ns) == ticket
+    assert gate.next(now_ns) is None
+    with pytest.raises(rampmeter.ContradictionError, match="servers"):
+        gate.dequeue(now_ns, ticket)
     gate.ended(now_ns + 50 * MILLI, running[0].ticket)
+    assert gate.next(now_ns + 50 * MILLI) == ticket
     started = gate.dequeue(now_ns + 50 * MILLI, ticket)
     assert isinstance(started, Start)
     assert started.as_dict() == {"waited_ns": 50 * MILLI}
@@ -63,6 +66,19 @@ def test_turned_away_with_a_reason(gate):
     assert isinstance(answer, Shed)
     assert answer.reason == "no_servers"
     assert gate.stats().shed_no_servers == 1
+
+
+def test_another_policy_is_refused_by_name():
+    def policy(*names):
+        accounts = "".join(f'[[account]]\nname = "{name}"\n' for name in names)
+        return rampmeter.Policy.from_toml(accounts)
+
+    gate = Gate(policy("gold", "trial"), servers=2)
+    gate.set_policy(policy("gold", "trial"))
+    with pytest.raises(rampmeter.ContradictionError, match="name"):
+        gate.set_policy(policy("trial", "gold"))
+    with pytest.raises(rampmeter.RangeError, match="accounts"):
+        gate.set_policy(policy("gold"))
 
 
 def test_refused_calls_change_nothing(gate):

@@ -198,6 +198,7 @@ fn late_ones_expire_or_start_as_the_policy_says() {
         let tickets = fill(&mut gate, ms(10_000), 0);
         let (held, waited) = (tickets[2], ms(501));
         assert_eq!(gate.next_event(ms(10_000)).is_some(), expiry);
+        gate.ended(ms(10_001), tickets[0]).unwrap();
         let expected =
             if expiry { Dequeued::Expired { waited } } else { Dequeued::Start { waited } };
         assert_eq!(gate.dequeue(ms(10_501), held), Ok(expected));
@@ -352,6 +353,13 @@ fn a_changed_policy_keeps_what_waits() {
     let mut moved = light.clone();
     moved.accounts[1].parent = Some("0".into());
     assert_eq!(refused(&mut gate, &moved), "account[].parent");
+    // Whoever stands elsewhere would have the weight, the usage and the requests of another.
+    let mut turned = light.clone();
+    turned.accounts.reverse();
+    assert_eq!(refused(&mut gate, &turned), "account[].name (key)");
+    let mut renamed = light.clone();
+    renamed.classes[0].name = "others".into();
+    assert_eq!(refused(&mut gate, &renamed), "class[].name (key)");
     let mut wrong = light.clone();
     wrong.gate.wait_ratio = f64::NAN;
     assert_eq!(refused(&mut gate, &wrong), "gate.wait_ratio");

@@ -16,8 +16,9 @@ use support::gates::{Host, policy};
 impl Desk for Gate {
     type Terms = Policy;
 
-    /// What it was built from: sizes, two words for each of two classes, rules.
-    const COMPARED_WORDS: usize = 12;
+    /// What it was built from: sizes, a name of each of four accounts and two classes, two words for
+    /// each class, rules.
+    const COMPARED_WORDS: usize = 18;
 
     fn size(&self) -> u64 {
         self.snapshot_bytes()
@@ -95,4 +96,8 @@ fn what_is_wrong_is_named() {
     other.classes[0].ttft_target = rampmeter::Nanos::from_millis(7_777);
     let answer = Gate::restore(&other, &saved(&gate));
     assert_eq!(fault(&answer), Some(SnapshotFault::OtherCapacity));
+    let mut turned = policy.clone();
+    turned.accounts.swap(2, 3);
+    let answer = Gate::restore(&turned, &saved(&gate));
+    assert_eq!(fault(&answer), Some(SnapshotFault::OtherCapacity), "names in another order");
 }

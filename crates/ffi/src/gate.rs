@@ -83,8 +83,9 @@ pub unsafe extern "C" fn rampmeter_gate_bytes_needed(
 /// hold from now on, for what waits as well.
 ///
 /// Fails: E_RANGE if it has other numbers of classes or accounts, or another capacity: these are
-/// fixed; E_RANGE_REAL, E_CONTRADICTION (an account has another parent), E_POINTER. Allocates: no.
-/// Blocks: no. Threads: one at a time for each gate. Since: 0.1.
+/// fixed; E_RANGE_REAL, E_CONTRADICTION (an account has another parent, or an account or a class
+/// another name: they are known by their places), E_POINTER. Allocates: no. Blocks: no. Threads: one at
+/// a time for each gate. Since: 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rampmeter_gate_set_policy(
     gate: *mut rampmeter_gate,

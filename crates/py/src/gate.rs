@@ -197,8 +197,8 @@ impl Gate {
         Ok(admission.into())
     }
 
-    /// The ticket whose turn it is among those that wait, or `None`. It stays in line until
-    /// `dequeue`.
+    /// The ticket whose turn it is among those that wait, or `None`, also while no server is free. It
+    /// stays in line until `dequeue`.
     fn next(&self, py: Python<'_>, now_ns: u64) -> PyResult<Option<u64>> {
         let next = self.0.ask(py, |gate| Ok(gate.next(Nanos(now_ns))?))?;
         Ok(next.map(Handle::to_raw))
@@ -206,7 +206,8 @@ impl Gate {
 
     /// A server is free for a request that was held: `Start`, `Expired` or `Displaced`.
     ///
-    /// Raises `StaleError` for an unknown ticket, `ContradictionError` for one that runs.
+    /// Raises `StaleError` for an unknown ticket, `ContradictionError` for one that runs, or that
+    /// would start while no server is free.
     fn dequeue(&self, py: Python<'_>, now_ns: u64, ticket: u64) -> PyResult<Taken> {
         let ticket = Ticket::from_raw(ticket);
         Ok(self.0.ask(py, |gate| Ok(gate.dequeue(Nanos(now_ns), ticket)?))?.into())
@@ -266,8 +267,10 @@ impl Gate {
         self.0.ask(py, |gate| Ok(gate.capacity(Nanos(now_ns), servers)?))
     }
 
-    /// The gate goes on under a changed policy, with all that it holds. Raises
-    /// `ContradictionError` where the number of classes, accounts or requests differs.
+    /// The gate goes on under a changed policy, with all that it holds.
+    ///
+    /// Raises `RangeError` where the number of classes, accounts or requests differs, and
+    /// `ContradictionError` where an account or a class has another name or place.
     fn set_policy(&self, py: Python<'_>, policy: &Bound<'_, Policy>) -> PyResult<()> {
         let policy = &policy.get().0;
         self.0.scan(py, |gate| Ok(gate.apply(policy)?))

@@ -125,7 +125,9 @@ pub struct Account {
     pub quota: AccountQuota,
 }
 
-/// How much may come in per minute; what comes on top is shed. Zero in a rate is no limit.
+/// How much may come in per minute; the batcher sheds what comes on top, and so does who asks
+/// [`Ledger::admit_rate`](crate::share::Ledger::admit_rate); the gate and the router do not look at
+/// it. Zero in a rate is no limit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "document", derive(serde::Serialize, serde::Deserialize))]
 pub struct RateLimits {
@@ -145,7 +147,8 @@ impl Default for RateLimits {
     }
 }
 
-/// How much may wait; what comes on top is shed. Zero in any field is no limit.
+/// How much may wait; the batcher sheds what comes on top. The gate obeys `wait_max` of a class alone,
+/// the router nothing of it. Zero in any field is no limit.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "document", derive(serde::Serialize, serde::Deserialize))]
 pub struct QueueLimits {

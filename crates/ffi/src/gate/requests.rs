@@ -192,9 +192,9 @@ pub unsafe extern "C" fn rampmeter_gate_admit(
     }
 }
 
-/// Whose turn it is among those that wait; `*ticket` is 0 if nobody does. It stays in line until it
-/// is dequeued. A host may have an order of its own instead; what is promised to classes is then its
-/// own, too.
+/// Whose turn it is among those that wait; `*ticket` is 0 if nobody does, or if no server is free. It
+/// stays in line until it is dequeued. Ask until it is 0 after each end, and when servers are added. A
+/// host may have an order of its own instead; what is promised to classes is then its own, too.
 ///
 /// Fails: E_TIME_REVERSED, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each
 /// gate. Since: 0.1.
@@ -218,8 +218,8 @@ pub unsafe extern "C" fn rampmeter_gate_next(
 /// A server is free for a request that was held: it starts, or is dropped, and its ticket is stale.
 /// Take the next one then. With `gate.expiry` off nothing expires.
 ///
-/// Fails: E_TIME_REVERSED, E_STALE, E_CONTRADICTION (it runs), E_SIZE, E_POINTER. Allocates: no.
-/// Blocks: no. Threads: one at a time for each gate. Since: 0.1.
+/// Fails: E_TIME_REVERSED, E_STALE, E_CONTRADICTION (it runs, or would start and no server is free),
+/// E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each gate. Since: 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rampmeter_gate_dequeue(
     gate: *mut rampmeter_gate,

@@ -12,6 +12,7 @@ use super::{Gate, SERVERS_MAX};
 use crate::error::{Error, check_range};
 use crate::policy::{Class, GateRules, Policy, Way};
 use crate::share::{AccountId, Ledger, LedgerOptions};
+use crate::snapshot;
 use crate::units::Nanos;
 
 /// Accounts only: usage fades here in another way than tokens are counted.
@@ -37,6 +38,19 @@ pub(super) fn target(policy: &Policy, class: &Class) -> Nanos {
     if class.queue.wait_max == Nanos::ZERO { target } else { target.min(class.queue.wait_max) }
 }
 
+/// Field and place of each name of a policy, and a key made of it: of accounts, then of classes.
+/// Names are told apart by 64 bits.
+pub(super) fn keys(policy: &Policy) -> impl Iterator<Item = (&'static str, u64, u64)> {
+    let accounts = policy.accounts.iter().map(|account| account.name.as_str());
+    let classes = policy.classes.iter().map(|class| class.name.as_str());
+    let key = |name: &str| snapshot::digest(|put| name.bytes().for_each(|byte| put(byte.into())));
+    let named = |field| move |(place, name)| (field, place, key(name));
+    (0..)
+        .zip(accounts)
+        .map(named("account[].name (key)"))
+        .chain((0..).zip(classes).map(named("class[].name (key)")))
+}
+
 /// Standard deviations of the confidence that is in force.
 pub(super) fn deviations(rules: &GateRules) -> f64 {
     confidence::deviations(if rules.expiry {
@@ -53,7 +67,8 @@ impl Gate {
     /// # Errors
     /// As [`Policy::validate`]; [`Error::Range`] if it has another number of classes or accounts,
     /// or another `requests_max` or `accounts_max`, than the one the gate was built with: these are
-    /// fixed; [`Error::Contradiction`] if an account has another parent.
+    /// fixed; [`Error::Contradiction`] if an account has another parent, or an account or a class
+    /// another name: requests and handles know them by their places.
     pub fn apply(&mut self, policy: &Policy) -> Result<(), Error> {
         let limits = &policy.limits;
         let (requests_max, accounts_max) = (self.requests.capacity(), self.names_max());
@@ -68,6 +83,7 @@ impl Gate {
         }
         policy.validate_in(&mut self.names)?;
         self.check_places(policy)?;
+        self.check_names(policy)?;
         for (account, wanted) in self.policy_accounts.iter().zip(&policy.accounts) {
             let weighed = self.ledger.set_weight(*account, wanted.weight);
             debug_assert!(weighed.is_ok(), "accounts of the policy stay open");
@@ -137,6 +153,18 @@ impl Gate {
         match self.account_requests[account.index() as usize] {
             0 => self.ledger.close(account),
             requests => contradicts("requests", requests.into()),
+        }
+    }
+
+    /// Accounts and classes must be those that they were: others would get their usage and what
+    /// waits.
+    fn check_names(&self, policy: &Policy) -> Result<(), Error> {
+        let other = "place in the policy";
+        match self.keys.iter().zip(keys(policy)).find(|(key, (_, _, given))| *key != given) {
+            None => Ok(()),
+            Some((_, (field, other_value, value))) => {
+                Err(Error::Contradiction { field, value, other, other_value })
+            }
         }
     }
 

@@ -13,8 +13,10 @@
 //! w / g + w_max + (W + w_max) / (1 - G)
 //! ```
 //! `w_max` the largest request, `W` the largest of each other guaranteed class added up, `G` their
-//! guarantees: first until it is owed enough, then behind those that are owed as well. Nobody in
-//! such a class starves. A class without one waits while those before it do.
+//! guarantees: first until it is owed enough, then behind those that are owed as well. From then on
+//! no newcomer of another class starts at once, so that the bound holds whether a host lets
+//! newcomers in first or asks first whose turn it is. Nobody in such a class starves. A class
+//! without one waits while those before it do.
 
 use super::request::{Request, Stage};
 use crate::error::Error;
@@ -162,20 +164,33 @@ pub(super) fn start(lines: &mut [Line], now: Nanos, class: u8, work: u32) {
     }
 }
 
-/// The request that is to start next, or [`NONE`]; `first` says who that is of a class that waits.
+/// Classes that are owed their next request by now, each with it; `first` says who is next of a
+/// class that waits.
+pub(super) fn due(
+    lines: &[Line],
+    requests: &Slab<Request>,
+    first: impl Fn(usize, u32) -> u32,
+) -> impl Iterator<Item = (usize, u32)> {
+    let waits = |line: &Line| line.guaranteed_ratio > 0.0 && line.list.len > 0;
+    let guaranteed = lines.iter().enumerate().filter(move |(_, line)| waits(line));
+    guaranteed.filter_map(move |(class, line)| {
+        let index = first(class, line.list.first);
+        let work = requests.at(index).map_or(0, |request| request.work);
+        (line.owed >= f64::from(work)).then_some((class, index))
+    })
+}
+
+/// The request that is to start next, or [`NONE`]; `first` as in [`due`].
 pub(super) fn next(
     lines: &[Line],
     requests: &Slab<Request>,
     first: impl Fn(usize, u32) -> u32,
 ) -> u32 {
-    let waiting = || lines.iter().enumerate().filter(|(_, line)| line.list.len > 0);
-    let first = |(class, line): (usize, &Line)| first(class, line.list.first);
-    let due = waiting().filter(|(_, line)| line.guaranteed_ratio > 0.0).find_map(|entry| {
-        let index = first(entry);
-        let work = requests.at(index).map_or(0, |request| request.work);
-        (entry.1.owed >= f64::from(work)).then_some(index)
-    });
-    due.or_else(|| waiting().next().map(first)).unwrap_or(NONE)
+    if let Some((_, index)) = due(lines, requests, &first).next() {
+        return index;
+    }
+    let mut waiting = lines.iter().enumerate().filter(|(_, line)| line.list.len > 0);
+    waiting.next().map_or(NONE, |(class, line)| first(class, line.list.first))
 }
 
 /// The first of some line that waited longer than its target, or [`NONE`].

@@ -32,10 +32,13 @@
 //! turned away.
 //!
 //! # Bounds and cost
-//! O(levels * log accounts + classes) a call; 56 bytes a request, 112 for each account and class.
+//! O(levels * log accounts + classes) a call, and as much for each of up to 32 that expire in it: each
+//! expires once. After a silence in which more did, nobody is turned away as late until they are
+//! dropped. 56 bytes a request, 112 for each account and class.
 //! Whoever waits is told an end by its target: it starts, expires, or is displaced, as soon as the
 //! host asks ([`Gate::next_event`]). `lines` bounds what a guaranteed class waits for others, and
-//! `fairness` what an account gets, so that nobody starves.
+//! `fairness` what an account gets, so that nobody starves. More than there are servers never run,
+//! whatever a host calls, but for those that ran when servers were taken away.
 //!
 //! # What it is bad at
 //! - It does not know how long *this* request takes, unless its work says so; it says nothing about
@@ -103,6 +106,7 @@ use crate::units::Nanos;
 use drain::Drain;
 use fairness::{Fairness, Path};
 use lines::{Line, List};
+use outlook::Found;
 use request::Stage;
 use usage::Growing;
 
@@ -112,9 +116,10 @@ pub const SERVERS_MAX: u32 = 1 << 20;
 /// Requests that must have ended before anybody waits: a rate is then known to a third.
 const ENDS_NEEDED: u64 = 10;
 
-/// Requests that a call drops as expired: two, since a call lets one in at most, so that the
-/// dropping never falls behind.
-const EXPIRED_PER_CALL: u32 = 2;
+/// Requests that a call drops as expired at most. A call lets one in, so that two would never fall
+/// behind; after a silence, a call may take as long as this many, and the dead are gone after as many
+/// times fewer calls.
+const EXPIRED_PER_CALL: u32 = 32;
 
 /// Who may come in, who waits, and for whom a server is free.
 #[derive(Debug)]
@@ -126,6 +131,8 @@ pub struct Gate {
     caution: f64,
     ledger: Ledger,
     policy_accounts: Box<[AccountId]>,
+    /// Names of the policy's accounts and classes, as keys: their places are those of what is kept.
+    keys: Box<[u64]>,
     /// Requests of each account that are known.
     account_requests: Box<[u32]>,
     /// Room for putting the names of a changed policy in order.
@@ -167,6 +174,10 @@ impl Gate {
         for (account, named) in policy_accounts.iter().zip(&policy.accounts) {
             fairness.iter_mut().for_each(|it| it.open(account.index(), named.weight));
         }
+        let mut keys = vec![0; policy.accounts.len() + policy.classes.len()].into_boxed_slice();
+        for (key, (_, _, is)) in keys.iter_mut().zip(change::keys(policy)) {
+            *key = is;
+        }
         Ok(Self {
             rules: policy.gate,
             z: change::deviations(&policy.gate),
@@ -175,6 +186,7 @@ impl Gate {
             account_requests: vec![0; accounts_max as usize].into_boxed_slice(),
             names: vec![0; policy_accounts.len()].into_boxed_slice(),
             policy_accounts,
+            keys,
             requests: Slab::new("ticket", policy.limits.requests_max)?,
             lines: lines.collect(),
             fairness,
@@ -195,9 +207,9 @@ impl Gate {
     pub fn bytes_needed(policy: &Policy) -> u64 {
         let (classes, accounts) = (policy.classes.len() as u64, policy.accounts.len() as u64);
         let accounts_max = policy.limits.accounts_max;
-        let each_class = (size_of::<Line>() + size_of::<Fairness>()) as u64
+        let each_class = (size_of::<Line>() + size_of::<Fairness>() + size_of::<u64>()) as u64
             + Fairness::bytes_needed(accounts_max);
-        let each_named = (size_of::<AccountId>() + size_of::<u32>()) as u64;
+        let each_named = (size_of::<AccountId>() + size_of::<u32>() + size_of::<u64>()) as u64;
         Ledger::bytes_needed(&change::ledger_options(accounts_max))
             .saturating_add(Slab::<Request>::bytes_needed(policy.limits.requests_max))
             .saturating_add(classes.saturating_mul(each_class))
@@ -226,15 +238,17 @@ impl Gate {
         if self.requests.is_full() {
             return Ok(self.shed(class, ShedReason::Full));
         }
-        let starts = self.finds_a_server(class);
-        if !starts && let Some(reason) = self.obstacle(class, &path, work) {
+        let found = self.found(class);
+        if found == Found::Taken
+            && let Some(reason) = self.obstacle(class, &path, work)
+        {
             return Ok(self.shed(class, reason));
         }
         let ticket = self.requests.insert(Request::new(account, now, work, class as u8))?;
         self.account_requests[account.index() as usize] += 1;
         let growth = self.growing.at(now);
         self.fairness[class as usize].charge(&path, growth, work);
-        if starts {
+        if found == Found::Free {
             self.counts.admitted += 1;
             self.start(ticket.index());
             return Ok(Admission::Admit(ticket));
@@ -255,7 +269,8 @@ impl Gate {
         if self.drain.ended() < ENDS_NEEDED {
             return Some(ShedReason::NotEnoughData);
         }
-        if self.starts_in_time(class) {
+        // Whoever is dead takes no server: while some are still counted nobody is known to be late.
+        if self.starts_in_time(class) || self.is_behind() {
             return None;
         }
         let newcomer = (self.growing.at(self.now), work);
@@ -271,18 +286,26 @@ impl Gate {
         None
     }
 
-    /// Whose turn it is, among those that wait; `None` if nobody does. It stays in line until it is
-    /// dequeued. A host may have an order of its own instead: what is promised to classes is then
-    /// its own, too. O(classes * levels).
+    /// Whose turn it is, among those that wait; `None` if nobody does, or if no server is free. It
+    /// stays in line until it is dequeued. Ask until `None` after each end, and when servers are
+    /// added. A host may have an order of its own instead: what is promised to classes is then its
+    /// own, too. O(classes * levels).
     ///
     /// # Errors
     /// [`Error::TimeReversed`].
     pub fn next(&mut self, now: Nanos) -> Result<Option<Ticket>, Error> {
         self.check_time(now)?;
         self.pass(now);
-        let first =
-            |class: usize, head| self.fairness[class].first(&self.requests, &self.ledger, head);
+        if self.running >= self.servers {
+            return Ok(None);
+        }
+        let first = |class, head| self.first(class, head);
         Ok(self.requests.handle_at(lines::next(&self.lines, &self.requests, first)))
+    }
+
+    /// Who is next of a class whose longest waiting is `head`.
+    fn first(&self, class: usize, head: u32) -> u32 {
+        self.fairness[class].first(&self.requests, &self.ledger, head)
     }
 
     /// A server is free for a request that was held: it starts, or is dropped, and its ticket is
@@ -290,14 +313,19 @@ impl Gate {
     ///
     /// # Errors
     /// [`Error::TimeReversed`]; [`Error::Stale`] for an unknown ticket; [`Error::Contradiction`]
-    /// for one that runs.
+    /// on `ticket` for one that runs, on `running` if it would start and no server is free.
     pub fn dequeue(&mut self, now: Nanos, ticket: Ticket) -> Result<Dequeued, Error> {
         self.check_time(now)?;
-        check_stage(ticket, self.requests.get(ticket)?, false)?;
-        self.pass(now);
-        let Request { stage, since, class, .. } = *self.requests.get(ticket)?;
+        let request = *self.requests.get(ticket)?;
+        check_stage(ticket, &request, false)?;
+        let Request { since, class, .. } = request;
         let waited = now.saturating_sub(since);
         let expires = self.rules.expiry && waited > self.lines[usize::from(class)].target;
+        if request.stage == Stage::Waiting && !expires {
+            self.check_free()?;
+        }
+        self.pass(now);
+        let stage = self.requests.get(ticket)?.stage;
         match stage {
             Stage::Waiting if !expires => {
                 self.unqueue(ticket.index());
@@ -418,6 +446,11 @@ impl Gate {
         }
     }
 
+    /// True if more have waited too long than one call drops.
+    fn is_behind(&self) -> bool {
+        self.rules.expiry && lines::expired(&self.lines, &self.requests, self.now) != NONE
+    }
+
     fn shed(&mut self, class: u32, reason: ShedReason) -> Admission {
         self.counts.shed[reason as usize] += 1;
         Admission::Shed { reason, retry_after: self.retry_after(class) }
@@ -428,6 +461,16 @@ impl Gate {
             return Err(Error::TimeReversed { now_ns: now.get(), last_ns: self.now.get() });
         }
         Ok(())
+    }
+
+    /// `Ok` if somebody may start.
+    fn check_free(&self) -> Result<(), Error> {
+        let [value, other_value] = [self.running, self.servers].map(u64::from);
+        if value < other_value {
+            return Ok(());
+        }
+        let (field, other) = ("running", "servers");
+        Err(Error::Contradiction { field, value, other, other_value })
     }
 
     fn check_class(&self, class: u32) -> Result<(), Error> {

@@ -11,15 +11,27 @@
 //! O(classes); some ten steps of false position for `retry_after`.
 
 use super::confidence::Pace;
-use super::{ENDS_NEEDED, Gate, Outlook};
+use super::{ENDS_NEEDED, Gate, Outlook, lines};
 use crate::error::Error;
 use crate::units::Nanos;
+
+/// What a newcomer finds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Found {
+    /// A server that nobody else is to have.
+    Free,
+    /// A server for it and for each class that is owed its next request: it starts after these.
+    Owed,
+    /// All servers are taken, or for those that go before it.
+    Taken,
+}
 
 /// Longest time that anybody is told to wait, in seconds: a day, as for targets.
 const RETRY_MAX_S: f64 = 86_400.0;
 
 impl Gate {
-    /// What a request of a class would find if it came now and displaced nobody. O(classes).
+    /// What a request of a class would find if it came now and displaced nobody. Who waited too long
+    /// counts until a call has dropped it: each drops up to 32. O(classes).
     ///
     /// # Errors
     /// [`Error::TimeReversed`]; [`Error::Range`] on `class`.
@@ -28,7 +40,7 @@ impl Gate {
         self.check_class(class)?;
         let samples = self.drain.ended();
         let pace = self.pace(class);
-        if self.finds_a_server(class) {
+        if self.found(class) != Found::Taken {
             let (starts_before, likely_wait_s, chance) = (0.0, 0.0, 1.0);
             let starts_per_s = pace.per_s;
             return Ok(Outlook { starts_before, starts_per_s, likely_wait_s, chance, samples });
@@ -41,10 +53,24 @@ impl Gate {
         Ok(Outlook { starts_before, starts_per_s: pace.per_s, likely_wait_s, chance, samples })
     }
 
-    /// Whether a server is free for a newcomer of a class, after all that go before it.
-    pub(super) fn finds_a_server(&self, class: u32) -> bool {
+    /// What a newcomer of a class finds, after all that go before it: one for each class below that
+    /// is owed its next request.
+    pub(super) fn found(&self, class: u32) -> Found {
         let (_, before) = self.ahead(class);
-        u64::from(self.running) + before < u64::from(self.servers)
+        let free = u64::from(self.servers.saturating_sub(self.running));
+        if free <= before {
+            return Found::Taken;
+        }
+        let due = lines::due(&self.lines, &self.requests, |class, head| self.first(class, head));
+        let others = due.map(|(owed, _)| owed).filter(|owed| *owed != class as usize);
+        let (owed, below) = others.fold((0, 0), |(owed, below), other| {
+            (owed + 1, below + u64::from(other > class as usize))
+        });
+        match (owed, free > before + below) {
+            (_, false) => Found::Taken,
+            (0, true) => Found::Free,
+            (_, true) => Found::Owed,
+        }
     }
 
     /// Work and number of requests that go before a newcomer of a class.

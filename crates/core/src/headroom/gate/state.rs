@@ -46,7 +46,7 @@ impl Gate {
     /// As [`Policy::validate`]. [`Error::Snapshot`] for bytes that are no snapshot of a gate by
     /// this version of the library, were cut short or changed, or contradict themselves; with
     /// [`SnapshotFault::OtherCapacity`](crate::error::SnapshotFault::OtherCapacity) if it was under
-    /// a policy with other classes, rules, capacities or number of accounts.
+    /// a policy with other classes, rules or capacities, or other names of accounts.
     pub fn restore(policy: &Policy, bytes: &[u8]) -> Result<Self, Error> {
         let mut gate = Self::new(policy, 0)?;
         snapshot::load(GATE, bytes, |take| {
@@ -72,6 +72,7 @@ impl Gate {
         put(self.ledger.tree().capacity().into());
         put(self.policy_accounts.len() as u64);
         put(self.lines.len() as u64);
+        self.keys.iter().for_each(|key| put(*key));
         for line in &self.lines {
             put(line.target.get());
             put(line.guaranteed_ratio.to_bits());

@@ -42,7 +42,7 @@ pub(crate) static ACCOUNT: [Field<Account>; 7] = [
             get: |account| account.queue.requests_max.into(),
             set: |account, value| account.queue.requests_max = value as u32,
         },
-        about: "Requests of this account and its parts that may wait at once; what comes on top is shed. 0: no limit.",
+        about: "Requests of this account and its parts that may wait at once; the batcher sheds what comes on top; the gate and the router do not look at it. 0: no limit.",
         why: "0: where nobody is told to come back, all wait. To 2^20, as `limits.requests_max`.",
     },
     Field {
@@ -54,7 +54,7 @@ pub(crate) static ACCOUNT: [Field<Account>; 7] = [
             get: |account| account.queue.tokens_max,
             set: |account, value| account.queue.tokens_max = value,
         },
-        about: "Prompt tokens of this account and its parts that may wait at once; what comes on top is shed. 0: no limit.",
+        about: "Prompt tokens of this account and its parts that may wait at once; the batcher sheds what comes on top; the gate and the router do not look at it. 0: no limit.",
         why: "0: as for requests. To 2^44: 2^20 prompts of 2^24 tokens.",
     },
     Field {
@@ -66,7 +66,7 @@ pub(crate) static ACCOUNT: [Field<Account>; 7] = [
             get: |account| account.queue.wait_max.as_seconds(),
             set: |account, value| account.queue.wait_max = Nanos::from_seconds(value),
         },
-        about: "How long a request of this account and its parts may wait for its seat; after that it is given up. 0: no limit.",
+        about: "How long a request of this account and its parts may wait for its seat; after that the batcher gives it up; the gate does not look at it. 0: no limit.",
         why: "0: as for requests. To a day, as `class[].ttft_target_s`.",
     },
     Field {
@@ -78,7 +78,7 @@ pub(crate) static ACCOUNT: [Field<Account>; 7] = [
             get: |account| account.rates.requests_per_minute.into(),
             set: |account, value| account.rates.requests_per_minute = value as u32,
         },
-        about: "Requests that this account and its parts may bring in per minute; what comes on top is shed. 0: no limit.",
+        about: "Requests that this account and its parts may bring in per minute; the batcher sheds what comes on top; the gate and the router do not look at it. 0: no limit.",
         why: "0: a rate is a contract, and an engine is protected by what waits, not by rates. To 2^30, 18 million a second.",
     },
     Field {
@@ -90,7 +90,7 @@ pub(crate) static ACCOUNT: [Field<Account>; 7] = [
             get: |account| account.rates.tokens_per_minute,
             set: |account, value| account.rates.tokens_per_minute = value,
         },
-        about: "Tokens, prompt and output together, that this account and its parts may bring in per minute; what comes on top is shed. 0: no limit.",
+        about: "Tokens, prompt and output together, that this account and its parts may bring in per minute; the batcher sheds what comes on top; the gate and the router do not look at it. 0: no limit.",
         why: "0: as for requests. To 2^44, as `account[].queue_tokens_max`.",
     },
     Field {
@@ -131,7 +131,7 @@ pub(crate) static ACCOUNT_DEFAULT: [Field<Policy>; 7] = [
             get: |policy| policy.account_default_queue.requests_max.into(),
             set: |policy, value| policy.account_default_queue.requests_max = value as u32,
         },
-        about: "Requests of an account that the policy does not name that may wait at once; what comes on top is shed. 0: no limit.",
+        about: "Requests of an account that the policy does not name that may wait at once; the batcher sheds what comes on top; the gate and the router do not look at it. 0: no limit.",
         why: "0: where nobody is told to come back, all wait. To 2^20, as `limits.requests_max`.",
     },
     Field {
@@ -143,7 +143,7 @@ pub(crate) static ACCOUNT_DEFAULT: [Field<Policy>; 7] = [
             get: |policy| policy.account_default_queue.tokens_max,
             set: |policy, value| policy.account_default_queue.tokens_max = value,
         },
-        about: "Prompt tokens of an account that the policy does not name that may wait at once; what comes on top is shed. 0: no limit.",
+        about: "Prompt tokens of an account that the policy does not name that may wait at once; the batcher sheds what comes on top; the gate and the router do not look at it. 0: no limit.",
         why: "0: as for requests. To 2^44: 2^20 prompts of 2^24 tokens.",
     },
     Field {
@@ -155,7 +155,7 @@ pub(crate) static ACCOUNT_DEFAULT: [Field<Policy>; 7] = [
             get: |policy| policy.account_default_queue.wait_max.as_seconds(),
             set: |policy, value| policy.account_default_queue.wait_max = Nanos::from_seconds(value),
         },
-        about: "How long a request of an account that the policy does not name may wait for its seat; after that it is given up. 0: no limit.",
+        about: "How long a request of an account that the policy does not name may wait for its seat; after that the batcher gives it up; the gate does not look at it. 0: no limit.",
         why: "0: as for requests. To a day, as `class[].ttft_target_s`.",
     },
     Field {
@@ -167,7 +167,7 @@ pub(crate) static ACCOUNT_DEFAULT: [Field<Policy>; 7] = [
             get: |policy| policy.account_default_rates.requests_per_minute.into(),
             set: |policy, value| policy.account_default_rates.requests_per_minute = value as u32,
         },
-        about: "Requests that an account that the policy does not name may bring in per minute; what comes on top is shed. 0: no limit.",
+        about: "Requests that an account that the policy does not name may bring in per minute; the batcher sheds what comes on top; the gate and the router do not look at it. 0: no limit.",
         why: "0: a rate is a contract, and an engine is protected by what waits, not by rates. To 2^30, 18 million a second.",
     },
     Field {
@@ -179,7 +179,7 @@ pub(crate) static ACCOUNT_DEFAULT: [Field<Policy>; 7] = [
             get: |policy| policy.account_default_rates.tokens_per_minute,
             set: |policy, value| policy.account_default_rates.tokens_per_minute = value,
         },
-        about: "Tokens, prompt and output together, that an account that the policy does not name may bring in per minute; what comes on top is shed. 0: no limit.",
+        about: "Tokens, prompt and output together, that an account that the policy does not name may bring in per minute; the batcher sheds what comes on top; the gate and the router do not look at it. 0: no limit.",
         why: "0: as for requests. To 2^44, as `account_default.queue_tokens_max`.",
     },
     Field {

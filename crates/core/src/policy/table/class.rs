@@ -81,7 +81,7 @@ pub(crate) static CLASS: [Field<Class>; 7] = [
             get: |class| class.queue.requests_max.into(),
             set: |class, value| class.queue.requests_max = value as u32,
         },
-        about: "Requests of this class that may wait at once; what comes on top is shed. 0: no limit.",
+        about: "Requests of this class that may wait at once; the batcher sheds what comes on top; the gate and the router do not look at it. 0: no limit.",
         why: "0: where nobody is told to come back, all wait. To 2^20, as `limits.requests_max`.",
     },
     Field {
@@ -93,7 +93,7 @@ pub(crate) static CLASS: [Field<Class>; 7] = [
             get: |class| class.queue.tokens_max,
             set: |class, value| class.queue.tokens_max = value,
         },
-        about: "Prompt tokens of this class that may wait at once; what comes on top is shed. 0: no limit.",
+        about: "Prompt tokens of this class that may wait at once; the batcher sheds what comes on top; the gate and the router do not look at it. 0: no limit.",
         why: "0: as for requests. To 2^44: 2^20 prompts of 2^24 tokens.",
     },
     Field {
@@ -105,7 +105,7 @@ pub(crate) static CLASS: [Field<Class>; 7] = [
             get: |class| class.queue.wait_max.as_seconds(),
             set: |class, value| class.queue.wait_max = Nanos::from_seconds(value),
         },
-        about: "How long a request of this class may wait for its seat; after that it is given up. 0: no limit.",
+        about: "How long a request of this class may wait for its seat; after that the batcher gives it up, and the gate where that is sooner than its target. 0: no limit.",
         why: "0: as for requests. To a day, as `class[].ttft_target_s`.",
     },
 ];
