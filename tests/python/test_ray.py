@@ -275,6 +275,9 @@ def test_the_hub_says_how_many_replicas_are_needed():
     assert 2.0 < value <= 5.0
     assert value <= enough <= 6.0
     assert hub.replicas_needed(replicas=3, **asked) is not None
+    # Nobody comes any more, and nobody tells: the time alone says so.
+    now.s += 3_600.0
+    assert hub.replicas_needed(replicas=3, **asked) == (1.0, 1.0)
     # What began before anybody counted has ends without a beginning.
     odd = [Event("ended", 0, 5), Event("started", 0, 5), Event("left", 0, 5)] * 50
     member = members[0]

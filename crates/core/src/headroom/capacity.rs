@@ -48,8 +48,8 @@ pub enum CanRemove {
 }
 
 impl Headroom {
-    /// Fewest replicas that keep every class's target under the present load, with limits of
-    /// confidence, all three whole numbers. At most 65,536; infinite where not even those do (a
+    /// Fewest replicas that keep every class's target under the present load, as of the last call
+    /// ([`Headroom::passed`]), with limits of confidence, all three whole numbers. At most 65,536; infinite where not even those do (a
     /// target that cannot be kept at all).
     #[must_use]
     pub fn replicas_needed(&self) -> Answer {
@@ -70,7 +70,7 @@ impl Headroom {
         Answer::Known(needed)
     }
 
-    /// Can one replica be taken away?
+    /// Can one replica be taken away, as of the last call ([`Headroom::passed`])?
     #[must_use]
     pub fn can_remove(&self) -> CanRemove {
         let left = f64::from(self.replicas) - 1.0;

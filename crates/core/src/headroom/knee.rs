@@ -206,7 +206,8 @@ impl Headroom {
         Answer::Known(Estimate { value: rate, low: rate, high: f64::INFINITY, basis, samples })
     }
 
-    /// `1 - lambda / lambda*` of a class: 0 at the knee, negative beyond it, 1 where nothing comes.
+    /// `1 - lambda / lambda*` of a class: 0 at the knee, negative beyond it, 1 where nothing comes; as
+    /// of the last call ([`Headroom::passed`]).
     ///
     /// # Errors
     /// [`Error::Range`] on `class`.

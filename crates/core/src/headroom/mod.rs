@@ -17,6 +17,9 @@
 //!
 //! The knee is no gate: a rate that is safe on average refuses while servers idle.
 //!
+//! Answers without a `now` of their own are as of the last call: silence is seen by who says
+//! [`Headroom::passed`] before asking.
+//!
 //! # Formula
 //! [`estimate`] measures arrivals and service, [`waiting`] makes a tail of them, [`knee`] corrects
 //! it by what was seen and finds the load at which it crosses the target; [`capacity`] turns that
@@ -268,6 +271,19 @@ impl Headroom {
         Ok(())
     }
 
+    /// Time passed, and it is `now`. Answers of planning are as of the last call of any kind: a host
+    /// that asks between events, or after the last one, says first how late it is. O(1).
+    ///
+    /// # Errors
+    /// [`Error::TimeReversed`].
+    pub fn passed(&mut self, now: Nanos) -> Result<(), Error> {
+        self.check(now, 0)?;
+        let seats = self.seats();
+        self.pool.pass(now, seats, &self.options.replica);
+        self.now = now;
+        Ok(())
+    }
+
     /// From now on there are so many replicas. What was learned of the variability of requests
     /// stays, carried over as one number; the rehearsal begins anew. O(classes * servers).
     ///
@@ -277,9 +293,8 @@ impl Headroom {
     pub fn capacity(&mut self, now: Nanos, replicas: u32) -> Result<(), Error> {
         self.check(now, 0)?;
         check_range("replicas", replicas.into(), 0, self.options.replicas_max.into())?;
+        self.passed(now)?;
         let seats = self.seats();
-        self.pool.pass(now, seats, &self.options.replica);
-        self.now = now;
         if replicas == self.replicas {
             return Ok(());
         }

@@ -110,6 +110,27 @@ fn more_replicas_for_more_load_and_fewer_for_less() {
     desk.arrived(Nanos::from_seconds(now_s), 0).unwrap();
 }
 
+/// Once nothing comes any more, time alone says so.
+#[test]
+fn time_that_passes_is_seen() {
+    let mut desk = Headroom::new(&options(12, 1.0)).unwrap();
+    let now_s = feed(&mut desk, 0.0, 8.0, 4_000, 1);
+    let needed = |desk: &Headroom| desk.replicas_needed().known().unwrap();
+    let busy = needed(&desk);
+    assert!(busy.value > 8.0, "{busy:?}");
+    let mut last = busy;
+    for silence_s in [1.0, 4.0, 16.0, 64.0, 86_400.0] {
+        desk.passed(Nanos::from_seconds(now_s + silence_s)).unwrap();
+        let now = needed(&desk);
+        assert!(now.value <= last.value && now.high <= last.high, "{silence_s}: {now:?}");
+        last = now;
+    }
+    assert_eq!((last.value, last.high), (1.0, 1.0));
+    assert_eq!(desk.can_remove(), CanRemove::Yes);
+    let headroom = desk.headroom(0).unwrap().known().unwrap();
+    assert!(headroom.low > 0.99, "{headroom:?}");
+}
+
 #[test]
 fn waiting_has_a_price_and_an_empty_queue_none() {
     let mut desk = Headroom::new(&options(4, 1.0)).unwrap();
@@ -137,12 +158,15 @@ fn wrong_calls_are_named_and_change_nothing() {
         desk.left(later, 0, Nanos::ZERO),
         desk.capacity(later, 65),
         desk.capacity(Nanos::ZERO, 1),
+        desk.passed(Nanos::ZERO),
         desk.knee(1).map(drop),
         desk.wait_tail(9, Nanos(1)).map(drop),
     ];
     let fields = errors.map(|error| error.unwrap_err().field());
-    let named =
-        ["now_ns", "class", "started", "ended", "left", "replicas", "now_ns", "class", "class"];
+    let named = [
+        "now_ns", "class", "started", "ended", "left", "replicas", "now_ns", "now_ns", "class",
+        "class",
+    ];
     assert_eq!(fields, named);
     assert_eq!(saved(&desk), before);
     desk.arrived(later, 0).unwrap();
@@ -189,7 +213,7 @@ proptest! {
 
     /// Any order of calls with any numbers is answered, and every answer is a number.
     #[test]
-    fn nothing_panics(calls in prop::collection::vec((0u8..6, 0u64..1 << 40, 0u64..1 << 42), 1..300)) {
+    fn nothing_panics(calls in prop::collection::vec((0u8..7, 0u64..1 << 40, 0u64..1 << 42), 1..300)) {
         let mut desk = Headroom::new(&options(3, 0.5)).unwrap();
         let mut now = 0_u64;
         for (kind, later, span) in calls {
@@ -200,6 +224,7 @@ proptest! {
                 2 => desk.started(at, 0, span),
                 3 => desk.ended(at, 0, span),
                 4 => desk.left(at, 0, span),
+                5 => desk.passed(at),
                 _ => desk.capacity(at, (span.get() % 70) as u32),
             };
         }

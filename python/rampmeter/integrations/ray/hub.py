@@ -175,8 +175,10 @@ class Hub:
             self._waiting = self._running = 0
         until_ns = max(self._now_ns() - SETTLED_NS, 0)
         self._count(until_ns)
+        # Where nothing comes, only this says so.
+        self._counted_ns = max(until_ns, self._counted_ns)
+        self._headroom.passed(self._counted_ns)
         if replicas != self._replicas:
-            self._counted_ns = max(until_ns, self._counted_ns)
             self._headroom.set_replicas(self._counted_ns, replicas)
             self._replicas = replicas
         needed = self._headroom.replicas_needed()
