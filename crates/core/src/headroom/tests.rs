@@ -23,10 +23,26 @@ fn options(servers: u32, target_s: f64) -> Options {
 
 /// Independent arrivals, exponential service of one second, first come first served.
 fn feed(desk: &mut Headroom, from_s: f64, rate: f64, requests: u32, seed: u64) -> f64 {
-    let (mut state, mut now_s) = (seed, from_s);
+    feed_and_ask(desk, from_s, rate, requests, seed, |_, _| {})
+}
+
+/// The same, and somebody asks every second, whatever happens or does not.
+fn feed_and_ask(
+    desk: &mut Headroom,
+    from_s: f64,
+    rate: f64,
+    requests: u32,
+    seed: u64,
+    mut ask: impl FnMut(&mut Headroom, Nanos),
+) -> f64 {
+    let (mut state, mut now_s, mut asked_s) = (seed, from_s, from_s);
     let mut free_s = vec![from_s; desk.seats() as usize];
     for index in 0..requests {
         now_s -= libm::log(uniform(&mut state)) / rate;
+        while asked_s + 1.0 < now_s {
+            asked_s += 1.0;
+            ask(desk, Nanos::from_seconds(asked_s));
+        }
         let (now, class) = (Nanos::from_seconds(now_s), index % desk.classes.len() as u32);
         let ran_s = -libm::log(uniform(&mut state));
         free_s.sort_by(f64::total_cmp);
@@ -108,6 +124,34 @@ fn more_replicas_for_more_load_and_fewer_for_less() {
     desk.capacity(Nanos::from_seconds(now_s), 0).unwrap();
     assert_eq!(desk.knee(0).unwrap().known().unwrap().value, 0.0);
     desk.arrived(Nanos::from_seconds(now_s), 0).unwrap();
+}
+
+/// Fewest servers that keep one second for nineteen of twenty, by Erlang.
+fn needed_by_erlang(erlangs: f64) -> f64 {
+    let late = |servers: f64| Queue::markov(servers, erlangs / servers, 1.0).tail(1.0);
+    (1..200).map(f64::from).find(|servers| late(*servers) <= 0.05).unwrap()
+}
+
+/// Whoever asks at moments of his own mostly asks in the middle of a gap, and of a long one.
+#[test]
+fn asked_between_arrivals_it_needs_as_many() {
+    for (rate, servers) in [(8.0, 12), (1.5, 4), (40.0, 50)] {
+        let exact = needed_by_erlang(rate);
+        let (mut asked, mut within, mut few) = (0, 0, 0);
+        for seed in 1..=4 {
+            let mut desk = Headroom::new(&options(servers, 1.0)).unwrap();
+            let from_s = feed(&mut desk, 0.0, rate, 4_000, seed);
+            feed_and_ask(&mut desk, from_s, rate, (rate * 100.0) as u32, seed + 9, |desk, now| {
+                desk.passed(now).unwrap();
+                let needed = desk.replicas_needed().known().unwrap();
+                asked += 1;
+                within += u32::from(needed.low <= exact && exact <= needed.high);
+                few += u32::from(needed.high < exact);
+            });
+        }
+        assert!(asked > 300, "{asked}");
+        assert!(within * 10 >= asked * 9 && few * 20 <= asked, "{rate}: {asked} {within} {few}");
+    }
 }
 
 /// Once nothing comes any more, time alone says so.
