@@ -105,6 +105,38 @@ fn without_service_times_observed_waits_speak() {
     assert!((0.1..0.35).contains(&tail.value) && tail.basis == Basis::Observed, "{tail:?}");
 }
 
+/// Hosts measure waits: a request that found a free server waited for some microseconds. Here one of
+/// five waits three seconds longer than its queue explains, and only observed waits know that.
+#[test]
+fn a_wait_of_microseconds_is_none() {
+    let answers = [Nanos::ZERO, Nanos(1_000), Nanos::from_millis(5)].map(|hand_over| {
+        let mut desk = Headroom::new(&options(1, 1.0)).unwrap();
+        let (mut state, mut now_s, mut free_s) = (7, 10.0, 0.0_f64);
+        for request in 0..20_000_u32 {
+            now_s -= libm::log(uniform(&mut state)) / 0.3;
+            let ran_s = -libm::log(uniform(&mut state));
+            let start_s = free_s.max(now_s);
+            free_s = start_s + ran_s;
+            let more_s = if request % 5 == 0 { 3.0 } else { 0.0 };
+            let waited = Nanos::from_seconds(start_s - now_s + more_s);
+            let now = Nanos::from_seconds(now_s);
+            desk.arrived(now, 0).unwrap();
+            desk.started(now, 0, waited.saturating_add(hand_over).min(now)).unwrap();
+            desk.ended(now, 0, Nanos::from_seconds(ran_s).min(now)).unwrap();
+        }
+        let tail = desk.wait_tail(0, Nanos::from_seconds(1.0)).unwrap().known().unwrap();
+        assert_eq!(tail.basis, Basis::Observed, "{hand_over:?}: {tail:?}");
+        (tail.value, desk.knee(0).unwrap().known().unwrap().value)
+    });
+    let [exact, rest @ ..] = answers;
+    // Of requests that nothing delays 0.3 e^-0.7 = 0.149 wait longer than a second.
+    assert!((exact.0 - (0.2 + 0.8 * 0.149)).abs() < 0.02, "{exact:?}");
+    for (tail, knee) in rest {
+        assert!((tail / exact.0 - 1.0).abs() < 0.03, "{tail} {exact:?}");
+        assert!((knee / exact.1 - 1.0).abs() < 0.03, "{knee} {exact:?}");
+    }
+}
+
 #[test]
 fn more_replicas_for_more_load_and_fewer_for_less() {
     let mut desk = Headroom::new(&options(16, 1.0)).unwrap();

@@ -68,7 +68,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// One more request: late or not, and whether it found a free server.
+    /// One more request: late or not, and whether it found a free server, so that a row is over.
     pub(in crate::headroom) fn note(&mut self, late: bool, free: bool, keep: f64) {
         self.samples = self.samples * keep + 1.0;
         self.late *= keep;
