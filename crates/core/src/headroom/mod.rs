@@ -87,6 +87,7 @@ use estimate::arrivals::Arrivals;
 use estimate::service::Service;
 use options::MEMORY_MAX;
 use pool::Pool;
+use shadow::AMOUNT_MAX;
 use waiting::ladder::Ladder;
 use waiting::rehearsal::{Arrival, Rehearsal};
 
@@ -210,7 +211,7 @@ impl Headroom {
             }
         }
         let per_seat = self.options.gpus_per_replica / f64::from(self.options.replica.seats);
-        self.shadow.offered(now, self.pool.works().mean().min(SPAN_MAX_S) * per_seat)?;
+        self.shadow.offered(now, (self.pool.works().mean() * per_seat).min(AMOUNT_MAX))?;
         self.waits(now, self.options.classes[class as usize].delay_value)
     }
 
@@ -348,7 +349,8 @@ impl Headroom {
     /// The queue's value changes; what rounding leaves of an empty one is nothing.
     fn waits(&mut self, now: Nanos, change: f64) -> Result<(), Error> {
         let empty = self.classes.iter().all(|class| class.waiting == 0);
-        self.waiting_value = if empty { 0.0 } else { (self.waiting_value + change).max(0.0) };
+        self.waiting_value =
+            if empty { 0.0 } else { (self.waiting_value + change).clamp(0.0, AMOUNT_MAX) };
         self.shadow.waiting(now, self.waiting_value)
     }
 
