@@ -2741,7 +2741,8 @@ rampmeter_status rampmeter_headroom_knee(const struct rampmeter_headroom *headro
 
 /**
  * How far a class is from its knee: 1 - rate / knee. 0 at the knee, negative beyond it, 1 where
- * nothing comes. As of the last call with a time: rampmeter_headroom_passed() first.
+ * nothing comes, minus infinity without replicas. As of the last call with a time:
+ * rampmeter_headroom_passed() first.
  *
  * Fails, and so on: as rampmeter_headroom_knee(). Since: 0.1.
  */

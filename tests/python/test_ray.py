@@ -1,6 +1,7 @@
 """rampmeter in Ray, without Ray: its decisions against small fakes."""
 
 import asyncio
+import math
 import random
 import sys
 import time
@@ -275,6 +276,9 @@ def test_the_hub_says_how_many_replicas_are_needed():
     assert 2.0 < value <= 5.0
     assert value <= enough <= 6.0
     assert hub.replicas_needed(replicas=3, **asked) is not None
+    # Scaled to nothing, while requests come.
+    value, enough = hub.replicas_needed(replicas=0, **asked)
+    assert 2.0 < value <= enough <= 8.0
     # Nobody comes any more, and nobody tells: the time alone says so.
     now.s += 3_600.0
     assert hub.replicas_needed(replicas=3, **asked) == (1.0, 1.0)

@@ -107,8 +107,8 @@ impl Headroom {
         Ok(self.0.scan(py, |desk| Ok(desk.knee(class_index)?))?.into())
     }
 
-    /// How far a class is from its knee: 1 - rate / knee. 0 at the knee, negative beyond it. As of
-    /// the last call; `passed` first.
+    /// How far a class is from its knee: 1 - rate / knee. 0 at the knee, negative beyond it,
+    /// minus infinity without replicas. As of the last call; `passed` first.
     #[pyo3(signature = (*, class_index = 0))]
     fn ratio(&self, py: Python<'_>, class_index: u32) -> PyResult<Estimated> {
         Ok(self.0.scan(py, |desk| Ok(desk.headroom(class_index)?))?.into())

@@ -375,18 +375,21 @@ impl Headroom {
         self.replicas * self.options.replica.seats
     }
 
-    /// Offered load over capacity, over the memory; 0 before it is known.
-    fn rho(&self) -> f64 {
-        let seats = f64::from(self.seats());
-        if seats > 0.0 { self.pool.works().mean() * self.pool.rate_per_s() / seats } else { 0.0 }
+    /// Servers that the offered load keeps busy, over the memory; 0 before it is known.
+    fn load(&self) -> f64 {
+        self.pool.works().mean() * self.pool.rate_per_s()
     }
 
     /// The same at the rates of the last thousand requests of each class.
-    fn rho_recent(&self) -> f64 {
-        let recent: f64 =
-            self.classes.iter().map(|class| class.arrivals.rate_per_s(self.now)).sum();
-        let rate = self.pool.rate_per_s();
-        if rate > 0.0 { self.rho() * recent / rate } else { 0.0 }
+    fn load_recent(&self) -> f64 {
+        let rates = self.classes.iter().map(|class| class.arrivals.rate_per_s(self.now));
+        self.pool.works().mean() * rates.sum::<f64>()
+    }
+
+    /// Offered load over capacity, over the memory; 0 before it is known, and without servers.
+    fn rho(&self) -> f64 {
+        let seats = f64::from(self.seats());
+        if seats > 0.0 { self.load() / seats } else { 0.0 }
     }
 }
 

@@ -155,7 +155,30 @@ fn more_replicas_for_more_load_and_fewer_for_less() {
     assert_ne!(desk.can_remove(), CanRemove::Yes);
     desk.capacity(Nanos::from_seconds(now_s), 0).unwrap();
     assert_eq!(desk.knee(0).unwrap().known().unwrap().value, 0.0);
+    assert!(desk.replicas_needed().known().is_some());
     desk.arrived(Nanos::from_seconds(now_s), 0).unwrap();
+}
+
+/// A pool that went to nothing says what it needs when requests come again.
+#[test]
+fn a_pool_without_replicas_needs_as_many_as_before() {
+    let mut desk = Headroom::new(&options(16, 1.0)).unwrap();
+    let now_s = feed(&mut desk, 0.0, 6.0, 20_000, 3);
+    let before = desk.replicas_needed().known().unwrap();
+    desk.capacity(Nanos::from_seconds(now_s), 0).unwrap();
+    let needed = desk.replicas_needed().known().unwrap();
+    assert!((needed.value - before.value).abs() <= 1.0, "{needed:?} {before:?}");
+    assert!(needed.low <= needed.value && needed.value <= needed.high, "{needed:?}");
+    assert!(needed.low > 6.0 && needed.high < 14.0, "{needed:?}");
+    assert_eq!(desk.can_remove(), CanRemove::No);
+    let headroom = desk.headroom(0).unwrap().known().unwrap();
+    assert_eq!(headroom.value, f64::NEG_INFINITY);
+    // Most may be late, and still nobody plans for more than servers can do.
+    let class = ClassOptions { late_ratio_max: 0.5, ..ClassOptions::default() };
+    let mut lax = Headroom::new(&Options { classes: [class].into(), ..options(16, 1.0) }).unwrap();
+    let now_s = feed(&mut lax, 0.0, 6.0, 20_000, 3);
+    lax.capacity(Nanos::from_seconds(now_s), 0).unwrap();
+    assert!(lax.replicas_needed().known().unwrap().low >= 6.0);
 }
 
 /// Fewest servers that keep one second for nineteen of twenty, by Erlang.

@@ -160,7 +160,8 @@ pub unsafe extern "C" fn rampmeter_headroom_knee(
 }
 
 /// How far a class is from its knee: 1 - rate / knee. 0 at the knee, negative beyond it, 1 where
-/// nothing comes. As of the last call with a time: rampmeter_headroom_passed() first.
+/// nothing comes, minus infinity without replicas. As of the last call with a time:
+/// rampmeter_headroom_passed() first.
 ///
 /// Fails, and so on: as rampmeter_headroom_knee(). Since: 0.1.
 #[unsafe(no_mangle)]

@@ -165,7 +165,7 @@ class Hub:
         """
         from rampmeter.headroom import Estimate, Headroom, HeadroomClass, HeadroomOptions
 
-        shape, replicas = (target_s, late_ratio_max, seats), max(replicas, 1)
+        shape = (target_s, late_ratio_max, seats)
         if self._shape != shape:
             target = HeadroomClass(target_ns=int(target_s * 1e9), late_ratio_max=late_ratio_max)
             options = HeadroomOptions([target], replicas=replicas, replicas_max=4096, seats=seats)
