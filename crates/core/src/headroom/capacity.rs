@@ -66,6 +66,10 @@ impl Headroom {
         let mut needed =
             Estimate { value: 1.0, low: 1.0, high: 1.0, samples, ..Estimate::default() };
         for class in 0..self.options.classes.len() as u32 {
+            // Nobody of it can be late.
+            if self.classes[class as usize].share <= 0.0 {
+                continue;
+            }
             let Some(class) = self.class_needs(class) else { continue };
             needed.value = needed.value.max(class.value);
             needed.low = needed.low.max(class.low);

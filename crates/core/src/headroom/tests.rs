@@ -181,6 +181,37 @@ fn a_pool_without_replicas_needs_as_many_as_before() {
     assert!(lax.replicas_needed().known().unwrap().low >= 6.0);
 }
 
+/// A class to which nobody belongs has nobody who could be late, however strict it is.
+#[test]
+fn a_class_that_nobody_uses_needs_nothing() {
+    let one = options(16, 1.0);
+    let strict = ClassOptions {
+        target: Nanos::from_millis(1),
+        late_ratio_max: 0.001,
+        ..ClassOptions::default()
+    };
+    let both = Options { classes: [one.classes[0], strict].into(), ..one.clone() };
+    let needed = [&one, &both].map(|options| {
+        let mut desk = Headroom::new(options).unwrap();
+        let (mut state, mut now_s) = (5, 100.0);
+        for _ in 0..5_000 {
+            now_s -= libm::log(uniform(&mut state)) / 8.0;
+            let (now, ran_s) = (Nanos::from_seconds(now_s), -libm::log(uniform(&mut state)));
+            desk.arrived(now, 0).unwrap();
+            desk.started(now, 0, Nanos::ZERO).unwrap();
+            desk.ended(now, 0, Nanos::from_seconds(ran_s)).unwrap();
+        }
+        let needed = desk.replicas_needed();
+        // One request, and its target counts.
+        let now = Nanos::from_seconds(now_s);
+        let last = desk.classes.len() as u32 - 1;
+        desk.arrived(now, last).unwrap();
+        (needed, desk.replicas_needed().known().unwrap().value)
+    });
+    assert_eq!(needed[0].0, needed[1].0);
+    assert!(needed[1].1 > needed[0].1, "{needed:?}");
+}
+
 /// Fewest servers that keep one second for nineteen of twenty, by Erlang.
 fn needed_by_erlang(erlangs: f64) -> f64 {
     let late = |servers: f64| Queue::markov(servers, erlangs / servers, 1.0).tail(1.0);
