@@ -304,6 +304,9 @@ def test_autoscaling_adds_when_needed_and_removes_when_certain():
     assert Autoscaler.decide(ctx, (2.0, 6.0)) == (4, "headroom")
     assert Autoscaler.decide(ctx, (2.0, 3.0)) == (3, "headroom")
     assert Autoscaler.decide(ctx, (50.0, 60.0)) == (8, "headroom")
+    # Not even 65,536 replicas would do.
+    assert Autoscaler.decide(ctx, (math.inf, math.inf)) == (8, "headroom")
+    assert Autoscaler.decide(ctx, (5.0, math.inf)) == (5, "headroom")
     ctx.capacity_adjusted_min_replicas = 4
     assert Autoscaler.decide(ctx, (1.0, 1.0)) == (4, "headroom")
 
