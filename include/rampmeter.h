@@ -2705,6 +2705,17 @@ rampmeter_status rampmeter_headroom_left(struct rampmeter_headroom *headroom,
                                          rampmeter_error *error);
 
 /**
+ * Time passed, and it is `now_ns`. Answers of planning are as of the last call with a time: say this
+ * before you ask between events, or after the last one, so that silence is seen.
+ *
+ * Fails: E_TIME_REVERSED, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each
+ * desk. Since: 0.1.
+ */
+rampmeter_status rampmeter_headroom_passed(struct rampmeter_headroom *headroom,
+                                           uint64_t now_ns,
+                                           rampmeter_error *error);
+
+/**
  * From now on there are so many replicas, 0 to `replicas_max`. What was learned of the variability
  * of requests stays; waits are observed anew. Takes some tenths of a millisecond.
  *
@@ -2731,7 +2742,8 @@ rampmeter_status rampmeter_headroom_knee(const struct rampmeter_headroom *headro
 
 /**
  * How far a class is from its knee: 1 - rate / knee. 0 at the knee, negative beyond it, 1 where
- * nothing comes.
+ * nothing comes, minus infinity without replicas. As of the last call with a time:
+ * rampmeter_headroom_passed() first.
  *
  * Fails, and so on: as rampmeter_headroom_knee(). Since: 0.1.
  */
@@ -2753,7 +2765,8 @@ rampmeter_status rampmeter_headroom_wait_tail(const struct rampmeter_headroom *h
 
 /**
  * Fewest replicas that keep every class's target under the present load, all three numbers whole;
- * infinite where not even 65,536 do.
+ * infinite where not even 65,536 do. As of the last call with a time: rampmeter_headroom_passed()
+ * first.
  *
  * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
  * the desk. Since: 0.1.
@@ -2763,7 +2776,8 @@ rampmeter_status rampmeter_headroom_replicas_needed(const struct rampmeter_headr
                                                     rampmeter_error *error);
 
 /**
- * Whether one replica can be taken away.
+ * Whether one replica can be taken away. As of the last call with a time:
+ * rampmeter_headroom_passed() first.
  *
  * Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
  * the desk. Since: 0.1.

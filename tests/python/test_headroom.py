@@ -95,6 +95,17 @@ def test_busy_pool_keeps_its_replicas():
         desk.set_replicas(now_ns, 17)
 
 
+def test_time_that_passes_is_seen():
+    desk = Headroom(options(8))
+    now_ns = poisson(desk, per_s=20.0, servers=8, requests=3_000)
+    assert desk.replicas_needed().value > 2
+    desk.passed(now_ns + 3_600 * SECOND)
+    assert desk.replicas_needed().high == 1
+    assert desk.ratio().low > 0.9
+    with pytest.raises(rampmeter.TimeReversedError):
+        desk.passed(now_ns)
+
+
 def test_refused_calls_change_nothing():
     desk = Headroom(options())
     desk.arrived(SECOND)

@@ -1,6 +1,7 @@
 """rampmeter in Ray, without Ray: its decisions against small fakes."""
 
 import asyncio
+import math
 import random
 import sys
 import time
@@ -275,6 +276,12 @@ def test_the_hub_says_how_many_replicas_are_needed():
     assert 2.0 < value <= 5.0
     assert value <= enough <= 6.0
     assert hub.replicas_needed(replicas=3, **asked) is not None
+    # Scaled to nothing, while requests come.
+    value, enough = hub.replicas_needed(replicas=0, **asked)
+    assert 2.0 < value <= enough <= 8.0
+    # Nobody comes any more, and nobody tells: the time alone says so.
+    now.s += 3_600.0
+    assert hub.replicas_needed(replicas=3, **asked) == (1.0, 1.0)
     # What began before anybody counted has ends without a beginning.
     odd = [Event("ended", 0, 5), Event("started", 0, 5), Event("left", 0, 5)] * 50
     member = members[0]
@@ -297,6 +304,9 @@ def test_autoscaling_adds_when_needed_and_removes_when_certain():
     assert Autoscaler.decide(ctx, (2.0, 6.0)) == (4, "headroom")
     assert Autoscaler.decide(ctx, (2.0, 3.0)) == (3, "headroom")
     assert Autoscaler.decide(ctx, (50.0, 60.0)) == (8, "headroom")
+    # Not even 65,536 replicas would do.
+    assert Autoscaler.decide(ctx, (math.inf, math.inf)) == (8, "headroom")
+    assert Autoscaler.decide(ctx, (5.0, math.inf)) == (5, "headroom")
     ctx.capacity_adjusted_min_replicas = 4
     assert Autoscaler.decide(ctx, (1.0, 1.0)) == (4, "headroom")
 

@@ -29,6 +29,7 @@ fn drive(desk: &mut Headroom, snapshot: &mut [u8]) {
         }
         let _ = black_box(desk.ended(now, class, Nanos::from_millis(40 * (step % 50)).min(now)));
         if step % 500 == 0 {
+            let _ = black_box((desk.passed(now), desk.passed(Nanos::ZERO)));
             let _ = black_box(desk.capacity(now, (step / 500) as u32));
             let _ = black_box((desk.knee(class), desk.headroom(class), desk.knee(7)));
             let _ = black_box((desk.wait_tail(class, Nanos(9)), desk.replicas_needed()));

@@ -98,6 +98,12 @@ impl Twins {
         self.said.agrees(status, core).is_some()
     }
 
+    fn passed(&mut self, now: u64) -> bool {
+        // SAFETY: the desk is good, and the error may be written.
+        let status = unsafe { rampmeter_headroom_passed(self.desk, now, self.said.place()) };
+        self.said.agrees(status, self.core.passed(Nanos(now))).is_some()
+    }
+
     fn set_replicas(&mut self, now: u64, replicas: u32) {
         let said = self.said.place();
         // SAFETY: the desk is good, and the error may be written.
@@ -233,6 +239,8 @@ fn the_same_events_have_the_same_answers() {
                 700 => twins.set_replicas(now, 5),
                 1_100 => twins.moves_house(),
                 _ if request % 300 == 299 => {
+                    now += prng.below(20_000) * MS;
+                    assert!(twins.passed(now) && !twins.passed(now - 1));
                     known[1] += twins.answers(now, 0) + twins.answers(now, 1);
                     // Of a class that is not there only what is asked of the whole pool is known.
                     assert_eq!(twins.answers(now, 2), 1);
@@ -255,6 +263,7 @@ fn wrong_events_change_nothing() {
     assert!(!twins.hears(Event::Started, 9, 1, 0));
     assert!(!twins.hears(Event::Ended, 9, 0, 0));
     assert!(!twins.hears(Event::Left, 9, 1, 0));
+    assert!(!twins.passed(8));
     twins.set_replicas(9, 7);
     let (mut small, none) = (sized::<rampmeter_estimate>(), ptr::null_mut());
     small.size = 40;

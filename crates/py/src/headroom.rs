@@ -89,6 +89,12 @@ impl Headroom {
         self.0.ask(py, |desk| Ok(desk.left(Nanos(now_ns), class_index, Nanos(waited_ns))?))
     }
 
+    /// Time passed, and it is `now_ns`. Answers of planning are as of the last call: say this before
+    /// you ask between events, or after the last one, so that silence is seen.
+    fn passed(&self, py: Python<'_>, now_ns: u64) -> PyResult<()> {
+        self.0.ask(py, |desk| Ok(desk.passed(Nanos(now_ns))?))
+    }
+
     /// From now on there are so many replicas (0 to `replicas_max`).
     fn set_replicas(&self, py: Python<'_>, now_ns: u64, replicas: u32) -> PyResult<()> {
         self.0.scan(py, |desk| Ok(desk.capacity(Nanos(now_ns), replicas)?))
@@ -101,7 +107,8 @@ impl Headroom {
         Ok(self.0.scan(py, |desk| Ok(desk.knee(class_index)?))?.into())
     }
 
-    /// How far a class is from its knee: 1 - rate / knee. 0 at the knee, negative beyond it.
+    /// How far a class is from its knee: 1 - rate / knee. 0 at the knee, negative beyond it,
+    /// minus infinity without replicas. As of the last call; `passed` first.
     #[pyo3(signature = (*, class_index = 0))]
     fn ratio(&self, py: Python<'_>, class_index: u32) -> PyResult<Estimated> {
         Ok(self.0.scan(py, |desk| Ok(desk.headroom(class_index)?))?.into())
@@ -114,12 +121,12 @@ impl Headroom {
     }
 
     /// Fewest replicas that keep every class's target under the present load, all three numbers
-    /// whole; infinite where not even 65,536 do.
+    /// whole; infinite where not even 65,536 do. As of the last call; `passed` first.
     fn replicas_needed(&self, py: Python<'_>) -> PyResult<Estimated> {
         Ok(self.0.scan(py, |desk| Ok(desk.replicas_needed()))?.into())
     }
 
-    /// Whether one replica can be taken away.
+    /// Whether one replica can be taken away. As of the last call; `passed` first.
     fn can_remove(&self, py: Python<'_>) -> PyResult<CanRemove> {
         Ok(self.0.scan(py, |desk| Ok(desk.can_remove()))?.into())
     }

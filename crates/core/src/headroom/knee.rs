@@ -57,7 +57,7 @@ use crate::units::Nanos;
 pub(super) const MODEL_ROWS: f64 = 4.0;
 
 /// One out of twenty lies beyond, on either side.
-const SIDE: f64 = 1.644_854;
+pub(super) const SIDE: f64 = 1.644_854;
 
 /// Standard errors that chance is believed to explain between what is seen and what is expected.
 const CHANCE: f64 = 2.0;
@@ -230,14 +230,15 @@ impl Headroom {
         Answer::Known(Estimate { value: rate, low: rate, high: f64::INFINITY, basis, samples })
     }
 
-    /// `1 - lambda / lambda*` of a class: 0 at the knee, negative beyond it, 1 where nothing comes.
+    /// `1 - lambda / lambda*` of a class: 0 at the knee, negative beyond it, 1 where nothing comes,
+    /// minus infinity without servers; as of the last call ([`Headroom::passed`]).
     ///
     /// # Errors
     /// [`Error::Range`] on `class`.
     pub fn headroom(&self, class: u32) -> Result<Answer, Error> {
         let knee = self.knee(class)?;
         let rate = self.classes[class as usize].arrivals.rate_per_s(self.now);
-        Ok(knee.map(|knee| if rate > 0.0 { 1.0 - rate / knee.max(f64::MIN_POSITIVE) } else { 1.0 }))
+        Ok(knee.map(|knee| if rate > 0.0 { 1.0 - rate / knee } else { 1.0 }))
     }
 
     /// Share of requests of a class that wait longer than `wait`, at the present load: what was

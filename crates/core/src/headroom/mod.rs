@@ -17,6 +17,9 @@
 //!
 //! The knee is no gate: a rate that is safe on average refuses while servers idle.
 //!
+//! Answers without a `now` of their own are as of the last call: silence is seen by who says
+//! [`Headroom::passed`] before asking.
+//!
 //! # Formula
 //! [`estimate`] measures arrivals and service, [`waiting`] makes a tail of them, [`knee`] corrects
 //! it by what was seen and finds the load at which it crosses the target; [`capacity`] turns that
@@ -84,6 +87,7 @@ use estimate::arrivals::Arrivals;
 use estimate::service::Service;
 use options::MEMORY_MAX;
 use pool::Pool;
+use shadow::AMOUNT_MAX;
 use waiting::ladder::Ladder;
 use waiting::rehearsal::{Arrival, Rehearsal};
 
@@ -207,7 +211,7 @@ impl Headroom {
             }
         }
         let per_seat = self.options.gpus_per_replica / f64::from(self.options.replica.seats);
-        self.shadow.offered(now, self.pool.works().mean().min(SPAN_MAX_S) * per_seat)?;
+        self.shadow.offered(now, (self.pool.works().mean() * per_seat).min(AMOUNT_MAX))?;
         self.waits(now, self.options.classes[class as usize].delay_value)
     }
 
@@ -268,6 +272,19 @@ impl Headroom {
         Ok(())
     }
 
+    /// Time passed, and it is `now`. Answers of planning are as of the last call of any kind: a host
+    /// that asks between events, or after the last one, says first how late it is. O(1).
+    ///
+    /// # Errors
+    /// [`Error::TimeReversed`].
+    pub fn passed(&mut self, now: Nanos) -> Result<(), Error> {
+        self.check(now, 0)?;
+        let seats = self.seats();
+        self.pool.pass(now, seats, &self.options.replica);
+        self.now = now;
+        Ok(())
+    }
+
     /// From now on there are so many replicas. What was learned of the variability of requests
     /// stays, carried over as one number; the rehearsal begins anew. O(classes * servers).
     ///
@@ -277,9 +294,8 @@ impl Headroom {
     pub fn capacity(&mut self, now: Nanos, replicas: u32) -> Result<(), Error> {
         self.check(now, 0)?;
         check_range("replicas", replicas.into(), 0, self.options.replicas_max.into())?;
+        self.passed(now)?;
         let seats = self.seats();
-        self.pool.pass(now, seats, &self.options.replica);
-        self.now = now;
         if replicas == self.replicas {
             return Ok(());
         }
@@ -333,7 +349,8 @@ impl Headroom {
     /// The queue's value changes; what rounding leaves of an empty one is nothing.
     fn waits(&mut self, now: Nanos, change: f64) -> Result<(), Error> {
         let empty = self.classes.iter().all(|class| class.waiting == 0);
-        self.waiting_value = if empty { 0.0 } else { (self.waiting_value + change).max(0.0) };
+        self.waiting_value =
+            if empty { 0.0 } else { (self.waiting_value + change).clamp(0.0, AMOUNT_MAX) };
         self.shadow.waiting(now, self.waiting_value)
     }
 
@@ -358,18 +375,21 @@ impl Headroom {
         self.replicas * self.options.replica.seats
     }
 
-    /// Offered load over capacity, over the memory; 0 before it is known.
-    fn rho(&self) -> f64 {
-        let seats = f64::from(self.seats());
-        if seats > 0.0 { self.pool.works().mean() * self.pool.rate_per_s() / seats } else { 0.0 }
+    /// Servers that the offered load keeps busy, over the memory; 0 before it is known.
+    fn load(&self) -> f64 {
+        self.pool.works().mean() * self.pool.rate_per_s()
     }
 
     /// The same at the rates of the last thousand requests of each class.
-    fn rho_recent(&self) -> f64 {
-        let recent: f64 =
-            self.classes.iter().map(|class| class.arrivals.rate_per_s(self.now)).sum();
-        let rate = self.pool.rate_per_s();
-        if rate > 0.0 { self.rho() * recent / rate } else { 0.0 }
+    fn load_recent(&self) -> f64 {
+        let rates = self.classes.iter().map(|class| class.arrivals.rate_per_s(self.now));
+        self.pool.works().mean() * rates.sum::<f64>()
+    }
+
+    /// Offered load over capacity, over the memory; 0 before it is known, and without servers.
+    fn rho(&self) -> f64 {
+        let seats = f64::from(self.seats());
+        if seats > 0.0 { self.load() / seats } else { 0.0 }
     }
 }
 

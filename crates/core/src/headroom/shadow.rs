@@ -44,7 +44,7 @@ pub(super) const EFFECTIVE: f64 = 0.97;
 const SLACK_MIN: f64 = 0.05;
 
 /// Most GPUs, value, or GPU-seconds in one call; beyond is a wrong unit.
-const AMOUNT_MAX: f64 = 1e12;
+pub(super) const AMOUNT_MAX: f64 = 1e12;
 
 /// The price of a GPU-second, from what waits and what is offered.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -153,7 +153,8 @@ impl ShadowPrice {
         save(now.get());
     }
 
-    pub(super) fn load_state(words: &mut Words<'_>) -> Result<Self, Error> {
+    /// Of a desk whose last call was at `latest`.
+    pub(super) fn load_state(words: &mut Words<'_>, latest: Nanos) -> Result<Self, Error> {
         let price = Self {
             gpus: words.next_real("gpus", 0.0, AMOUNT_MAX)?,
             waiting_value: words.next_real("waiting_value", 0.0, AMOUNT_MAX)?,
@@ -162,7 +163,7 @@ impl ShadowPrice {
             began: Nanos(words.next()?),
             now: Nanos(words.next()?),
         };
-        ensure(price.began <= price.now)?;
+        ensure(price.began <= price.now && price.now <= latest)?;
         Ok(price)
     }
 }

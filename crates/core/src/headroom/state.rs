@@ -15,8 +15,9 @@
 //! # What it is bad at
 //! It is no journal: requests that came, started or ended after it was taken are unknown to it.
 
+use super::shadow::AMOUNT_MAX;
 use super::waiting::ladder::Ladder;
-use super::{Arrivals, Class, Headroom, Options, Pool, SPAN_MAX_S, ShadowPrice};
+use super::{Arrivals, Class, Headroom, Options, Pool, ShadowPrice};
 use crate::error::Error;
 use crate::snapshot::{self, CONTRADICTION, HEADROOM, OTHER_CAPACITY, Words, ensure};
 use crate::units::Nanos;
@@ -90,7 +91,7 @@ impl Headroom {
 
     fn load_state(&mut self, words: &mut Words<'_>) -> Result<(), Error> {
         self.replicas = words.next_within("replicas", 0, self.options.replicas_max)?;
-        self.waiting_value = words.next_real("waiting_value", 0.0, SPAN_MAX_S)?;
+        self.waiting_value = words.next_real("waiting_value", 0.0, AMOUNT_MAX)?;
         self.now = Nanos(words.next()?);
         self.pool = Pool::load_state(words)?;
         let mut running = 0_u64;
@@ -105,8 +106,9 @@ impl Headroom {
             running = running.saturating_add(class.running);
         }
         ensure(running == self.pool.running)?;
-        self.rehearsal.load_state(words)?;
-        self.shadow = ShadowPrice::load_state(words)?;
+        let seats = self.seats();
+        self.rehearsal.load_state(words, seats)?;
+        self.shadow = ShadowPrice::load_state(words, self.now)?;
         Ok(())
     }
 }

@@ -23,10 +23,26 @@ fn options(servers: u32, target_s: f64) -> Options {
 
 /// Independent arrivals, exponential service of one second, first come first served.
 fn feed(desk: &mut Headroom, from_s: f64, rate: f64, requests: u32, seed: u64) -> f64 {
-    let (mut state, mut now_s) = (seed, from_s);
+    feed_and_ask(desk, from_s, rate, requests, seed, |_, _| {})
+}
+
+/// The same, and somebody asks every second, whatever happens or does not.
+fn feed_and_ask(
+    desk: &mut Headroom,
+    from_s: f64,
+    rate: f64,
+    requests: u32,
+    seed: u64,
+    mut ask: impl FnMut(&mut Headroom, Nanos),
+) -> f64 {
+    let (mut state, mut now_s, mut asked_s) = (seed, from_s, from_s);
     let mut free_s = vec![from_s; desk.seats() as usize];
     for index in 0..requests {
         now_s -= libm::log(uniform(&mut state)) / rate;
+        while asked_s + 1.0 < now_s {
+            asked_s += 1.0;
+            ask(desk, Nanos::from_seconds(asked_s));
+        }
         let (now, class) = (Nanos::from_seconds(now_s), index % desk.classes.len() as u32);
         let ran_s = -libm::log(uniform(&mut state));
         free_s.sort_by(f64::total_cmp);
@@ -89,6 +105,38 @@ fn without_service_times_observed_waits_speak() {
     assert!((0.1..0.35).contains(&tail.value) && tail.basis == Basis::Observed, "{tail:?}");
 }
 
+/// Hosts measure waits: a request that found a free server waited for some microseconds. Here one of
+/// five waits three seconds longer than its queue explains, and only observed waits know that.
+#[test]
+fn a_wait_of_microseconds_is_none() {
+    let answers = [Nanos::ZERO, Nanos(1_000), Nanos::from_millis(5)].map(|hand_over| {
+        let mut desk = Headroom::new(&options(1, 1.0)).unwrap();
+        let (mut state, mut now_s, mut free_s) = (7, 10.0, 0.0_f64);
+        for request in 0..20_000_u32 {
+            now_s -= libm::log(uniform(&mut state)) / 0.3;
+            let ran_s = -libm::log(uniform(&mut state));
+            let start_s = free_s.max(now_s);
+            free_s = start_s + ran_s;
+            let more_s = if request % 5 == 0 { 3.0 } else { 0.0 };
+            let waited = Nanos::from_seconds(start_s - now_s + more_s);
+            let now = Nanos::from_seconds(now_s);
+            desk.arrived(now, 0).unwrap();
+            desk.started(now, 0, waited.saturating_add(hand_over).min(now)).unwrap();
+            desk.ended(now, 0, Nanos::from_seconds(ran_s).min(now)).unwrap();
+        }
+        let tail = desk.wait_tail(0, Nanos::from_seconds(1.0)).unwrap().known().unwrap();
+        assert_eq!(tail.basis, Basis::Observed, "{hand_over:?}: {tail:?}");
+        (tail.value, desk.knee(0).unwrap().known().unwrap().value)
+    });
+    let [exact, rest @ ..] = answers;
+    // Of requests that nothing delays 0.3 e^-0.7 = 0.149 wait longer than a second.
+    assert!((exact.0 - (0.2 + 0.8 * 0.149)).abs() < 0.02, "{exact:?}");
+    for (tail, knee) in rest {
+        assert!((tail / exact.0 - 1.0).abs() < 0.03, "{tail} {exact:?}");
+        assert!((knee / exact.1 - 1.0).abs() < 0.03, "{knee} {exact:?}");
+    }
+}
+
 #[test]
 fn more_replicas_for_more_load_and_fewer_for_less() {
     let mut desk = Headroom::new(&options(16, 1.0)).unwrap();
@@ -107,7 +155,110 @@ fn more_replicas_for_more_load_and_fewer_for_less() {
     assert_ne!(desk.can_remove(), CanRemove::Yes);
     desk.capacity(Nanos::from_seconds(now_s), 0).unwrap();
     assert_eq!(desk.knee(0).unwrap().known().unwrap().value, 0.0);
+    assert!(desk.replicas_needed().known().is_some());
     desk.arrived(Nanos::from_seconds(now_s), 0).unwrap();
+}
+
+/// A pool that went to nothing says what it needs when requests come again.
+#[test]
+fn a_pool_without_replicas_needs_as_many_as_before() {
+    let mut desk = Headroom::new(&options(16, 1.0)).unwrap();
+    let now_s = feed(&mut desk, 0.0, 6.0, 20_000, 3);
+    let before = desk.replicas_needed().known().unwrap();
+    desk.capacity(Nanos::from_seconds(now_s), 0).unwrap();
+    let needed = desk.replicas_needed().known().unwrap();
+    assert!((needed.value - before.value).abs() <= 1.0, "{needed:?} {before:?}");
+    assert!(needed.low <= needed.value && needed.value <= needed.high, "{needed:?}");
+    assert!(needed.low > 6.0 && needed.high < 14.0, "{needed:?}");
+    assert_eq!(desk.can_remove(), CanRemove::No);
+    let headroom = desk.headroom(0).unwrap().known().unwrap();
+    assert_eq!(headroom.value, f64::NEG_INFINITY);
+    // Most may be late, and still nobody plans for more than servers can do.
+    let class = ClassOptions { late_ratio_max: 0.5, ..ClassOptions::default() };
+    let mut lax = Headroom::new(&Options { classes: [class].into(), ..options(16, 1.0) }).unwrap();
+    let now_s = feed(&mut lax, 0.0, 6.0, 20_000, 3);
+    lax.capacity(Nanos::from_seconds(now_s), 0).unwrap();
+    assert!(lax.replicas_needed().known().unwrap().low >= 6.0);
+}
+
+/// A class to which nobody belongs has nobody who could be late, however strict it is.
+#[test]
+fn a_class_that_nobody_uses_needs_nothing() {
+    let one = options(16, 1.0);
+    let strict = ClassOptions {
+        target: Nanos::from_millis(1),
+        late_ratio_max: 0.001,
+        ..ClassOptions::default()
+    };
+    let both = Options { classes: [one.classes[0], strict].into(), ..one.clone() };
+    let needed = [&one, &both].map(|options| {
+        let mut desk = Headroom::new(options).unwrap();
+        let (mut state, mut now_s) = (5, 100.0);
+        for _ in 0..5_000 {
+            now_s -= libm::log(uniform(&mut state)) / 8.0;
+            let (now, ran_s) = (Nanos::from_seconds(now_s), -libm::log(uniform(&mut state)));
+            desk.arrived(now, 0).unwrap();
+            desk.started(now, 0, Nanos::ZERO).unwrap();
+            desk.ended(now, 0, Nanos::from_seconds(ran_s)).unwrap();
+        }
+        let needed = desk.replicas_needed();
+        // One request, and its target counts.
+        let now = Nanos::from_seconds(now_s);
+        let last = desk.classes.len() as u32 - 1;
+        desk.arrived(now, last).unwrap();
+        (needed, desk.replicas_needed().known().unwrap().value)
+    });
+    assert_eq!(needed[0].0, needed[1].0);
+    assert!(needed[1].1 > needed[0].1, "{needed:?}");
+}
+
+/// Fewest servers that keep one second for nineteen of twenty, by Erlang.
+fn needed_by_erlang(erlangs: f64) -> f64 {
+    let late = |servers: f64| Queue::markov(servers, erlangs / servers, 1.0).tail(1.0);
+    (1..200).map(f64::from).find(|servers| late(*servers) <= 0.05).unwrap()
+}
+
+/// Whoever asks at moments of his own mostly asks in the middle of a gap, and of a long one.
+#[test]
+fn asked_between_arrivals_it_needs_as_many() {
+    for (rate, servers) in [(8.0, 12), (1.5, 4), (40.0, 50)] {
+        let exact = needed_by_erlang(rate);
+        let (mut asked, mut within, mut few) = (0, 0, 0);
+        for seed in 1..=4 {
+            let mut desk = Headroom::new(&options(servers, 1.0)).unwrap();
+            let from_s = feed(&mut desk, 0.0, rate, 4_000, seed);
+            feed_and_ask(&mut desk, from_s, rate, (rate * 100.0) as u32, seed + 9, |desk, now| {
+                desk.passed(now).unwrap();
+                let needed = desk.replicas_needed().known().unwrap();
+                asked += 1;
+                within += u32::from(needed.low <= exact && exact <= needed.high);
+                few += u32::from(needed.high < exact);
+            });
+        }
+        assert!(asked > 300, "{asked}");
+        assert!(within * 10 >= asked * 9 && few * 20 <= asked, "{rate}: {asked} {within} {few}");
+    }
+}
+
+/// Once nothing comes any more, time alone says so.
+#[test]
+fn time_that_passes_is_seen() {
+    let mut desk = Headroom::new(&options(12, 1.0)).unwrap();
+    let now_s = feed(&mut desk, 0.0, 8.0, 4_000, 1);
+    let needed = |desk: &Headroom| desk.replicas_needed().known().unwrap();
+    let busy = needed(&desk);
+    assert!(busy.value > 8.0, "{busy:?}");
+    let mut last = busy;
+    for silence_s in [1.0, 4.0, 16.0, 64.0, 86_400.0] {
+        desk.passed(Nanos::from_seconds(now_s + silence_s)).unwrap();
+        let now = needed(&desk);
+        assert!(now.value <= last.value && now.high <= last.high, "{silence_s}: {now:?}");
+        last = now;
+    }
+    assert_eq!((last.value, last.high), (1.0, 1.0));
+    assert_eq!(desk.can_remove(), CanRemove::Yes);
+    let headroom = desk.headroom(0).unwrap().known().unwrap();
+    assert!(headroom.low > 0.99, "{headroom:?}");
 }
 
 #[test]
@@ -137,12 +288,15 @@ fn wrong_calls_are_named_and_change_nothing() {
         desk.left(later, 0, Nanos::ZERO),
         desk.capacity(later, 65),
         desk.capacity(Nanos::ZERO, 1),
+        desk.passed(Nanos::ZERO),
         desk.knee(1).map(drop),
         desk.wait_tail(9, Nanos(1)).map(drop),
     ];
     let fields = errors.map(|error| error.unwrap_err().field());
-    let named =
-        ["now_ns", "class", "started", "ended", "left", "replicas", "now_ns", "class", "class"];
+    let named = [
+        "now_ns", "class", "started", "ended", "left", "replicas", "now_ns", "now_ns", "class",
+        "class",
+    ];
     assert_eq!(fields, named);
     assert_eq!(saved(&desk), before);
     desk.arrived(later, 0).unwrap();
@@ -189,7 +343,7 @@ proptest! {
 
     /// Any order of calls with any numbers is answered, and every answer is a number.
     #[test]
-    fn nothing_panics(calls in prop::collection::vec((0u8..6, 0u64..1 << 40, 0u64..1 << 42), 1..300)) {
+    fn nothing_panics(calls in prop::collection::vec((0u8..7, 0u64..1 << 40, 0u64..1 << 42), 1..300)) {
         let mut desk = Headroom::new(&options(3, 0.5)).unwrap();
         let mut now = 0_u64;
         for (kind, later, span) in calls {
@@ -200,6 +354,7 @@ proptest! {
                 2 => desk.started(at, 0, span),
                 3 => desk.ended(at, 0, span),
                 4 => desk.left(at, 0, span),
+                5 => desk.passed(at),
                 _ => desk.capacity(at, (span.get() % 70) as u32),
             };
         }

@@ -160,7 +160,8 @@ pub unsafe extern "C" fn rampmeter_headroom_knee(
 }
 
 /// How far a class is from its knee: 1 - rate / knee. 0 at the knee, negative beyond it, 1 where
-/// nothing comes.
+/// nothing comes, minus infinity without replicas. As of the last call with a time:
+/// rampmeter_headroom_passed() first.
 ///
 /// Fails, and so on: as rampmeter_headroom_knee(). Since: 0.1.
 #[unsafe(no_mangle)]
@@ -201,7 +202,8 @@ pub unsafe extern "C" fn rampmeter_headroom_wait_tail(
 }
 
 /// Fewest replicas that keep every class's target under the present load, all three numbers whole;
-/// infinite where not even 65,536 do.
+/// infinite where not even 65,536 do. As of the last call with a time: rampmeter_headroom_passed()
+/// first.
 ///
 /// Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
 /// the desk. Since: 0.1.
@@ -220,7 +222,8 @@ pub unsafe extern "C" fn rampmeter_headroom_replicas_needed(
     }
 }
 
-/// Whether one replica can be taken away.
+/// Whether one replica can be taken away. As of the last call with a time:
+/// rampmeter_headroom_passed() first.
 ///
 /// Fails: E_SIZE, E_POINTER. Allocates: no. Blocks: no. Threads: any number, while nobody changes
 /// the desk. Since: 0.1.

@@ -86,6 +86,21 @@ pub unsafe extern "C" fn rampmeter_headroom_left(
     }
 }
 
+/// Time passed, and it is `now_ns`. Answers of planning are as of the last call with a time: say this
+/// before you ask between events, or after the last one, so that silence is seen.
+///
+/// Fails: E_TIME_REVERSED, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for each
+/// desk. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rampmeter_headroom_passed(
+    headroom: *mut rampmeter_headroom,
+    now_ns: u64,
+    error: *mut rampmeter_error,
+) -> rampmeter_status {
+    // SAFETY: the caller keeps what the head of the header asks of pointers.
+    unsafe { change_told(headroom, error, |desk| desk.passed(Nanos(now_ns)).told(error)) }
+}
+
 /// From now on there are so many replicas, 0 to `replicas_max`. What was learned of the variability
 /// of requests stays; waits are observed anew. Takes some tenths of a millisecond.
 ///

@@ -54,14 +54,15 @@ class Autoscaler:
     @staticmethod
     def decide(ctx: Context, needed: tuple[float, float] | None) -> tuple[int, str]:
         """Decide by what is needed and what is enough for certain, or without them."""
+        least, most = ctx.capacity_adjusted_min_replicas, ctx.capacity_adjusted_max_replicas
         if needed is None:
             ongoing = getattr(ctx.config, "target_ongoing_requests", None) or 1.0
             wanted, basis = math.ceil(ctx.total_num_requests / ongoing), "ongoing"
         else:
-            value, enough = (math.ceil(number) for number in needed)
+            # Infinitely many where no number of replicas would do.
+            value, enough = (math.ceil(min(number, most)) for number in needed)
             now, basis = ctx.target_num_replicas, "headroom"
             wanted = value if value > now else min(enough, now)
-        least, most = ctx.capacity_adjusted_min_replicas, ctx.capacity_adjusted_max_replicas
         return max(least, min(wanted, most)), basis
 
     def _look(self, ctx: Context) -> None:

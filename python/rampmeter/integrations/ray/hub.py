@@ -165,7 +165,7 @@ class Hub:
         """
         from rampmeter.headroom import Estimate, Headroom, HeadroomClass, HeadroomOptions
 
-        shape, replicas = (target_s, late_ratio_max, seats), max(replicas, 1)
+        shape = (target_s, late_ratio_max, seats)
         if self._shape != shape:
             target = HeadroomClass(target_ns=int(target_s * 1e9), late_ratio_max=late_ratio_max)
             options = HeadroomOptions([target], replicas=replicas, replicas_max=4096, seats=seats)
@@ -175,8 +175,10 @@ class Hub:
             self._waiting = self._running = 0
         until_ns = max(self._now_ns() - SETTLED_NS, 0)
         self._count(until_ns)
+        # Where nothing comes, only this says so.
+        self._counted_ns = max(until_ns, self._counted_ns)
+        self._headroom.passed(self._counted_ns)
         if replicas != self._replicas:
-            self._counted_ns = max(until_ns, self._counted_ns)
             self._headroom.set_replicas(self._counted_ns, replicas)
             self._replicas = replicas
         needed = self._headroom.replicas_needed()

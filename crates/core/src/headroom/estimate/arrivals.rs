@@ -2,14 +2,28 @@
 //!
 //! # Formula
 //! ```text
-//! rate = 1 / max(mean gap, silence)        silence: time since the last one
+//! rate = 1 / max(mean + silence / w, silence / (L * lull))       silence: time since the last one
+//! lull = (1 + Ca^2) / 2         mean silence that one meets at a random moment, in mean gaps
+//! L    = -ln 0.001              of lulls, one in a thousand is longer
 //! ```
 //! The mean is that of the last 1,024 gaps: independent arrivals are then known to 3%, and a class
-//! with ten requests a second is followed within minutes. A silence longer than the mean counts as
-//! a gap of its own, so that the estimate falls while nothing comes.
+//! with ten requests a second is followed within minutes.
+//!
+//! A silence is no gap yet: until it ends it is only more time for the same arrivals, `w` of them.
+//! Taken for a gap of its own, it would halve the rate whenever one asks in the middle of a long gap,
+//! as one does at random moments more often than not. Silences that chance does not explain are a stop:
+//! then the rate is the largest that still explains this one.
 //!
 //! # Bounds and cost
 //! O(1), 40 bytes.
+//!
+//! # What it is bad at
+//! What comes after a stop is counted with it: one gap of many hours is many hours of 1,024 gaps.
+//!
+//! # Source
+//! Time over arrivals, a gap that has not ended among it, is the likeliest mean of exponential gaps:
+//! Epstein and Sobel, "Life testing", Journal of the American Statistical Association 48 (1953). The
+//! silence at a random moment: Cox, "Renewal theory" (1962), ch. 5.
 
 use super::Moments;
 use crate::error::Error;
@@ -18,6 +32,10 @@ use crate::units::Nanos;
 
 /// Gaps over which the rate is smoothed.
 const GAPS: f64 = 1_024.0;
+
+/// Lulls of mean length that a silence may last before it is a stop: exponential ones are longer once
+/// in a thousand times, and an hour has 1,000 moments to ask at.
+const LULLS: f64 = 6.907_755;
 
 /// Shortest mean gap believed, in seconds: the resolution of time.
 const GAP_MIN_S: f64 = 1e-9;
@@ -55,7 +73,9 @@ impl Arrivals {
             return 0.0;
         }
         let silence_s = now.saturating_sub(self.last).as_seconds();
-        self.gaps.mean().max(silence_s).max(GAP_MIN_S).recip()
+        let so_far_s = self.gaps.mean() + silence_s / self.gaps.samples();
+        let lull = f64::midpoint(1.0, self.gaps.scv());
+        so_far_s.max(silence_s / (LULLS * lull)).max(GAP_MIN_S).recip()
     }
 
     /// Squared coefficient of variation of the gaps, `Ca^2`.
@@ -91,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rate_follows_gaps_and_falls_in_silence() {
+    fn the_rate_follows_gaps() {
         let mut arrivals = Arrivals::default();
         assert_eq!(arrivals.rate_per_s(Nanos(5)), 0.0);
         for step in 0..200 {
@@ -99,7 +119,29 @@ mod tests {
         }
         let last = Nanos::from_millis(1_990);
         assert!((arrivals.rate_per_s(last) - 100.0).abs() < 1e-6);
-        assert!((arrivals.rate_per_s(last.offset_seconds(4.0)) - 0.25).abs() < 1e-9);
         assert!(arrivals.gap_scv() < 1e-12);
+    }
+
+    /// A lull changes the rate by what it is of all the time that was seen; a stop ends it.
+    #[test]
+    fn a_silence_counts_as_far_as_it_is_evidence() {
+        for scv in [0.0_f64, 1.0, 9.0] {
+            let mut arrivals = Arrivals::default();
+            // Two gaps in turn, of mean 1 s and this variability, weighed by how often they are met.
+            let long_s = 1.0 + scv;
+            let mut now_s = 0.0;
+            for step in 0..20_000 {
+                let is_long = f64::from(step) * long_s.recip() % 1.0 < long_s.recip();
+                now_s += if is_long { long_s } else { 0.0 };
+                arrivals.note(Nanos::from_seconds(now_s));
+            }
+            let rate = |silence_s| arrivals.rate_per_s(Nanos::from_seconds(now_s + silence_s));
+            assert!((arrivals.gap_scv() - scv).abs() < 0.1 * scv + 1e-9, "{scv}");
+            assert!((rate(0.0) - 1.0).abs() < 0.01, "{scv}: {}", rate(0.0));
+            let lull_s = f64::midpoint(1.0, scv);
+            assert!(rate(3.0 * lull_s) > 0.98 * rate(0.0), "{scv}");
+            assert!(rate(14.0 * lull_s) < 0.52 * rate(0.0), "{scv}");
+            assert!((rate(86_400.0) * 86_400.0 / lull_s / LULLS - 1.0).abs() < 0.1, "{scv}");
+        }
     }
 }

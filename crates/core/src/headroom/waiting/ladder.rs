@@ -4,13 +4,19 @@
 //! ```text
 //! rungs       t_j = target * 2^j,  j = -5 .. 5
 //! P(W > t)    at a rung: late / samples, with forgetting; in between, straight in log P
+//! row         late requests up to one that waits no longer than the first rung
 //! ```
+//! Late requests of a row have one cause; rows are independent. A row is over where the queue is next
+//! to empty, a 32nd of the target long: no wait that a host measures is exactly nothing, and so short
+//! a queue makes the next late request likelier by a tenth where one in twenty is late (`e^(ln 20 /
+//! 32)`, for waits that are exponential).
 //!
 //! # Bounds and cost
 //! O(1) a wait, 432 bytes a class, no allocation.
 //!
 //! # What it is bad at
-//! It knows the load that there was, and no other.
+//! It knows the load that there was, and no other. A host that takes more than a 32nd of the target
+//! to hand a request to a free server has one row without an end, which tells next to nothing.
 
 use super::rehearsal::Tally;
 use crate::error::Error;
@@ -33,11 +39,11 @@ pub struct Ladder {
 impl Ladder {
     /// One started, after it waited.
     pub(in crate::headroom) fn note(&mut self, waited_s: f64, target_s: f64, keep: f64) {
-        let free = waited_s <= 0.0;
+        let free = waited_s <= rung_s(0, target_s);
         for (index, rung) in self.rungs.iter_mut().enumerate() {
             rung.note(waited_s > rung_s(index, target_s), free, keep);
         }
-        self.delayed.note(!free, free, keep);
+        self.delayed.note(waited_s > 0.0, free, keep);
     }
 
     /// What happened at the target.

@@ -68,7 +68,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// One more request: late or not, and whether it found a free server.
+    /// One more request: late or not, and whether it found a free server, so that a row is over.
     pub(in crate::headroom) fn note(&mut self, late: bool, free: bool, keep: f64) {
         self.samples = self.samples * keep + 1.0;
         self.late *= keep;
@@ -215,12 +215,17 @@ impl Rehearsal {
         tallies.iter().for_each(|tally| tally.save_state(save));
     }
 
-    pub(in crate::headroom) fn load_state(&mut self, words: &mut Words<'_>) -> Result<(), Error> {
+    /// Of pools with so many seats now.
+    pub(in crate::headroom) fn load_state(
+        &mut self,
+        words: &mut Words<'_>,
+        seats: u32,
+    ) -> Result<(), Error> {
         for (index, pool) in self.pools.iter_mut().enumerate() {
             pool.clock = words.next_amount("clock")?;
             pool.work = words.next_amount("work")?;
             pool.time = words.next_amount("time")?;
-            pool.busy = words.next_within("busy", 0, self.seats_max)?;
+            pool.busy = words.next_within("busy", 0, seats.min(self.seats_max))?;
             let heap = &mut self.seats[index * self.seats_max as usize..][..pool.busy as usize];
             for at in 0..heap.len() {
                 heap[at] = words.next_amount("moment")?;
