@@ -367,7 +367,8 @@ impl Model {
     fn ended(&mut self, place: usize, prng: &mut Prng) {
         let now = self.seconds();
         let going = self.going.swap_remove(place);
-        let tokens = 1 + prng.below(300) as u32;
+        // Before its first token it has no answer.
+        let tokens = going.first.map_or(0, |_| prng.below(300) as u32);
         self.router.ended(Nanos(self.now), going.id, Tokens(tokens)).unwrap();
         assert!(self.router.ended(Nanos(self.now), going.id, Tokens(tokens)).is_err());
         let replica = &mut self.replicas[going.replica];
@@ -381,7 +382,10 @@ impl Model {
             replica.running -= 1.0;
             replica.context -= going.context;
         } else {
-            replica.free_at = (replica.free_at - going.work).max(now);
+            let after = replica.work.iter().rev().take_while(|(id, _)| *id != going.id.to_raw());
+            let behind = after.map(|(_, work)| work).sum::<f64>();
+            let left = (replica.free_at - now).max(0.0);
+            replica.free_at -= (left - behind).clamp(0.0, going.work);
             if going.begun.is_some() { replica.running -= 1.0 } else { replica.waiting -= 1.0 }
         }
     }

@@ -239,6 +239,7 @@ impl Router {
             decode: stop(decode, moved)?,
             phase: Phase::Routed,
             since: asked.now,
+            due: asked.now.offset_seconds(prices.ttft_s),
             prompt_tokens: asked.prompt_tokens,
             cached_tokens,
             context_tokens: asked.prompt_tokens.saturating_add((asked.output_tokens / 2.0) as u32),
@@ -274,6 +275,7 @@ impl Router {
             entry.kv_free = entry.kv_free.saturating_sub(blocks.into());
             entry.horizon.takes(asked.now, blocks, entry.spec.kv.blocks().get());
             entry.chosen = self.decisions;
+            entry.presume(asked.now, flight.context_tokens);
         }
         self.post(place);
     }

@@ -38,6 +38,8 @@ pub struct Flight {
     pub(super) phase: Phase,
     /// When its own time began: routed, then begun, then its first token.
     pub(super) since: Nanos,
+    /// When its first token is out, as foreseen.
+    pub(super) due: Nanos,
     pub(super) prompt_tokens: u32,
     pub(super) cached_tokens: u32,
     /// KV tokens that it adds to its replica while it decodes, on average.

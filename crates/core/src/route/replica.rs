@@ -10,6 +10,8 @@
 //! first token free_at = now + what was routed after that request
 //! pace        seconds that prompts took, over seconds that the step model expected
 //! stay        mean seconds from the first token to the end
+//! running     those whose first token is out; where nobody says so, all whose prompt is behind the
+//!             queue by `free_at`
 //! ```
 //! A prompt's time begins when it was routed, or when the replica began it, or when the replica
 //! was done with the prompt before, whichever is last: queueing is not slowness. Both sums of the
@@ -23,9 +25,11 @@
 //! Replicas that take prompts in another order than they came: the first token of one that was
 //! preferred says that all before it are done.
 
+use super::flight::Flight;
 use super::options::ReplicaSpec;
 use crate::engine::StepModel;
 use crate::handle::Handle;
+use crate::policy::EngineMode;
 use crate::units::Nanos;
 
 /// Longest span of time in a state, in seconds, and most work ever routed to a replica: 2^64
@@ -56,6 +60,8 @@ pub struct Replica {
     /// Mean seconds from first token to end; zero before any ended.
     pub(super) stay_s: f64,
     pub(super) last_first: Nanos,
+    /// The last request that was answered here ended without a word of its first token.
+    pub(super) untold: bool,
     /// Number of the decision by which it was chosen last.
     pub(super) chosen: u64,
     /// Whether it tells what it stores and removes.
@@ -159,6 +165,17 @@ impl Recent {
         })
     }
 
+    /// How many of them are not done, where that many seconds of all the work that was routed are
+    /// left.
+    fn unfinished(&self, routed_s: f64, left_s: f64) -> u32 {
+        let mut end_s = routed_s;
+        let queued = self.newest_first().take_while(|(_, before_s, _)| {
+            let behind_s = routed_s - core::mem::replace(&mut end_s, *before_s);
+            behind_s < left_s
+        });
+        queued.count() as u32
+    }
+
     fn newest_first(&self) -> impl Iterator<Item = &(Nanos, f64, u32)> {
         let (newer, older) = self.routed.split_at(self.next as usize);
         newer.iter().rev().chain(older.iter().rev()).take(self.len as usize)
@@ -213,6 +230,7 @@ impl Replica {
             pace: Pace::UNKNOWN,
             stay_s: 0.0,
             last_first: now,
+            untold: false,
             chosen: 0,
             tells_events: false,
             recent: Recent::EMPTY,
@@ -230,10 +248,50 @@ impl Replica {
             routed_s: before.routed_s,
             pace: before.pace,
             stay_s: before.stay_s,
+            untold: before.untold,
             chosen: before.chosen,
             place: before.place,
             ..Self::new(now, &before.spec)
         };
+    }
+
+    /// Where nobody says when first tokens are out, those that wait and whose prompts are behind the
+    /// queue decode from now on, with `context_tokens` each. With a longer queue than is remembered,
+    /// all wait.
+    pub(super) fn presume(&mut self, now: Nanos, context_tokens: u32) {
+        if !self.untold || self.spec.mode != EngineMode::Mixed {
+            return;
+        }
+        let queued = self.recent.unfinished(self.routed_s, self.left_s(now));
+        if queued < RECENT as u32 {
+            let decode = self.waiting.saturating_sub(queued);
+            (self.waiting, self.running) =
+                (self.waiting - decode, self.running.saturating_add(decode));
+            let context = u64::from(decode) * u64::from(context_tokens);
+            self.context_tokens = self.context_tokens.saturating_add(context).min(CONTEXT_MAX);
+        }
+    }
+
+    /// Seconds until the prompts that it has are computed.
+    pub(super) fn left_s(&self, now: Nanos) -> f64 {
+        self.free_at.saturating_sub(now).as_seconds()
+    }
+
+    /// Seconds of work that was routed after a request.
+    pub(super) fn behind_s(&self, flight: &Flight) -> f64 {
+        (self.routed_s - flight.routed_s).max(0.0)
+    }
+
+    /// One less is there, of those that run or of those that wait; of the others, if none of these
+    /// are known. True if one less runs.
+    pub(super) fn one_less(&mut self, runs: bool) -> bool {
+        let ran = self.running > 0 && (runs || self.waiting == 0);
+        if ran {
+            self.running -= 1;
+        } else {
+            self.waiting = self.waiting.saturating_sub(1);
+        }
+        ran
     }
 
     /// Until when what is known of it is right: before it is ready it has nothing to report.

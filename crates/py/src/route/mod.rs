@@ -234,6 +234,8 @@ impl Router {
     }
 
     /// A request ended with so many tokens of answer: done, cancelled or failed. Its handle is stale.
+    /// One with an answer had its first token, said or not: where it was not, it is taken to have come
+    /// when it was foreseen. Say 0 tokens of one that went before its first token.
     #[pyo3(signature = (now_ns, request, *, output_tokens))]
     fn ended(&self, py: Python<'_>, now_ns: u64, request: u64, output_tokens: u32) -> PyResult<()> {
         let (request, output) = (RouteId::from_raw(request), Tokens(output_tokens));

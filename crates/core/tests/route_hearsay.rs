@@ -1,0 +1,179 @@
+//! What a router believes of replicas of which it is told little.
+
+use proptest::prelude::*;
+use rampmeter::engine::Profile;
+use rampmeter::policy::Policy;
+use rampmeter::route::{
+    Candidate, ReplicaId, ReplicaSpec, RouteRequest, Routed, Router, RouterOptions,
+};
+use rampmeter::{Nanos, Tokens};
+
+fn spec() -> ReplicaSpec {
+    ReplicaSpec::of(Profile::named("llama-3.1-8b").unwrap()).unwrap()
+}
+
+const OPTIONS: RouterOptions = RouterOptions {
+    replicas_max: 32,
+    requests_max: 4_000,
+    block_tokens: 16,
+    blocks_max: 40_000,
+    sets_max: 40_000,
+    prompt_blocks_max: 10_000,
+    adapters_max: 8,
+    link_groups_max: 1,
+    kv_bytes_per_token: 0,
+    link_bytes_per_s: 1e12,
+    network_bytes_per_s: 1e12,
+};
+
+fn router(specs: &[ReplicaSpec]) -> (Router, Vec<ReplicaId>) {
+    let mut router = Router::new(&Policy::default(), &OPTIONS).unwrap();
+    let ids = specs.iter().map(|spec| router.add_replica(Nanos(0), spec).unwrap()).collect();
+    (router, ids)
+}
+
+fn request(tokens: u32, adapter: u64) -> RouteRequest {
+    RouteRequest { prompt_tokens: Tokens(tokens), adapter, ..RouteRequest::default() }
+}
+
+fn ms(millis: u64) -> Nanos {
+    Nanos::from_millis(millis)
+}
+
+fn go(router: &mut Router, now: Nanos, tokens: u32, hashes: &[u64]) -> Routed {
+    router.route(now, &request(tokens, 0), hashes).unwrap().unwrap()
+}
+
+/// What the first replica is believed to be like for a prompt of 1,000 tokens.
+fn believed(router: &mut Router, now: Nanos, hashes: &[u64]) -> Candidate {
+    let mut all = [Candidate::default(); 32];
+    router.explain(now, &request(1_000, 0), hashes, &mut all).unwrap();
+    all[0]
+}
+
+#[test]
+fn an_end_with_an_answer_tells_how_long_answers_are() {
+    let (mut router, _) = router(&[spec()]);
+    for at in 0..500 {
+        let routed = go(&mut router, ms(10_000 * at), 1_000, &[]);
+        router.ended(ms(10_000 * at + 5_000), routed.request, Tokens(300)).unwrap();
+    }
+    let stats = router.stats();
+    assert_eq!((stats.output_tokens_mean, stats.ended, stats.requests), (300.0, 500, 0));
+    // One that was cancelled on its way tells nothing of answers.
+    let routed = go(&mut router, ms(5_000_000), 1_000, &[]);
+    router.ended(ms(5_000_001), routed.request, Tokens(0)).unwrap();
+    assert_eq!(router.stats().ended, 500);
+}
+
+#[test]
+fn work_that_was_done_long_ago_leaves_the_queue_no_second_time() {
+    for answer in [0, 100] {
+        let (mut router, _) = router(&[spec()]);
+        let old: Vec<Routed> =
+            (0..50).map(|at| go(&mut router, ms(1_000 * at), 4_000, &[])).collect();
+        for _ in 0..20 {
+            go(&mut router, ms(100_000), 4_000, &[]);
+        }
+        let before = believed(&mut router, ms(100_000), &[]).prices.queue_s;
+        assert!(before > 3.0, "{before}");
+        for routed in old {
+            router.ended(ms(100_000), routed.request, Tokens(answer)).unwrap();
+        }
+        let after = believed(&mut router, ms(100_000), &[]).prices.queue_s;
+        assert!((after - before).abs() < 1e-6, "{before} became {after}, answers of {answer}");
+    }
+}
+
+/// One host says when first tokens are out, just as foreseen; the other one never does.
+#[test]
+fn who_says_nothing_of_first_tokens_is_believed_to_decode_as_if_it_did() {
+    let run = |tells: bool| {
+        let (mut router, _) = router(&[spec()]);
+        let mut events: Vec<(u64, bool, Routed)> = Vec::new();
+        let (mut interference_s, mut seats_s) = (0.0, 0.0);
+        for at in 0..1_000 {
+            let now = ms(100 * at);
+            events.sort_by_key(|(due, ..)| *due);
+            while events.first().is_some_and(|(due, ..)| *due <= now.get()) {
+                let (due, is_end, routed) = events.remove(0);
+                if is_end {
+                    router.ended(Nanos(due), routed.request, Tokens(250)).unwrap();
+                } else if tells {
+                    router.first_token(Nanos(due), routed.request).unwrap();
+                }
+            }
+            let routed = go(&mut router, now, 1_000, &[]);
+            let first = now.offset_seconds(routed.ttft_s);
+            events.push((first.get(), false, routed));
+            events.push((first.offset_seconds(6.0).get(), true, routed));
+            if at >= 500 {
+                // Who tells when they are out also tells how fast prompts are.
+                let Candidate { prices, pace_ratio, .. } = believed(&mut router, now, &[]);
+                interference_s += prices.interference_s / pace_ratio / 500.0;
+                seats_s += prices.seats_s / 500.0;
+            }
+        }
+        (interference_s, seats_s, router.stats().output_tokens_mean)
+    };
+    let (told, silent) = (run(true), run(false));
+    assert!(told.0 > 0.5, "sixty decode: {told:?}");
+    assert!((silent.0 / told.0 - 1.0).abs() < 0.05, "{silent:?} beside {told:?}");
+    assert_eq!((silent.1, silent.2), (told.1, told.2));
+}
+
+/// Seats come free at the rate at which requests end, whoever says so.
+#[test]
+fn stays_are_learned_from_ends_alone() {
+    let few = ReplicaSpec { running_max: 2, ..spec() };
+    let (mut router, _) = router(&[few]);
+    for at in 0..100 {
+        let routed = go(&mut router, ms(20_000 * at), 1_000, &[]);
+        let first = ms(20_000 * at).offset_seconds(routed.ttft_s);
+        router.ended(first.offset_seconds(8.0), routed.request, Tokens(300)).unwrap();
+    }
+    for _ in 0..2 {
+        go(&mut router, ms(2_000_000), 1_000, &[]);
+    }
+    // One seat too few, and each of two is free after 8 s.
+    let seats_s = believed(&mut router, ms(2_000_010), &[]).prices.seats_s;
+    assert!((seats_s - 4.0).abs() < 0.01, "{seats_s}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    /// Whatever a host says and leaves out, who was routed and has not ended is counted once: with
+    /// one seat, waits are in proportion to them.
+    #[test]
+    fn everybody_is_counted_once(steps in prop::collection::vec((0_u8..8, 0_usize..50, 0_u64..300), 1..200)) {
+        let (mut router, _) = router(&[ReplicaSpec { running_max: 1, ..spec() }]);
+        let mut now = ms(5_000);
+        let taught = go(&mut router, ms(0), 1_000, &[]);
+        router.ended(now, taught.request, Tokens(9)).unwrap();
+        let mut going: Vec<Routed> = Vec::new();
+        for (step, place, passes) in steps {
+            now = now.saturating_add(ms(passes));
+            let one = going.get(place % going.len().max(1)).copied();
+            match (step, one) {
+                (0 | 1, Some(one)) => {
+                    let _ = router.first_token(now, one.request);
+                }
+                (2, Some(one)) => {
+                    let _ = router.started(now, one.request, Tokens(0));
+                }
+                (3 | 4, Some(one)) => {
+                    going.retain(|other| other.request != one.request);
+                    router.ended(now, one.request, Tokens(u32::from(step == 3) * 40)).unwrap();
+                }
+                _ => {
+                    let before = believed(&mut router, now, &[]).prices.seats_s;
+                    going.push(go(&mut router, now, 1_000, &[]));
+                    let after = believed(&mut router, now, &[]).prices.seats_s;
+                    let (less, more) = ((going.len() - 1) as f64, going.len() as f64);
+                    prop_assert!((before * more - after * less).abs() < 1e-6 * (1.0 + after));
+                    prop_assert!(after > 0.0);
+                }
+            }
+        }
+    }
+}
