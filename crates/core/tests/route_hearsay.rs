@@ -141,6 +141,31 @@ fn stays_are_learned_from_ends_alone() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    /// What was used before fifteen sixteenths of the cache came is there, and before a whole one
+    /// it is not, however large the prompts are.
+    #[test]
+    fn a_silent_cache_forgets_by_what_came(sizes in prop::collection::vec(1_u32..30_000, 1..40)) {
+        let (mut router, _) = router(&[spec()]);
+        let capacity = spec().kv.blocks().get();
+        let turn = capacity.div_ceil(16);
+        let first: Vec<u64> = (0..62).collect();
+        go(&mut router, ms(0), 1_000, &first);
+        let mut came = 0;
+        for (at, blocks) in (1..).zip(sizes) {
+            go(&mut router, ms(at), blocks * 16, &[]);
+            came += blocks;
+            let cached = believed(&mut router, ms(at), &first).prices.cached_tokens;
+            if came <= 15 * turn {
+                prop_assert_eq!(cached, Tokens(992), "{} of {} came", came, capacity);
+            } else if came >= 16 * turn {
+                prop_assert_eq!(cached, Tokens(0), "{} of {} came", came, capacity);
+            }
+        }
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     /// Whatever a host says and leaves out, who was routed and has not ended is counted once: with
     /// one seat, waits are in proportion to them.

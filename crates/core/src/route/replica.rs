@@ -201,8 +201,10 @@ impl Horizon {
     pub(super) fn takes(&mut self, now: Nanos, blocks: u32, capacity: u32) {
         let turn = u64::from(capacity).div_ceil(TURNS as u64);
         self.blocks += u64::from(blocks);
-        if self.blocks >= turn {
-            self.blocks %= turn;
+        // A prompt may be of many turns; more than are remembered leave nothing else.
+        let turns = self.blocks / turn;
+        self.blocks %= turn;
+        for _ in 0..turns.min(TURNS as u64) {
             self.turns[self.next as usize] = now;
             self.next = (self.next + 1) % TURNS as u32;
         }
