@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rampmeter::engine::Profile;
 use rampmeter::policy::Policy;
 use rampmeter::route::{
-    Candidate, ReplicaId, ReplicaSpec, RouteRequest, Routed, Router, RouterOptions,
+    Candidate, ReplicaId, ReplicaSpec, RouteRequest, Routed, Router, RouterOptions, Tier,
 };
 use rampmeter::{Nanos, Tokens};
 
@@ -201,4 +201,40 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_first_event_brings_back_nothing_that_was_forgotten() {
+    let (mut router, ids) = router(&[spec()]);
+    let (old, unrelated): (Vec<u64>, Vec<u64>) = ((0..62).collect(), (9_000..9_004).collect());
+    let first = go(&mut router, ms(0), 1_000, &old);
+    for at in 1..10 {
+        let routed = go(&mut router, ms(at), 160_000, &[]);
+        router.first_token(ms(at), routed.request).unwrap();
+    }
+    assert_eq!(believed(&mut router, ms(10), &old).prices.cached_tokens, Tokens(0));
+    router.stored(ms(10), ids[0], Tier::Device, &unrelated).unwrap();
+    assert_eq!(believed(&mut router, ms(10), &old).prices.cached_tokens, Tokens(0));
+    router.ended(ms(11), first.request, Tokens(1)).unwrap();
+}
+
+/// From then on what it holds is what it tells, besides what is on its way to it.
+#[test]
+fn a_first_event_ends_what_was_only_assumed() {
+    let (mut router, ids) = router(&[spec(), spec()]);
+    let prompt = |from: u64| (from..from + 62).collect::<Vec<u64>>();
+    let computed = go(&mut router, ms(0), 1_000, &prompt(0));
+    assert_eq!(computed.replica, ids[0]);
+    router.first_token(ms(100), computed.request).unwrap();
+    router.drain(ms(100), ids[1]).unwrap();
+    let coming = go(&mut router, ms(200), 1_000, &prompt(1_000));
+    assert_eq!(coming.replica, ids[0]);
+    assert_eq!(believed(&mut router, ms(200), &prompt(0)).prices.cached_tokens, Tokens(992));
+    router.stored(ms(201), ids[0], Tier::Device, &prompt(2_000)).unwrap();
+    let mut cached = |from| believed(&mut router, ms(201), &prompt(from)).prices.cached_tokens;
+    assert_eq!([cached(0), cached(1_000), cached(2_000)].map(Tokens::get), [0, 992, 992]);
+    // The second event is like any other.
+    router.removed(ms(202), ids[0], Tier::Device, &[9_999]).unwrap();
+    let mut cached = |from| believed(&mut router, ms(202), &prompt(from)).prices.cached_tokens;
+    assert_eq!([cached(0), cached(1_000), cached(2_000)].map(Tokens::get), [0, 992, 992]);
 }

@@ -238,6 +238,7 @@ impl Router {
             prefill: stop(prefill, computed)?,
             decode: stop(decode, moved)?,
             phase: Phase::Routed,
+            routed_at: asked.now,
             since: asked.now,
             due: asked.now.offset_seconds(prices.ttft_s),
             prompt_tokens: asked.prompt_tokens,

@@ -36,6 +36,7 @@ pub struct Flight {
     /// Where it decodes: the same, unless it went to a pair.
     pub(super) decode: Stop,
     pub(super) phase: Phase,
+    pub(super) routed_at: Nanos,
     /// When its own time began: routed, then begun, then its first token.
     pub(super) since: Nanos,
     /// When its first token is out, as foreseen.

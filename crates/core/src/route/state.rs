@@ -9,7 +9,7 @@
 //! least to the most recently used block.
 //!
 //! # Bounds and cost
-//! O(state): 3 words a block and 4 a set, 150 a replica, 17 a request. `save` allocates nothing;
+//! O(state): 3 words a block and 4 a set, 150 a replica, 18 a request. `save` allocates nothing;
 //! `restore` builds a router, and so allocates. Every word is checked before it is used.
 //!
 //! # What it is bad at
@@ -283,6 +283,7 @@ fn save_flight(flight: &Flight, save: &mut dyn FnMut(u64)) {
         save(stop.blocks.into());
     }
     save(flight.phase as u64);
+    save(flight.routed_at.get());
     save(flight.since.get());
     save(flight.due.get());
     save(flight.prompt_tokens.into());
@@ -296,6 +297,7 @@ fn save_flight(flight: &Flight, save: &mut dyn FnMut(u64)) {
 fn load_flight(words: &mut Words<'_>) -> Result<Flight, Error> {
     let (prefill, decode) = (load_stop(words)?, load_stop(words)?);
     let phase = Phase::ALL[words.next_within("phase", 0, 2)? as usize];
+    let routed_at = Nanos(words.next()?);
     let (since, due) = (Nanos(words.next()?), Nanos(words.next()?));
     let tokens_max = SEQUENCE_TOKENS_MAX as u32;
     let prompt_tokens = words.next_within("prompt_tokens", 1, tokens_max)?;
@@ -303,6 +305,7 @@ fn load_flight(words: &mut Words<'_>) -> Result<Flight, Error> {
         prefill,
         decode,
         phase,
+        routed_at,
         since,
         due,
         prompt_tokens,

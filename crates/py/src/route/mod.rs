@@ -243,7 +243,8 @@ impl Router {
     }
 
     /// A replica holds these blocks from now on (vLLM: `BlockStored`), in the tier "device", "host" or
-    /// "disk". From its first event on, what it holds is what it tells.
+    /// "disk". From its first event on, what it holds is what it tells, besides the prompts that are on
+    /// their way to it: let it tell all that it holds.
     #[pyo3(signature = (now_ns, replica, *, hashes, tier = "device"))]
     fn stored(
         &self,
