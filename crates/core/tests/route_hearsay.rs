@@ -2,11 +2,11 @@
 
 use proptest::prelude::*;
 use rampmeter::engine::Profile;
-use rampmeter::policy::Policy;
+use rampmeter::policy::{EngineMode, Policy};
 use rampmeter::route::{
     Candidate, ReplicaId, ReplicaSpec, RouteRequest, Routed, Router, RouterOptions, Tier,
 };
-use rampmeter::{Nanos, Tokens};
+use rampmeter::{Error, Nanos, Tokens};
 
 fn spec() -> ReplicaSpec {
     ReplicaSpec::of(Profile::named("llama-3.1-8b").unwrap()).unwrap()
@@ -237,4 +237,67 @@ fn a_first_event_ends_what_was_only_assumed() {
     router.removed(ms(202), ids[0], Tier::Device, &[9_999]).unwrap();
     let mut cached = |from| believed(&mut router, ms(202), &prompt(from)).prices.cached_tokens;
     assert_eq!([cached(0), cached(1_000), cached(2_000)].map(Tokens::get), [0, 992, 992]);
+}
+
+#[test]
+fn who_goes_for_good_takes_its_requests_along() {
+    let options = RouterOptions { requests_max: 4, ..OPTIONS };
+    let mut router = Router::new(&Policy::default(), &options).unwrap();
+    let gone = router.add_replica(Nanos(0), &spec()).unwrap();
+    let lost: Vec<Routed> = (0..3).map(|at| go(&mut router, ms(at), 1_000, &[])).collect();
+    router.first_token(ms(90), lost[0].request).unwrap();
+    let stays = router.add_replica(ms(100), &spec()).unwrap();
+    let kept = go(&mut router, ms(100), 1_000, &[]);
+    assert_eq!(kept.replica, stays);
+    assert!(router.route(ms(101), &request(1, 0), &[]).is_err(), "all places are taken");
+    router.remove_replica(ms(102), gone).unwrap();
+    assert_eq!(router.stats().requests, 1);
+    for routed in lost {
+        let Err(Error::Stale { field, handle }) = router.ended(ms(103), routed.request, Tokens(5))
+        else {
+            panic!("it ended with its replica");
+        };
+        assert_eq!((field, handle), ("requests", routed.request.to_raw()));
+    }
+    router.ended(ms(104), kept.request, Tokens(5)).unwrap();
+    for at in 0..4 {
+        go(&mut router, ms(105 + at), 1_000, &[]);
+    }
+    assert!(router.route(ms(110), &request(1, 0), &[]).is_err(), "as many places as before");
+}
+
+/// Of a pair, the half that stays has its place and memory back, if the request cannot go on.
+#[test]
+fn half_of_a_pair_goes() {
+    let modes = [EngineMode::Prefill, EngineMode::Decode];
+    let half = |mode| ReplicaSpec { mode, running_max: 1, ..spec() };
+    let next = |leaves: EngineMode, lost: bool, decoding: bool| {
+        let (mut router, ids) = router(&modes.map(half));
+        let pair = |router: &mut Router, now| {
+            router.route_pair(now, &request(8_000, 0), &[]).unwrap().unwrap()
+        };
+        // A stay of ten seconds, so that a seat that is taken is seen.
+        let first = pair(&mut router, ms(0)).request;
+        router.first_token(ms(800), first).unwrap();
+        router.ended(ms(10_800), first, Tokens(300)).unwrap();
+        if lost {
+            let request = pair(&mut router, ms(20_000)).request;
+            if decoding {
+                router.first_token(ms(20_000), request).unwrap();
+            }
+            router.remove_replica(ms(20_000), ids[leaves as usize - 1]).unwrap();
+            let goes_on = decoding && leaves == EngineMode::Prefill;
+            assert_eq!(router.stats().requests, u32::from(goes_on));
+            assert_eq!(router.ended(ms(20_000), request, Tokens(0)).is_ok(), goes_on);
+        } else {
+            router.remove_replica(ms(20_000), ids[leaves as usize - 1]).unwrap();
+        }
+        router.add_replica(ms(20_000), &half(leaves)).unwrap();
+        pair(&mut router, ms(20_000)).ttft_s
+    };
+    for leaves in modes {
+        assert!((next(leaves, true, false) - next(leaves, false, false)).abs() < 1e-6);
+        // One that decodes where it can go on does so.
+        next(leaves, true, true);
+    }
 }

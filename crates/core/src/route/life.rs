@@ -1,11 +1,11 @@
 //! What became of a request, and what that says of its replica.
 //!
 //! # Bounds and cost
-//! O(1) each.
+//! O(1) each, but for what becomes of all requests of a replica: O(requests).
 
 use super::Router;
 use super::flight::{Flight, Phase, RouteId, Stop};
-use super::replica::{CONTEXT_MAX, Replica, SPAN_MAX_S};
+use super::replica::{CONTEXT_MAX, Replica, ReplicaId, SPAN_MAX_S};
 use crate::error::{Error, check_range};
 use crate::policy::SEQUENCE_TOKENS_MAX;
 use crate::units::{Nanos, Tokens};
@@ -180,6 +180,26 @@ impl Router {
         {
             decode.waiting = decode.waiting.saturating_sub(1);
             give_back(decode, flight.decode);
+        }
+    }
+
+    /// A replica is gone: requests that cannot go on without it give their places back.
+    pub(super) fn lose_requests(&mut self, now: Nanos, replica: ReplicaId) {
+        for place in 0..self.requests.capacity() {
+            let Some(flight) = self.requests.at(place).copied() else { continue };
+            let computing = flight.phase != Phase::Decoding;
+            let needs_prefill = computing && flight.prefill.replica == replica;
+            if !needs_prefill && flight.decode.replica != replica {
+                continue;
+            }
+            if let Some(request) = self.requests.handle_at(place)
+                && self.requests.remove(request).is_ok()
+                && computing
+            {
+                self.left_early(now, &flight);
+                self.post(flight.prefill.replica.index());
+                self.post(flight.decode.replica.index());
+            }
         }
     }
 

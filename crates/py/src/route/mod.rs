@@ -142,7 +142,8 @@ impl Router {
         self.0.ask(py, |router| Ok(router.resume(Nanos(now_ns), replica, Nanos(ready_at_ns))?))
     }
 
-    /// A replica goes for good; its handle is stale.
+    /// A replica goes for good, and its requests with it: their handles and its own are stale. Of a
+    /// pair, one that decodes elsewhere goes on.
     fn remove_replica(&self, py: Python<'_>, now_ns: u64, replica: u64) -> PyResult<()> {
         let replica = ReplicaId::from_raw(replica);
         self.0.scan(py, |router| Ok(router.remove_replica(Nanos(now_ns), replica)?))
