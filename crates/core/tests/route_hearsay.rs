@@ -301,3 +301,50 @@ fn half_of_a_pair_goes() {
         next(leaves, true, true);
     }
 }
+
+/// How many decode says nothing of how many come to those that compute prompts.
+#[test]
+fn a_queue_of_prompts_is_priced_the_same_however_many_decode() {
+    let cost = |decoders: usize| {
+        let halves = [EngineMode::Prefill].into_iter();
+        let halves = halves.chain(std::iter::repeat_n(EngineMode::Decode, decoders));
+        let specs: Vec<ReplicaSpec> = halves.map(|mode| ReplicaSpec { mode, ..spec() }).collect();
+        let (mut router, _) = router(&specs);
+        let pair = |router: &mut Router, at: u64| {
+            router.route_pair(ms(at), &request(8_000, 0), &[]).unwrap().unwrap()
+        };
+        for at in 0..10 {
+            pair(&mut router, 10 * at);
+        }
+        pair(&mut router, 100).cost
+    };
+    let (one, many) = (cost(1), cost(15));
+    assert!((many / one - 1.0).abs() < 1e-9, "{one} with one, {many} with fifteen");
+}
+
+/// Prompts that have begun on a replica that only computes prompts are no decodes.
+#[test]
+fn nobody_decodes_where_only_prompts_are_computed() {
+    let cost = |interference_weight: f64| {
+        let mut policy = Policy::default();
+        policy.route.interference_weight = interference_weight;
+        let mut router = Router::new(&policy, &OPTIONS).unwrap();
+        for mode in [EngineMode::Prefill, EngineMode::Decode] {
+            router.add_replica(Nanos(0), &ReplicaSpec { mode, ..spec() }).unwrap();
+        }
+        // One answer, so that answers have a length.
+        let pair = |router: &mut Router, at: u64| {
+            router.route_pair(ms(at), &request(8_000, 0), &[]).unwrap().unwrap()
+        };
+        let first = pair(&mut router, 0).request;
+        router.first_token(ms(500), first).unwrap();
+        router.ended(ms(1_000), first, Tokens(300)).unwrap();
+        for at in 0..4 {
+            let begun = pair(&mut router, 2_000 + at).request;
+            router.started(ms(2_000 + at), begun, Tokens(0)).unwrap();
+        }
+        pair(&mut router, 2_010).cost
+    };
+    let (without, with) = (cost(0.0), cost(1.0));
+    assert!((with / without - 1.0).abs() < 1e-9, "{without} became {with}");
+}

@@ -123,7 +123,10 @@ impl Router {
     /// What prices depend on besides the replica.
     pub(super) fn asked(&self, now: Nanos, request: &RouteRequest) -> Asked {
         let delay_value = self.delay_values[usize::from(request.class)];
-        let replicas = f64::from(self.roster.len().max(1));
+        // Who only decodes has no queue of prompts.
+        let compute =
+            [EngineMode::Mixed, EngineMode::Prefill].map(|mode| self.roster.of(mode).len());
+        let replicas = compute.iter().sum::<usize>().max(1) as f64;
         Asked {
             now,
             prompt_tokens: request.prompt_tokens.get(),

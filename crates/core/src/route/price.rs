@@ -91,7 +91,7 @@ pub(super) struct Asked {
     pub(super) output_tokens: f64,
     /// Mean seconds from first token to end, of all replicas.
     pub(super) stay_s: f64,
-    /// Requests a second that come to each replica.
+    /// Requests a second that come to each replica that computes prompts.
     pub(super) rate_per_s: f64,
     pub(super) interference_weight: f64,
     pub(super) later_weight: f64,
@@ -118,7 +118,7 @@ impl Asked {
         let cold_start_s = spec.ready_at.saturating_sub(self.now).as_seconds();
         let begins = self.now.max(spec.ready_at);
         let queue_s = replica.free_at.saturating_sub(begins).as_seconds();
-        let decodes = f64::from(replica.running);
+        let decodes = f64::from(replica.decoding());
         let step_s =
             if replica.running > 0 && queue_s == 0.0 { pace * steps.decode_s / 2.0 } else { 0.0 };
         let (seats_s, kv_s) = self.room_s(replica, prefix.cached_tokens);
@@ -158,7 +158,7 @@ impl Asked {
         let steps = replica.steps();
         let own_s = self.delay_value * (steps.decode_s - replica.spec.model.coefficients()[0]);
         let context = f64::from(self.prompt_tokens) + self.output_tokens / 2.0;
-        let theirs = self.delay_value_mean * f64::from(replica.running);
+        let theirs = self.delay_value_mean * f64::from(replica.decoding());
         let theirs_s = theirs * steps.one_more_s(context);
         replica.pace.ratio() * self.output_tokens * (own_s + theirs_s)
     }

@@ -306,9 +306,18 @@ impl Replica {
         if self.tells_events { Nanos::ZERO } else { self.horizon.since() }
     }
 
+    fn decodes(&self) -> bool {
+        self.spec.mode != EngineMode::Prefill
+    }
+
+    /// Those that decode: of a replica that only computes prompts, what runs are prompts.
+    pub(super) fn decoding(&self) -> u32 {
+        if self.decodes() { self.running } else { 0 }
+    }
+
     /// Prompt tokens that a step can take beside the decodes.
     pub(super) fn chunk_tokens(&self) -> u32 {
-        self.spec.step_tokens_max.saturating_sub(self.running).max(1)
+        self.spec.step_tokens_max.saturating_sub(self.decoding()).max(1)
     }
 
     /// Requests too many for its seats, with one more.
@@ -318,7 +327,8 @@ impl Replica {
     }
 
     pub(super) fn steps(&self) -> Steps {
-        Steps::of(&self.spec.model, self.running, self.context_tokens)
+        let context_tokens = if self.decodes() { self.context_tokens } else { 0 };
+        Steps::of(&self.spec.model, self.decoding(), context_tokens)
     }
 }
 
