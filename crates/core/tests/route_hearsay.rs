@@ -348,3 +348,52 @@ fn nobody_decodes_where_only_prompts_are_computed() {
     let (without, with) = (cost(0.0), cost(1.0));
     assert!((with / without - 1.0).abs() < 1e-9, "{without} became {with}");
 }
+
+#[test]
+fn who_waits_for_weights_is_not_slow() {
+    let cold = ReplicaSpec { ready_at: ms(30_000), ..spec() };
+    let (mut router, _) = router(&[cold]);
+    let all: Vec<Routed> = (0..3).map(|at| go(&mut router, ms(at), 4_000, &[])).collect();
+    for (at, routed) in (0..).zip(all) {
+        router.first_token(ms(at).offset_seconds(routed.ttft_s), routed.request).unwrap();
+    }
+    let pace = believed(&mut router, ms(40_000), &[]).pace_ratio;
+    assert!((pace - 1.0).abs() < 0.05, "{pace}");
+}
+
+#[test]
+fn who_waits_for_adapters_is_not_slow() {
+    let (mut router, _) = router(&[ReplicaSpec { adapter_load_s: 2.0, ..spec() }]);
+    for adapter in 1..=5 {
+        let now = ms(10_000 * adapter);
+        let routed = router.route(now, &request(1_000, adapter), &[]).unwrap().unwrap();
+        router.first_token(now.offset_seconds(routed.ttft_s), routed.request).unwrap();
+        router.ended(now.offset_seconds(routed.ttft_s), routed.request, Tokens(1)).unwrap();
+    }
+    let pace = believed(&mut router, ms(60_000), &[]).pace_ratio;
+    assert!((pace - 1.0).abs() < 0.05, "{pace}");
+}
+
+/// Answers that fill the only seat for eight seconds each: those who wait for it are not slow.
+#[test]
+fn who_waits_for_a_seat_is_not_slow() {
+    let (mut router, _) = router(&[ReplicaSpec { running_max: 1, ..spec() }]);
+    // How long seats are taken is known from the first one on.
+    let taught = go(&mut router, ms(0), 1_000, &[]);
+    let prefill_s = taught.ttft_s;
+    router.first_token(ms(0).offset_seconds(prefill_s), taught.request).unwrap();
+    router.ended(ms(8_000), taught.request, Tokens(200)).unwrap();
+    let mut now = ms(10_000);
+    let mut next = go(&mut router, now, 1_000, &[]);
+    for _ in 0..20 {
+        let one = next;
+        now = now.offset_seconds(prefill_s);
+        router.first_token(now, one.request).unwrap();
+        now = now.offset_seconds(1.0);
+        next = go(&mut router, now, 1_000, &[]);
+        now = now.offset_seconds(7.0);
+        router.ended(now, one.request, Tokens(200)).unwrap();
+    }
+    let pace = believed(&mut router, now, &[]).pace_ratio;
+    assert!((pace - 1.0).abs() < 0.05, "{pace}");
+}

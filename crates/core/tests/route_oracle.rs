@@ -47,6 +47,7 @@ struct Going {
     work: f64,
     alone: f64,
     shared: f64,
+    held_up: bool,
     prompt: f64,
     context: f64,
     blocks: f64,
@@ -96,8 +97,8 @@ impl Believed {
         hashes.iter().take_while(holds).count() as f64
     }
 
-    /// The cost, and how many tokens are not computed.
-    fn cost(&self, now: f64, asked: &Asked, hashes: &[u64]) -> (f64, f64) {
+    /// The cost, how many tokens are not computed, and whether more than prompts is waited for.
+    fn cost(&self, now: f64, asked: &Asked, hashes: &[u64]) -> (f64, f64, bool) {
         let (p, v) = (asked.prompt, asked.value);
         let [device, host, disk] = [1, 2, 3].map(|tiers| self.held(hashes, tiers));
         let ways = [
@@ -138,7 +139,8 @@ impl Believed {
         let interference =
             self.pace() * (asked.value_mean * self.running * added + asked.output * (own + theirs));
         let later = asked.value_mean * asked.rate * queue * prefill;
-        (v * ttft + interference + later, cached)
+        let held_up = adapter + load > 0.0 || seats.max(kv) > queue + step;
+        (v * ttft + interference + later, cached, held_up)
     }
 }
 
@@ -257,20 +259,27 @@ impl Model {
             return Ok(());
         };
         let place = self.ids.iter().position(|id| *id == routed.replica).unwrap();
-        let costs: Vec<(f64, f64)> =
+        let costs: Vec<(f64, f64, bool)> =
             self.replicas.iter().map(|replica| replica.cost(now, &asked, &hashes)).collect();
-        let (cost, cached) = costs[place];
+        let (cost, cached, held_up) = costs[place];
         prop_assert!(self.replicas[place].ready);
         prop_assert!((routed.cost - cost).abs() <= 1e-6 * cost, "{} is {}", routed.cost, cost);
         prop_assert_eq!(f64::from(routed.cached_tokens.get()), cached);
-        for (other, (theirs, _)) in self.replicas.iter().zip(&costs) {
+        for (other, (theirs, ..)) in self.replicas.iter().zip(&costs) {
             prop_assert!(!other.ready || cost <= theirs * (1.0 + 1e-6), "{cost} over {theirs}");
         }
-        self.keep(place, &routed, &asked, &hashes);
+        self.keep(place, &routed, &asked, &hashes, held_up);
         Ok(())
     }
 
-    fn keep(&mut self, place: usize, routed: &Routed, asked: &Asked, hashes: &[u64]) {
+    fn keep(
+        &mut self,
+        place: usize,
+        routed: &Routed,
+        asked: &Asked,
+        hashes: &[u64],
+        held_up: bool,
+    ) {
         let now = self.seconds();
         if self.decisions > 0 {
             let gap = (self.now - self.last_routed) as f64 / 1e9;
@@ -309,6 +318,7 @@ impl Model {
             work,
             alone: replica.alone(computed, cached),
             shared,
+            held_up,
             prompt: asked.prompt,
             context: asked.prompt + (asked.output / 2.0).floor(),
             blocks,
@@ -349,10 +359,12 @@ impl Model {
         let own = going.begun.unwrap_or(going.routed);
         let expected = if replica.last_first > own { going.shared } else { going.alone };
         let took = (now - own.max(replica.last_first)).clamp(0.0, 10.0 * expected);
-        let keep = 10.0 / (10.0 + expected);
-        replica.took = replica.took * keep + took;
-        replica.expected = replica.expected * keep + expected;
-        replica.took = replica.took.clamp(0.1 * replica.expected, 10.0 * replica.expected);
+        if going.begun.is_some() || !going.held_up {
+            let keep = 10.0 / (10.0 + expected);
+            replica.took = replica.took * keep + took;
+            replica.expected = replica.expected * keep + expected;
+            replica.took = replica.took.clamp(0.1 * replica.expected, 10.0 * replica.expected);
+        }
         replica.last_first = now;
         let after = replica.work.iter().rev().take_while(|(id, _)| *id != going.id.to_raw());
         replica.free_at = now + after.map(|(_, work)| work).sum::<f64>();

@@ -37,7 +37,7 @@ pub struct Flight {
     pub(super) decode: Stop,
     pub(super) phase: Phase,
     pub(super) routed_at: Nanos,
-    /// When its own time began: routed, then begun, then its first token.
+    /// When its own time began: routed to a replica that was ready, then begun, then its first token.
     pub(super) since: Nanos,
     /// When its first token is out, as foreseen.
     pub(super) due: Nanos,
@@ -49,6 +49,8 @@ pub struct Flight {
     pub(super) work_s: f64,
     /// Work that had been routed there with it, ever.
     pub(super) routed_s: f64,
+    /// It waits for more than prompts: an adapter, blocks of slower tiers, a seat or memory.
+    pub(super) is_held_up: bool,
     /// Seconds that the step model gives its prompt, alone and beside others.
     pub(super) alone_s: f64,
     pub(super) shared_s: f64,

@@ -64,7 +64,10 @@ impl Router {
             let since = replica.last_first.max(flight.since);
             let took_s = now.saturating_sub(since).as_seconds();
             let expected_s = if queued { flight.shared_s } else { flight.alone_s };
-            replica.pace.note(took_s, expected_s);
+            // Without a word of when it began, what held it up would count as slowness.
+            if flight.phase == Phase::Begun || !flight.is_held_up {
+                replica.pace.note(took_s, expected_s);
+            }
             replica.last_first = now;
             if flight.is_pair() || flight.phase == Phase::Routed {
                 leave_queue(replica, now, &flight);

@@ -79,6 +79,14 @@ pub struct Prices {
     pub cached_tokens: Tokens,
 }
 
+impl Prices {
+    /// True if the prompt begins later than the queue says, however fast the replica is.
+    pub(super) fn is_held_up(&self) -> bool {
+        let queued_s = self.queue_s + self.step_s;
+        self.adapter_s + self.load_s > 0.0 || self.seats_s.max(self.kv_s) > queued_s
+    }
+}
+
 /// What prices depend on besides the replica.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {

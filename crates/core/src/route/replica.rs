@@ -13,9 +13,10 @@
 //! running     those whose first token is out; where nobody says so, all whose prompt is behind the
 //!             queue by `free_at`
 //! ```
-//! A prompt's time begins when it was routed, or when the replica began it, or when the replica
-//! was done with the prompt before, whichever is last: queueing is not slowness. Both sums of the
-//! pace are forgotten by work: what came [`PACE_MEMORY_S`] expected seconds ago counts half.
+//! A prompt's time begins when it was routed, or when the replica began it or was ready, or when the
+//! replica was done with the prompt before, whichever is last: queueing is not slowness. One that
+//! waits for an adapter, blocks, a seat or memory counts only if its beginning was told. Both sums
+//! of the pace are forgotten by work: what came [`PACE_MEMORY_S`] expected seconds ago counts half.
 //!
 //! # Bounds and cost
 //! O(1) a call, but for a report that is older than what was routed since, which looks at the last

@@ -9,7 +9,7 @@
 //! least to the most recently used block.
 //!
 //! # Bounds and cost
-//! O(state): 3 words a block and 4 a set, 150 a replica, 18 a request. `save` allocates nothing;
+//! O(state): 3 words a block and 4 a set, 150 a replica, 19 a request. `save` allocates nothing;
 //! `restore` builds a router, and so allocates. Every word is checked before it is used.
 //!
 //! # What it is bad at
@@ -289,6 +289,7 @@ fn save_flight(flight: &Flight, save: &mut dyn FnMut(u64)) {
     save(flight.prompt_tokens.into());
     save(flight.cached_tokens.into());
     save(flight.context_tokens.into());
+    save(flight.is_held_up.into());
     for seconds in [flight.work_s, flight.routed_s, flight.alone_s, flight.shared_s] {
         save(seconds.to_bits());
     }
@@ -311,6 +312,7 @@ fn load_flight(words: &mut Words<'_>) -> Result<Flight, Error> {
         prompt_tokens,
         cached_tokens: words.next_within("cached_tokens", 0, prompt_tokens)?,
         context_tokens: words.next_within("context_tokens", 0, 2 * tokens_max)?,
+        is_held_up: words.next_flag("is_held_up")?,
         work_s: words.next_real("work_s", 0.0, SPAN_MAX_S)?,
         routed_s: words.next_real("routed_s", 0.0, SPAN_MAX_S)?,
         alone_s: words.next_real("alone_s", 0.0, SPAN_MAX_S)?,
