@@ -44,7 +44,8 @@ pub struct Routed {
     pub cost: f64,
     /// Prompt tokens that the replica is taken to have, or to load.
     pub cached_tokens: Tokens,
-    /// No replica has reported in time; this one is the best by what was known last.
+    /// No replica has reported in time; this one is the best by what was known last. A host for
+    /// which no answer is better than a late one ends it with 0 tokens and turns it away.
     pub stale: bool,
     /// Replicas that were priced, or passed over because their price could not be lower.
     pub candidates: u32,

@@ -89,8 +89,8 @@ mod tests {
     fn no_name_comes_twice_in_a_prompt() {
         for (root, token) in [(0, 0), (0, 7), (7, 0), (u64::MAX, 0), (0_u64.wrapping_sub(STEP), 0)]
         {
-            let mut names = [0; 1_000];
-            assert_eq!(hash_blocks(root, &[token; 16_000], 16, &mut names), 1_000);
+            let mut names = [0; 200];
+            assert_eq!(hash_blocks(root, &[token; 3_200], 16, &mut names), 200);
             names.sort_unstable();
             assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "root {root}, token {token}");
         }

@@ -27,8 +27,9 @@
 //! have come as its cache has.
 //!
 //! What is reported replaces what was thought; what was routed since is added to it. A replica
-//! whose report is older than `route.stale_after_s` is passed over while another's is not; one that
-//! is not ready yet has nothing to report, and counts as known until it is.
+//! whose report is older than `route.stale_after_s` is passed over while another's is not. Where all
+//! are, the cheapest by what was known last is chosen, and `stale` says so: what a host does then is
+//! its own choice. One that is not ready yet has nothing to report, and counts as known until it is.
 //!
 //! # Bounds and cost
 //! [`Router::route`]: O(blocks of the prompt + replicas). Replicas that cannot be the cheapest are not

@@ -49,7 +49,8 @@ pub struct rampmeter_routed {
     pub cost: f64,
     /// Replicas that were looked at.
     pub candidates: u32,
-    /// 1: no replica has reported in time; this one is the best by what was known last.
+    /// 1: no replica has reported in time; this one is the best by what was known last. A host that
+    /// would rather refuse ends the request with 0 tokens and turns it away.
     pub stale: u8,
     /// 0.
     pub reserved: [u8; 3],
