@@ -6191,7 +6191,10 @@ typedef struct rampmeter_routed {
     double cost;
     /** Replicas that were looked at. */
     uint32_t candidates;
-    /** 1: no replica has reported in time; this one is the best by what was known last. */
+    /**
+     * 1: no replica has reported in time; this one is the best by what was known last. A host that
+     * would rather refuse ends the request with 0 tokens and turns it away.
+     */
     uint8_t stale;
     /** 0. */
     uint8_t reserved[3];
@@ -6451,7 +6454,8 @@ rampmeter_status rampmeter_router_resume(struct rampmeter_router *router,
                                          rampmeter_error *error);
 
 /**
- * A replica goes for good; its handle is stale. Takes time in proportion to the known blocks.
+ * A replica goes for good, and its requests with it: their handles and its own are stale. Of a pair,
+ * one that decodes elsewhere goes on. Takes time in proportion to the known blocks and `requests_max`.
  *
  * Fails: E_TIME_REVERSED, E_STALE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for
  * each router. Since: 0.1.
@@ -6542,7 +6546,8 @@ rampmeter_status rampmeter_router_first_token(struct rampmeter_router *router,
 
 /**
  * A request ended, with so many tokens of answer: it was done, cancelled, or failed. Its handle is
- * stale from now on.
+ * stale from now on. One with an answer had its first token, said or not: where it was not, it is
+ * taken to have come when it was foreseen. Say 0 tokens of one that went before its first token.
  *
  * Fails: E_TIME_REVERSED, E_STALE, E_RANGE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a
  * time for each router. Since: 0.1.
@@ -6555,7 +6560,8 @@ rampmeter_status rampmeter_router_ended(struct rampmeter_router *router,
 
 /**
  * A replica holds these blocks in a tier from now on (vLLM: BlockStored). From its first event on,
- * what it holds is what it tells, besides the prompts that are on their way to it.
+ * what it holds is what it tells, besides the prompts that are on their way to it: let it tell all that
+ * it holds.
  *
  * Fails: E_TIME_REVERSED, E_STALE, E_RANGE (tier), E_POINTER. Allocates: no. Blocks: no. Threads:
  * one at a time for each router. Since: 0.1.

@@ -76,7 +76,7 @@ pub(crate) const GATE: Kind = Kind { desk: 6, version: 2 };
 pub(crate) const RESERVE: Kind = Kind { desk: 8, version: 2 };
 
 /// The router.
-pub(crate) const ROUTER: Kind = Kind { desk: 7, version: 1 };
+pub(crate) const ROUTER: Kind = Kind { desk: 7, version: 2 };
 
 /// The books of what users felt.
 pub(crate) const OUTCOMES: Kind = Kind { desk: 9, version: 1 };

@@ -44,12 +44,13 @@ struct Believed {
 struct Going {
     id: RouteId,
     replica: usize,
-    routed: f64,
+    could_begin: f64,
     begun: Option<f64>,
     first: Option<f64>,
     work: f64,
     alone: f64,
     shared: f64,
+    held_up: bool,
     prompt: f64,
     context: f64,
     blocks: f64,
@@ -142,8 +143,8 @@ impl Believed {
         hashes.iter().take_while(holds).count() as f64
     }
 
-    /// The cost, and how many tokens are not computed.
-    fn cost(&self, now: f64, asked: &Asked, hashes: &[u64]) -> (f64, f64) {
+    /// The cost, how many tokens are not computed, and whether more than prompts is waited for.
+    fn cost(&self, now: f64, asked: &Asked, hashes: &[u64]) -> (f64, f64, bool) {
         let (p, v) = (asked.prompt, asked.value);
         let [device, host, disk] = [1, 2, 3].map(|tiers| self.held(hashes, tiers));
         let ways = [
@@ -173,7 +174,8 @@ impl Believed {
         let come = (asked.rate * until * asked.computed).min(self.chunk());
         let beside = come - come * come / (2.0 * self.chunk());
         let shared = if queue > 0.0 { self.pace() * self.model[1] * beside } else { 0.0 };
-        let ttft = start + self.adapter(now, asked.adapter) + load + prefill + shared;
+        let adapter = self.adapter(now, asked.adapter);
+        let ttft = start + adapter + load + prefill + shared;
         let added =
             (self.mixed() - self.decode()).max(0.0) * chunks + self.dense(p - cached, cached);
         let one_more = self.model[2] + self.model[3] * (p + asked.output / 2.0);
@@ -182,7 +184,8 @@ impl Believed {
         let interference =
             self.pace() * (asked.value_mean * self.running * added + asked.output * (own + theirs));
         let later = asked.value_mean * asked.rate * queue * prefill;
-        (v * ttft + interference + later, cached)
+        let held_up = adapter + load > 0.0 || room > queue;
+        (v * ttft + interference + later, cached, held_up)
     }
 }
 
@@ -302,20 +305,27 @@ impl Model {
             return Ok(());
         };
         let place = self.ids.iter().position(|id| *id == routed.replica).unwrap();
-        let costs: Vec<(f64, f64)> =
+        let costs: Vec<(f64, f64, bool)> =
             self.replicas.iter().map(|replica| replica.cost(now, &asked, &hashes)).collect();
-        let (cost, cached) = costs[place];
+        let (cost, cached, held_up) = costs[place];
         prop_assert!(self.replicas[place].ready);
         prop_assert!((routed.cost - cost).abs() <= 1e-6 * cost, "{} is {}", routed.cost, cost);
         prop_assert_eq!(f64::from(routed.cached_tokens.get()), cached);
-        for (other, (theirs, _)) in self.replicas.iter().zip(&costs) {
+        for (other, (theirs, ..)) in self.replicas.iter().zip(&costs) {
             prop_assert!(!other.ready || cost <= theirs * (1.0 + 1e-6), "{cost} over {theirs}");
         }
-        self.keep(place, &routed, &asked, &hashes);
+        self.keep(place, &routed, &asked, &hashes, held_up);
         Ok(())
     }
 
-    fn keep(&mut self, place: usize, routed: &Routed, asked: &Asked, hashes: &[u64]) {
+    fn keep(
+        &mut self,
+        place: usize,
+        routed: &Routed,
+        asked: &Asked,
+        hashes: &[u64],
+        held_up: bool,
+    ) {
         let now = self.seconds();
         if self.decisions > 0 {
             let gap = (self.now - self.last_routed) as f64 / 1e9;
@@ -351,12 +361,13 @@ impl Model {
         self.going.push(Going {
             id: routed.request,
             replica: place,
-            routed: now,
+            could_begin: now + entry,
             begun: None,
             first: None,
             work,
             alone: replica.alone(computed, cached),
             shared,
+            held_up,
             prompt: asked.prompt,
             context: asked.prompt + (asked.output / 2.0).floor(),
             blocks,
@@ -397,13 +408,15 @@ impl Model {
         }
         self.router.first_token(Nanos(self.now), going.id).unwrap();
         let replica = &mut self.replicas[going.replica];
-        let own = going.begun.unwrap_or(going.routed);
+        let own = going.begun.unwrap_or(going.could_begin);
         let expected = if replica.last_first > own { going.shared } else { going.alone };
         let took = (now - own.max(replica.last_first)).clamp(0.0, 10.0 * expected);
-        let keep = 10.0 / (10.0 + expected);
-        replica.took = replica.took * keep + took;
-        replica.expected = replica.expected * keep + expected;
-        replica.took = replica.took.clamp(0.1 * replica.expected, 10.0 * replica.expected);
+        if going.begun.is_some() || !going.held_up {
+            let keep = 10.0 / (10.0 + expected);
+            replica.took = replica.took * keep + took;
+            replica.expected = replica.expected * keep + expected;
+            replica.took = replica.took.clamp(0.1 * replica.expected, 10.0 * replica.expected);
+        }
         replica.last_first = now;
         replica.begins(going.id.to_raw());
         replica.free_at = now + replica.after(going.id.to_raw());
@@ -418,7 +431,8 @@ impl Model {
     fn ended(&mut self, place: usize, prng: &mut Prng) {
         let now = self.seconds();
         let going = self.going.swap_remove(place);
-        let tokens = 1 + prng.below(300) as u32;
+        // Before its first token it has no answer.
+        let tokens = going.first.map_or(0, |_| prng.below(300) as u32);
         self.router.ended(Nanos(self.now), going.id, Tokens(tokens)).unwrap();
         assert!(self.router.ended(Nanos(self.now), going.id, Tokens(tokens)).is_err());
         let replica = &mut self.replicas[going.replica];
@@ -432,7 +446,10 @@ impl Model {
             replica.running -= 1.0;
             replica.context -= going.context;
         } else {
-            replica.free_at = (replica.free_at - going.work).max(now);
+            let after = replica.work.iter().rev().take_while(|(id, _)| *id != going.id.to_raw());
+            let behind = after.map(|(_, work)| work).sum::<f64>();
+            let left = (replica.free_at - now).max(0.0);
+            replica.free_at -= (left - behind).clamp(0.0, going.work);
             if going.begun.is_some() { replica.running -= 1.0 } else { replica.waiting -= 1.0 }
         }
     }

@@ -44,7 +44,8 @@ pub struct Routed {
     pub cost: f64,
     /// Prompt tokens that the replica is taken to have, or to load.
     pub cached_tokens: Tokens,
-    /// No replica has reported in time; this one is the best by what was known last.
+    /// No replica has reported in time; this one is the best by what was known last. A host for
+    /// which no answer is better than a late one ends it with 0 tokens and turns it away.
     pub stale: bool,
     /// Replicas that were priced, or passed over because their price could not be lower.
     pub candidates: u32,
@@ -123,7 +124,10 @@ impl Router {
     /// What prices depend on besides the replica.
     pub(super) fn asked(&self, now: Nanos, request: &RouteRequest) -> Asked {
         let delay_value = self.delay_values[usize::from(request.class)];
-        let replicas = f64::from(self.roster.len().max(1));
+        // Who only decodes has no queue of prompts.
+        let compute =
+            [EngineMode::Mixed, EngineMode::Prefill].map(|mode| self.roster.of(mode).len());
+        let replicas = compute.iter().sum::<usize>().max(1) as f64;
         Asked {
             now,
             prompt_tokens: request.prompt_tokens.get(),
@@ -241,11 +245,14 @@ impl Router {
             prefill: stop(prefill, computed)?,
             decode: stop(decode, moved)?,
             phase: Phase::Routed,
-            since: asked.now,
+            routed_at: asked.now,
+            since: asked.now.max(entry.spec.ready_at).offset_seconds(prices.step_s),
+            due: asked.now.offset_seconds(prices.ttft_s),
             prompt_tokens: asked.prompt_tokens,
             cached_tokens,
             context_tokens: asked.prompt_tokens.saturating_add((asked.output_tokens / 2.0) as u32),
             work_s,
+            is_held_up: prices.is_held_up(),
             routed_s: (entry.routed_s + work_s).min(SPAN_MAX_S),
             alone_s: alone_s(entry, computed, cached_tokens).min(SPAN_MAX_S),
             shared_s: (work_s / pace).min(SPAN_MAX_S),
@@ -280,6 +287,7 @@ impl Router {
             entry.kv_free = entry.kv_free.saturating_sub(blocks.into());
             entry.horizon.takes(asked.now, blocks, entry.spec.kv.blocks().get());
             entry.chosen = self.decisions;
+            entry.presume(asked.now, flight.context_tokens);
         }
         self.post(place);
     }

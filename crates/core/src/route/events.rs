@@ -5,9 +5,10 @@
 //! their numbers, it calls [`Router::cleared`] and asks the engine for a replay, if it has one.
 //!
 //! # Bounds and cost
-//! O(blocks of the event); `cleared` O(index).
+//! O(blocks of the event); `cleared` O(index). The first event of a replica O(index + requests).
 
 use super::Router;
+use super::flight::{Flight, Phase, Stop};
 use super::options::Tier;
 use super::replica::ReplicaId;
 use crate::error::Error;
@@ -15,7 +16,8 @@ use crate::units::Nanos;
 
 impl Router {
     /// A replica holds these blocks in a tier from now on. From its first event on, what it holds
-    /// is what it tells, besides the prompts that are on their way to it.
+    /// is what it tells, besides the prompts that are on their way to it: let it tell all that it
+    /// holds.
     ///
     /// # Errors
     /// [`Error::TimeReversed`]; [`Error::Stale`].
@@ -98,8 +100,27 @@ impl Router {
 
     fn tells(&mut self, now: Nanos, replica: ReplicaId) -> Result<(), Error> {
         self.check_time(now)?;
-        self.replicas.get_mut(replica)?.tells_events = true;
+        let known = self.replicas.get_mut(replica)?;
+        let is_first = !core::mem::replace(&mut known.tells_events, true);
+        let (incarnation, forgotten) = (known.incarnation, known.horizon.since());
         self.now = now;
+        if is_first {
+            self.drop_assumed(replica, incarnation, forgotten);
+        }
         Ok(())
+    }
+
+    /// What a replica was only taken to hold goes, but for what prompts on their way to it use,
+    /// unless that was forgotten before.
+    fn drop_assumed(&mut self, replica: ReplicaId, incarnation: u32, forgotten: Nanos) {
+        let comes = |flight: &&Flight| {
+            let Stop { replica: to, incarnation: then, .. } = flight.prefill;
+            (to, then) == (replica, incarnation) && flight.phase != Phase::Decoding
+        };
+        let coming = self.requests.iter().map(|(_, flight)| flight).filter(comes);
+        match coming.map(|flight| flight.routed_at).min() {
+            Some(first) => self.index.clear_before(replica.index(), first.max(forgotten)),
+            None => self.index.clear(replica.index()),
+        }
     }
 }

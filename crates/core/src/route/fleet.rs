@@ -1,7 +1,8 @@
 //! Replicas come, drain, fail, return and go.
 //!
 //! # Bounds and cost
-//! O(1), but for what becomes of the index when a replica loses its cache: O(index).
+//! O(1), but for what becomes of the index when a replica loses its cache, O(index), and of requests
+//! when it goes for good, O(requests).
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -118,7 +119,8 @@ impl Router {
         self.set_status(replica, Status::Ready)
     }
 
-    /// A replica goes for good; its handle is stale from now on. O(index).
+    /// A replica goes for good, and its requests with it: their handles and its own are stale from
+    /// now on. Of a pair, one that decodes elsewhere goes on. O(index + requests).
     ///
     /// # Errors
     /// [`Error::TimeReversed`]; [`Error::Stale`].
@@ -129,6 +131,7 @@ impl Router {
         self.set_status(replica, Status::Failed)?;
         self.replicas.remove(replica)?;
         self.forget_caches(replica.index());
+        self.lose_requests(now, replica);
         Ok(())
     }
 

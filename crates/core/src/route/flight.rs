@@ -36,8 +36,12 @@ pub struct Flight {
     /// Where it decodes: the same, unless it went to a pair.
     pub(super) decode: Stop,
     pub(super) phase: Phase,
-    /// When its own time began: routed, then begun, then its first token.
+    pub(super) routed_at: Nanos,
+    /// When its own time began: with the first step that it could be part of, as foreseen when it was
+    /// routed; then when it had begun; then with its first token.
     pub(super) since: Nanos,
+    /// When its first token is out, as foreseen.
+    pub(super) due: Nanos,
     pub(super) prompt_tokens: u32,
     pub(super) cached_tokens: u32,
     /// KV tokens that it adds to its replica while it decodes, on average.
@@ -46,6 +50,8 @@ pub struct Flight {
     pub(super) work_s: f64,
     /// Work that had been routed there with it, ever.
     pub(super) routed_s: f64,
+    /// It waits for more than prompts: an adapter, blocks of slower tiers, a seat or memory.
+    pub(super) is_held_up: bool,
     /// Seconds that the step model gives its prompt, alone and beside others.
     pub(super) alone_s: f64,
     pub(super) shared_s: f64,

@@ -17,16 +17,19 @@
 //! [`replica`] says what is believed of a replica between reports, `index` what its cache holds.
 //!
 //! # What it hears
-//! Nothing is needed but [`Router::route`] and [`Router::ended`]. Each of the others makes it
-//! better: [`Router::first_token`] says when a queue was done, and how fast; [`Router::started`]
+//! Nothing is needed but [`Router::route`] and [`Router::ended`]: an end with an answer tells how long
+//! answers are and how long they stay, and its first token is taken to have come when it was foreseen.
+//! A request whose prompt is behind the queue counts among those that decode. Each of the others makes
+//! it better: [`Router::first_token`] says when a queue was done, and how fast; [`Router::started`]
 //! what really was cached; [`Router::report`] what other routers sent; [`Router::stored`],
 //! [`Router::removed`] and [`Router::cleared`] what a cache really holds (vLLM's KV events). Where
 //! a replica tells no events, it is taken to hold what was routed to it, until as many other blocks
 //! have come as its cache has.
 //!
 //! What is reported replaces what was thought; what was routed since is added to it. A replica
-//! whose report is older than `route.stale_after_s` is passed over while another's is not; one that
-//! is not ready yet has nothing to report, and counts as known until it is.
+//! whose report is older than `route.stale_after_s` is passed over while another's is not. Where all
+//! are, the cheapest by what was known last is chosen, and `stale` says so: what a host does then is
+//! its own choice. One that is not ready yet has nothing to report, and counts as known until it is.
 //!
 //! # Bounds and cost
 //! [`Router::route`]: O(blocks of the prompt + replicas). Replicas that cannot be the cheapest are not

@@ -93,6 +93,13 @@ pub struct Prices {
     pub cached_tokens: Tokens,
 }
 
+impl Prices {
+    /// True if the prompt begins later than the queue says, however fast the replica is.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.adapter_s + self.load_s > 0.0 || self.seats_s.max(self.kv_s) > self.queue_s
+    }
+}
+
 /// What prices depend on besides the replica.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
@@ -107,7 +114,7 @@ pub(super) struct Asked {
     pub(super) computed_tokens: f64,
     /// Mean seconds from first token to end, of all replicas.
     pub(super) stay_s: f64,
-    /// Requests a second that come to each replica.
+    /// Requests a second that come to each replica that computes prompts.
     pub(super) rate_per_s: f64,
     pub(super) interference_weight: f64,
     pub(super) later_weight: f64,
@@ -131,7 +138,7 @@ impl Asked {
         let cold_start_s = spec.ready_at.saturating_sub(self.now).as_seconds();
         let begins = self.now.max(spec.ready_at);
         let queue_s = replica.free_at.saturating_sub(begins).as_seconds();
-        let decodes = f64::from(replica.running);
+        let decodes = f64::from(replica.decoding());
         let running_s = replica.step_s(&steps, pace);
         let ahead_s = self.steps_ahead * running_s;
         let step_s = if queue_s == 0.0 || !replica.all_begun() {
@@ -193,7 +200,7 @@ impl Asked {
         let steps = replica.steps();
         let own_s = self.delay_value * (steps.decode_s - replica.spec.model.coefficients()[0]);
         let context = f64::from(self.prompt_tokens) + self.output_tokens / 2.0;
-        let theirs = self.delay_value_mean * f64::from(replica.running);
+        let theirs = self.delay_value_mean * f64::from(replica.decoding());
         let theirs_s = theirs * steps.one_more_s(context);
         replica.pace.ratio() * self.output_tokens * (own_s + theirs_s)
     }

@@ -12,10 +12,13 @@
 //! first token free_at = now + what was routed after that request
 //! pace        seconds that prompts took, over seconds that the step model expected
 //! stay        mean seconds from the first token to the end
+//! running     those whose first token is out; where nobody says so, all whose prompt is behind the
+//!             queue by `free_at`
 //! ```
-//! A prompt's time begins when it was routed, or when the replica began it, or when the replica
-//! was done with the prompt before, whichever is last: queueing is not slowness. Both sums of the
-//! pace are forgotten by work: what came [`PACE_MEMORY_S`] expected seconds ago counts half.
+//! A prompt's time begins when it was routed, or when the replica began it or was ready, or when the
+//! replica was done with the prompt before, whichever is last: queueing is not slowness. One that
+//! waits for an adapter, blocks, a seat or memory counts only if its beginning was told. Both sums
+//! of the pace are forgotten by work: what came [`PACE_MEMORY_S`] expected seconds ago counts half.
 //!
 //! # Bounds and cost
 //! O(1) a call, but for a report that is older than what was routed since, which looks at the last
@@ -25,6 +28,7 @@
 //! Replicas that take prompts in another order than they came: the first token of one that was
 //! preferred says that all before it are done.
 
+use super::flight::Flight;
 use super::options::ReplicaSpec;
 use crate::engine::StepModel;
 use crate::handle::Handle;
@@ -61,6 +65,8 @@ pub struct Replica {
     /// Mean seconds from first token to end; zero before any ended.
     pub(super) stay_s: f64,
     pub(super) last_first: Nanos,
+    /// The last request that was answered here ended without a word of its first token.
+    pub(super) untold: bool,
     /// Number of the decision by which it was chosen last.
     pub(super) chosen: u64,
     /// Whether it tells what it stores and removes.
@@ -164,6 +170,17 @@ impl Recent {
         })
     }
 
+    /// How many of them are not done, where that many seconds of all the work that was routed are
+    /// left.
+    fn unfinished(&self, routed_s: f64, left_s: f64) -> u32 {
+        let mut end_s = routed_s;
+        let queued = self.newest_first().take_while(|(_, before_s, _)| {
+            let behind_s = routed_s - core::mem::replace(&mut end_s, *before_s);
+            behind_s < left_s
+        });
+        queued.count() as u32
+    }
+
     fn newest_first(&self) -> impl Iterator<Item = &(Nanos, f64, u32)> {
         let (newer, older) = self.routed.split_at(self.next as usize);
         newer.iter().rev().chain(older.iter().rev()).take(self.len as usize)
@@ -189,8 +206,10 @@ impl Horizon {
     pub(super) fn takes(&mut self, now: Nanos, blocks: u32, capacity: u32) {
         let turn = u64::from(capacity).div_ceil(TURNS as u64);
         self.blocks += u64::from(blocks);
-        if self.blocks >= turn {
-            self.blocks %= turn;
+        // A prompt may be of many turns; more than are remembered leave nothing else.
+        let turns = self.blocks / turn;
+        self.blocks %= turn;
+        for _ in 0..turns.min(TURNS as u64) {
             self.turns[self.next as usize] = now;
             self.next = (self.next + 1) % TURNS as u32;
         }
@@ -219,6 +238,7 @@ impl Replica {
             pace: Pace::UNKNOWN,
             stay_s: 0.0,
             last_first: now,
+            untold: false,
             chosen: 0,
             tells_events: false,
             recent: Recent::EMPTY,
@@ -237,10 +257,50 @@ impl Replica {
             begun_s: before.routed_s,
             pace: before.pace,
             stay_s: before.stay_s,
+            untold: before.untold,
             chosen: before.chosen,
             place: before.place,
             ..Self::new(now, &before.spec)
         };
+    }
+
+    /// Where nobody says when first tokens are out, those that wait and whose prompts are behind the
+    /// queue decode from now on, with `context_tokens` each. With a longer queue than is remembered,
+    /// all wait.
+    pub(super) fn presume(&mut self, now: Nanos, context_tokens: u32) {
+        if !self.untold || self.spec.mode != EngineMode::Mixed {
+            return;
+        }
+        let queued = self.recent.unfinished(self.routed_s, self.left_s(now));
+        if queued < RECENT as u32 {
+            let decode = self.waiting.saturating_sub(queued);
+            (self.waiting, self.running) =
+                (self.waiting - decode, self.running.saturating_add(decode));
+            let context = u64::from(decode) * u64::from(context_tokens);
+            self.context_tokens = self.context_tokens.saturating_add(context).min(CONTEXT_MAX);
+        }
+    }
+
+    /// Seconds until the prompts that it has are computed.
+    pub(super) fn left_s(&self, now: Nanos) -> f64 {
+        self.free_at.saturating_sub(now).as_seconds()
+    }
+
+    /// Seconds of work that was routed after a request.
+    pub(super) fn behind_s(&self, flight: &Flight) -> f64 {
+        (self.routed_s - flight.routed_s).max(0.0)
+    }
+
+    /// One less is there, of those that run or of those that wait; of the others, if none of these
+    /// are known. True if one less runs.
+    pub(super) fn one_less(&mut self, runs: bool) -> bool {
+        let ran = self.running > 0 && (runs || self.waiting == 0);
+        if ran {
+            self.running -= 1;
+        } else {
+            self.waiting = self.waiting.saturating_sub(1);
+        }
+        ran
     }
 
     /// Until when what is known of it is right: before it is ready it has nothing to report.
@@ -253,9 +313,18 @@ impl Replica {
         if self.tells_events { Nanos::ZERO } else { self.horizon.since() }
     }
 
+    fn decodes(&self) -> bool {
+        self.spec.mode != EngineMode::Prefill
+    }
+
+    /// Those that decode: of a replica that only computes prompts, what runs are prompts.
+    pub(super) fn decoding(&self) -> u32 {
+        if self.decodes() { self.running } else { 0 }
+    }
+
     /// Prompt tokens that a step can take beside the decodes.
     pub(super) fn chunk_tokens(&self) -> u32 {
-        self.spec.step_tokens_max.saturating_sub(self.running).max(1)
+        self.spec.step_tokens_max.saturating_sub(self.decoding()).max(1)
     }
 
     /// Requests too many for its seats, with one more.
@@ -271,12 +340,12 @@ impl Replica {
 
     /// Seconds of a step of those that decode; none where nobody ever does.
     pub(super) fn step_s(&self, steps: &Steps, pace: f64) -> f64 {
-        let decodes = self.running > 0 && self.spec.mode != EngineMode::Prefill;
-        if decodes { pace * steps.decode_s } else { 0.0 }
+        if self.decoding() > 0 { pace * steps.decode_s } else { 0.0 }
     }
 
     pub(super) fn steps(&self) -> Steps {
-        Steps::of(&self.spec.model, self.running, self.context_tokens)
+        let context_tokens = if self.decodes() { self.context_tokens } else { 0 };
+        Steps::of(&self.spec.model, self.decoding(), context_tokens)
     }
 }
 

@@ -29,7 +29,8 @@ fn tier_of(tier: u32) -> Result<Tier, Error> {
 }
 
 /// A replica holds these blocks in a tier from now on (vLLM: BlockStored). From its first event on,
-/// what it holds is what it tells, besides the prompts that are on their way to it.
+/// what it holds is what it tells, besides the prompts that are on their way to it: let it tell all that
+/// it holds.
 ///
 /// Fails: E_TIME_REVERSED, E_STALE, E_RANGE (tier), E_POINTER. Allocates: no. Blocks: no. Threads:
 /// one at a time for each router. Since: 0.1.

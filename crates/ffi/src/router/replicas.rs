@@ -244,7 +244,8 @@ pub unsafe extern "C" fn rampmeter_router_resume(
     }
 }
 
-/// A replica goes for good; its handle is stale. Takes time in proportion to the known blocks.
+/// A replica goes for good, and its requests with it: their handles and its own are stale. Of a pair,
+/// one that decodes elsewhere goes on. Takes time in proportion to the known blocks and `requests_max`.
 ///
 /// Fails: E_TIME_REVERSED, E_STALE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a time for
 /// each router. Since: 0.1.

@@ -49,7 +49,8 @@ pub struct rampmeter_routed {
     pub cost: f64,
     /// Replicas that were looked at.
     pub candidates: u32,
-    /// 1: no replica has reported in time; this one is the best by what was known last.
+    /// 1: no replica has reported in time; this one is the best by what was known last. A host that
+    /// would rather refuse ends the request with 0 tokens and turns it away.
     pub stale: u8,
     /// 0.
     pub reserved: [u8; 3],
@@ -282,7 +283,8 @@ pub unsafe extern "C" fn rampmeter_router_first_token(
 }
 
 /// A request ended, with so many tokens of answer: it was done, cancelled, or failed. Its handle is
-/// stale from now on.
+/// stale from now on. One with an answer had its first token, said or not: where it was not, it is
+/// taken to have come when it was foreseen. Say 0 tokens of one that went before its first token.
 ///
 /// Fails: E_TIME_REVERSED, E_STALE, E_RANGE, E_POINTER. Allocates: no. Blocks: no. Threads: one at a
 /// time for each router. Since: 0.1.

@@ -9,7 +9,8 @@ record! {
     ///
     /// `request` names it in the calls that tell what became of it; `cached_tokens` are prompt tokens
     /// that the replica is taken to have, or to load; `cost` is what was compared, in value-seconds;
-    /// `stale`: no replica has reported in time; `candidates` were looked at.
+    /// `stale`: no replica has reported in time (a host that would rather refuse ends it with 0 tokens);
+    /// `candidates` were looked at.
     "rampmeter.route" Routed {
         request: u64,
         replica: u64,

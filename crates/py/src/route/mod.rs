@@ -142,7 +142,8 @@ impl Router {
         self.0.ask(py, |router| Ok(router.resume(Nanos(now_ns), replica, Nanos(ready_at_ns))?))
     }
 
-    /// A replica goes for good; its handle is stale.
+    /// A replica goes for good, and its requests with it: their handles and its own are stale. Of a
+    /// pair, one that decodes elsewhere goes on.
     fn remove_replica(&self, py: Python<'_>, now_ns: u64, replica: u64) -> PyResult<()> {
         let replica = ReplicaId::from_raw(replica);
         self.0.scan(py, |router| Ok(router.remove_replica(Nanos(now_ns), replica)?))
@@ -234,6 +235,8 @@ impl Router {
     }
 
     /// A request ended with so many tokens of answer: done, cancelled or failed. Its handle is stale.
+    /// One with an answer had its first token, said or not: where it was not, it is taken to have come
+    /// when it was foreseen. Say 0 tokens of one that went before its first token.
     #[pyo3(signature = (now_ns, request, *, output_tokens))]
     fn ended(&self, py: Python<'_>, now_ns: u64, request: u64, output_tokens: u32) -> PyResult<()> {
         let (request, output) = (RouteId::from_raw(request), Tokens(output_tokens));
@@ -241,7 +244,8 @@ impl Router {
     }
 
     /// A replica holds these blocks from now on (vLLM: `BlockStored`), in the tier "device", "host" or
-    /// "disk". From its first event on, what it holds is what it tells.
+    /// "disk". From its first event on, what it holds is what it tells, besides the prompts that are on
+    /// their way to it: let it tell all that it holds.
     #[pyo3(signature = (now_ns, replica, *, hashes, tier = "device"))]
     fn stored(
         &self,

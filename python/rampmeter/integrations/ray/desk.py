@@ -274,7 +274,8 @@ class RequestDesk:
         self._happened("ended", now_ns - flight.routed_ns)
         if whole and self._learn_pace:
             self._first_token(now_ns, flight)
-        self._end(now_ns, flight, output_tokens=flight.facts.output_tokens)
+        # What a replica took has an answer, however long it was meant to be.
+        self._end(now_ns, flight, output_tokens=max(flight.facts.output_tokens, 1))
 
     def left(self, request: Request) -> None:
         """Take it that a request was cancelled before it was on its way."""

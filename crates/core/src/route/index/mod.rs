@@ -187,9 +187,20 @@ impl Index {
 
     /// A replica holds nothing any more. O(index).
     pub(super) fn clear(&mut self, replica: u32) {
+        self.lose_while(replica, |_| true);
+    }
+
+    /// A replica holds nothing any more of what was not used since. O(index).
+    pub(super) fn clear_before(&mut self, replica: u32, since: Nanos) {
+        self.lose_while(replica, |used| used < since);
+    }
+
+    /// From the block that nobody used for longest on.
+    fn lose_while(&mut self, replica: u32, is_lost: impl Fn(Nanos) -> bool) {
         let mut block = self.oldest;
-        while block != NONE {
-            let newer = self.blocks[block as usize].newer;
+        while let Some(&Block { used, newer, .. }) = self.blocks.get(block as usize)
+            && is_lost(used)
+        {
             self.take(block, replica, &[Tier::Device, Tier::Host, Tier::Disk]);
             block = newer;
         }
