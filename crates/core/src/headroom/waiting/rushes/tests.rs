@@ -13,18 +13,21 @@ const LINE: usize = 90;
 fn shares(mut rates: Vec<Vec<f64>>) -> Vec<f64> {
     let states = rates.len();
     for last in (1..states).rev() {
-        let away: f64 = rates[last][..last].iter().sum();
-        for from in 0..last {
-            let part = rates[from][last] / away;
-            rates[from][last] = part;
-            for to in 0..last {
-                rates[from][to] += part * rates[last][to];
+        let (before, from_last) = rates.split_at_mut(last);
+        let from_last = &from_last[0][..last];
+        let away: f64 = from_last.iter().sum();
+        for row in before {
+            row[last] /= away;
+            let part = row[last];
+            for (rate, there) in row.iter_mut().zip(from_last) {
+                *rate += part * there;
             }
         }
     }
     let mut shares = vec![1.0];
-    for state in 1..states {
-        shares.push((0..state).map(|from| shares[from] * rates[from][state]).sum());
+    while shares.len() < states {
+        let state = shares.len();
+        shares.push(shares.iter().zip(&rates).map(|(share, row)| share * row[state]).sum());
     }
     let all: f64 = shares.iter().sum();
     shares.iter().map(|share| share / all).collect()
