@@ -34,7 +34,8 @@ def finish(router, now_ns, routed):
 def chain(tokens, block_tokens, root=0):
     """The same names from the formula of the documentation."""
     names, last, mask = [], root, (1 << 64) - 1
-    for start in range(0, len(tokens) - block_tokens + 1, block_tokens):
+    for place, start in enumerate(range(0, len(tokens) - block_tokens + 1, block_tokens), 1):
+        last = (last + place * 0x9E3779B97F4A7C15) & mask
         for token in tokens[start : start + block_tokens]:
             last = ((last ^ token) * 0x100000001B3) & mask
             last = ((last << 29) | (last >> 35)) & mask
