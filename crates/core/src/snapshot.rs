@@ -67,7 +67,7 @@ pub(crate) const LEDGER: Kind = Kind { desk: 3, version: 1 };
 pub(crate) const PLACER: Kind = Kind { desk: 4, version: 2 };
 
 /// The desk of headroom.
-pub(crate) const HEADROOM: Kind = Kind { desk: 5, version: 1 };
+pub(crate) const HEADROOM: Kind = Kind { desk: 5, version: 2 };
 
 /// The gate.
 pub(crate) const GATE: Kind = Kind { desk: 6, version: 2 };

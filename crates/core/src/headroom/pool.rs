@@ -18,6 +18,8 @@ pub(super) struct Pool {
     bursts: Bursts,
     seen: u64,
     last: Nanos,
+    /// A stop was before the last one, as in `Arrivals`.
+    stopped: bool,
     /// Requests that are being served.
     pub(super) running: u64,
     /// Their speed next to that of a full pool, over about a service time; 0 before one is known.
@@ -43,9 +45,12 @@ impl Pool {
         self.speed += (speed - self.speed) * part;
     }
 
-    /// A request came. The gap before it in seconds, `None` for the first.
+    /// A request came. The gap before it in seconds, `None` for the first, and after a stop: bursts and
+    /// the rehearsal go on as if there had been none.
     pub(super) fn came(&mut self, now: Nanos, memory: f64) -> Option<f64> {
         let gap_s = (self.seen > 0).then(|| now.saturating_sub(self.last).as_seconds());
+        self.stopped = !self.stopped && gap_s.is_some_and(|gap_s| self.gaps.is_stop(gap_s));
+        let gap_s = gap_s.filter(|_| !self.stopped);
         if let Some(gap_s) = gap_s {
             self.gaps.note(gap_s, memory);
         }
@@ -88,13 +93,14 @@ impl Pool {
     }
 
     pub(super) fn save_state(&self, save: &mut dyn FnMut(u64)) {
-        let Self { gaps, works, bursts, seen, last, running, speed, ran_s, passed } = self;
+        let Self { gaps, works, bursts, seen, last, stopped, running, speed, ran_s, passed } = self;
         gaps.save_state(save);
         works.save_state(save);
         bursts.save_state(save);
         for word in [*seen, last.get(), *running, speed.to_bits(), ran_s.to_bits(), passed.get()] {
             save(word);
         }
+        save((*stopped).into());
     }
 
     pub(super) fn load_state(words: &mut Words<'_>) -> Result<Self, Error> {
@@ -108,6 +114,7 @@ impl Pool {
             speed: words.next_real("speed", 0.0, 20.0)?,
             ran_s: words.next_real("ran_s", 0.0, super::SPAN_MAX_S)?,
             passed: Nanos(words.next()?),
+            stopped: words.next_flag("stopped")?,
         })
     }
 }

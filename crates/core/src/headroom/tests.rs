@@ -240,6 +240,36 @@ fn asked_between_arrivals_it_needs_as_many() {
     }
 }
 
+/// A night without requests is no gap, and the morning after it no rush.
+#[test]
+fn after_a_night_it_needs_as_many_as_before() {
+    let exact = needed_by_erlang(8.0);
+    for night_s in [3_600.0, 86_400.0] {
+        let mut desk = Headroom::new(&options(12, 1.0)).unwrap();
+        let evening_s = feed(&mut desk, 0.0, 8.0, 12_000, 1);
+        let mut now_s = evening_s + night_s;
+        for (requests, seed) in [(1, 2), (100, 3), (400, 4), (1_500, 5), (8_000, 6)] {
+            now_s = feed(&mut desk, now_s, 8.0, requests, seed);
+            let needed = desk.replicas_needed().known().unwrap();
+            assert!(needed.low <= exact && exact <= needed.high, "{night_s} {requests} {needed:?}");
+            assert!(needed.high <= exact + 3.0, "{night_s} {requests} {needed:?}");
+        }
+    }
+}
+
+/// What came all at once at the beginning does not make every gap after it a stop.
+#[test]
+fn who_comes_after_a_crowd_is_heard() {
+    let mut desk = Headroom::new(&options(12, 1.0)).unwrap();
+    for _ in 0..1_000 {
+        desk.arrived(Nanos::ZERO, 0).unwrap();
+        desk.left(Nanos::ZERO, 0, Nanos::ZERO).unwrap();
+    }
+    feed(&mut desk, 0.0, 8.0, 20_000, 3);
+    let rate = desk.stats().rate_per_s;
+    assert!((rate / 8.0 - 1.0).abs() < 0.1, "{rate}");
+}
+
 /// Once nothing comes any more, time alone says so.
 #[test]
 fn time_that_passes_is_seen() {

@@ -18,7 +18,8 @@
 //! O(1), 40 bytes.
 //!
 //! # What it is bad at
-//! What comes after a stop is counted with it: one gap of many hours is many hours of 1,024 gaps.
+//! After a stop it takes the class to come as it did before. A stop is a gap longer than all that is
+//! remembered; a shorter one is a gap like others, and takes the rate to no less than a half.
 //!
 //! # Source
 //! Time over arrivals, a gap that has not ended among it, is the likeliest mean of exponential gaps:
@@ -46,12 +47,17 @@ pub struct Arrivals {
     gaps: Moments,
     last: Nanos,
     seen: u64,
+    /// A stop was before the last one. Two in a row are none: then it is what was remembered that was
+    /// exceptional.
+    stopped: bool,
 }
 
 impl Arrivals {
-    /// One came. Answers the gap before it in seconds, `None` for the first.
+    /// One came. Answers the gap before it in seconds, `None` for the first, and after a stop.
     pub fn note(&mut self, now: Nanos) -> Option<f64> {
         let gap_s = (self.seen > 0).then(|| now.saturating_sub(self.last).as_seconds());
+        self.stopped = !self.stopped && gap_s.is_some_and(|gap_s| self.gaps.is_stop(gap_s));
+        let gap_s = gap_s.filter(|_| !self.stopped);
         if let Some(gap_s) = gap_s {
             self.gaps.note(gap_s, GAPS);
         }
@@ -91,10 +97,11 @@ impl Arrivals {
     }
 
     pub(in crate::headroom) fn save_state(&self, save: &mut dyn FnMut(u64)) {
-        let Self { gaps, last, seen } = self;
+        let Self { gaps, last, seen, stopped } = self;
         gaps.save_state(save);
         save(last.get());
         save(*seen);
+        save((*stopped).into());
     }
 
     pub(in crate::headroom) fn load_state(words: &mut Words<'_>) -> Result<Self, Error> {
@@ -102,6 +109,7 @@ impl Arrivals {
             gaps: Moments::load_state(words)?,
             last: Nanos(words.next()?),
             seen: words.next_count("seen")?,
+            stopped: words.next_flag("stopped")?,
         })
     }
 }

@@ -32,6 +32,10 @@ pub mod service;
 use crate::error::Error;
 use crate::snapshot::Words;
 
+/// Gaps after which one that is longer than all of them is a stop: among so many nothing that comes at
+/// some rate, in bursts or not, leaves such a gap once in many lives.
+const STOP_AFTER: f64 = 200.0;
+
 /// Mean and variance of the last samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Moments {
@@ -48,6 +52,12 @@ impl Moments {
         let apart = value - self.mean;
         self.mean += apart * part;
         self.variance = (1.0 - part) * (self.variance + apart * apart * part);
+    }
+
+    /// Whether a gap is longer than all that is remembered together, of enough gaps to say so.
+    #[must_use]
+    pub(in crate::headroom) fn is_stop(&self, gap_s: f64) -> bool {
+        self.weight >= STOP_AFTER && gap_s > self.weight * self.mean
     }
 
     /// Samples that it stands for, at most the memory.
